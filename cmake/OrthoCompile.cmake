@@ -1,0 +1,57 @@
+# Flags that every target shares, and the SIMD level by file suffix: x_avx2.c, x_avx512.c are compiled
+# for that level and called only after kernels/cpu.h said that the processor has it.
+
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+
+add_library(ortho_flags INTERFACE)
+target_include_directories(ortho_flags INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
+set(_c_only "$<COMPILE_LANGUAGE:C>")
+set(_c_cxx "$<COMPILE_LANGUAGE:C,CXX>")
+target_compile_options(ortho_flags INTERFACE
+    "$<${_c_cxx}:-Wall;-Wextra;-Wshadow;-Wundef;-fno-math-errno>"
+    "$<${_c_only}:-Wmissing-prototypes;-Wstrict-prototypes>")
+# x*y+z is one operation or two as the source says, so that every SIMD level agrees with portable C.
+target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-ffp-contract=off>")
+if(ORTHO_WERROR)
+    target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-Werror>")
+endif()
+foreach(_s IN LISTS ORTHO_SANITIZE)
+    target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-fsanitize=${_s};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
+    target_link_options(ortho_flags INTERFACE -fsanitize=${_s})
+endforeach()
+
+function(ortho_simd_suffixes target)
+    get_target_property(_sources ${target} SOURCES)
+    foreach(_f IN LISTS _sources)
+        if(_f MATCHES "_avx512\\.c$")
+            set_source_files_properties("${_f}" PROPERTIES COMPILE_OPTIONS
+                "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni")
+        elseif(_f MATCHES "_avx2\\.c$")
+            set_source_files_properties("${_f}" PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
+        endif()
+    endforeach()
+endfunction()
+
+set(ORTHO_HAVE_CUDA OFF)
+if(NOT ORTHO_CUDA STREQUAL "OFF")
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+        if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+            set(CMAKE_CUDA_ARCHITECTURES 90a)
+        endif()
+        enable_language(CUDA)
+        find_package(CUDAToolkit REQUIRED)
+        set(ORTHO_HAVE_CUDA ON)
+    elseif(ORTHO_CUDA STREQUAL "ON")
+        message(FATAL_ERROR "ORTHO_CUDA=ON, but nvcc was not found: scripts/setup --cuda installs it")
+    else()
+        message(STATUS "nvcc not found: building without CUDA (scripts/setup --cuda installs it)")
+    endif()
+endif()

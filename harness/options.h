@@ -1,0 +1,86 @@
+/*
+ * options.h: what the user asked for. One table drives parsing, --help, man page, completions,
+ * config file, environment and the echo in the results: defaults < config file < ORTHO_BENCH_* <
+ * flags.
+ */
+#ifndef ORTHO_HARNESS_OPTIONS_H
+#define ORTHO_HARNESS_OPTIONS_H
+
+#include <ortho/variant.h>
+
+#define OB_LIST_MAX 64
+
+typedef enum ob_exit {
+    OB_EXIT_OK = 0,
+    OB_EXIT_RUNTIME = 1,
+    OB_EXIT_USAGE = 2,
+    OB_EXIT_REGRESSION = 3,
+    OB_EXIT_WRONG = 4,
+    OB_EXIT_AMBIGUOUS = 5,
+    OB_EXIT_COUNTERS = 6,
+    OB_EXIT_SKIPPED = 77,
+    OB_EXIT_INTERRUPTED = 130
+} ob_exit;
+
+typedef enum ob_backend_choice {
+    OB_BACKEND_AUTO = 0,
+    OB_BACKEND_CPU,
+    OB_BACKEND_CUDA
+} ob_backend_choice;
+typedef enum ob_l2 { OB_L2_COLD = 0, OB_L2_WARM } ob_l2;
+typedef enum ob_engine { OB_ENGINE_OWN = 0, OB_ENGINE_GBENCH } ob_engine;
+
+typedef struct ob_words {
+    int count;
+    const char *item[OB_LIST_MAX];
+} ob_words;
+
+typedef struct ob_numbers {
+    int count;
+    double item[OB_LIST_MAX];
+} ob_numbers;
+
+typedef struct ob_options {
+    bool do_sieve, do_gemm; /* --op */
+    ob_words variants;      /* --variant; count 0: all */
+    ob_backend_choice backend;
+    const char *model;    /* --model; NULL: choose */
+    ob_numbers layers;    /* --layers 0-3,7 expanded; count 0: the default (layer 0) */
+    ob_words projections; /* --proj; count 0: all */
+    ob_numbers batches;   /* --batch; default 1 */
+    ob_numbers densities; /* --density; default 0.01 */
+    ortho_rule rule;
+    int group;         /* 32, 64, 128, 0 = row; default 128 */
+    ortho_dtype dtype; /* --dtype fp16|bf16|fp32; default fp32 on the CPU */
+    double alpha;
+    ob_l2 l2;
+    const char *ortho_rows; /* "sieve" */
+    const char *hessian;    /* file; NULL: from the weights */
+    ob_words plugins;
+    uint64_t seed;
+    int threads;          /* 0: all */
+    const char *case_key; /* --case: only this one */
+    double case_timeout;  /* seconds of timing for a case: default 10 */
+    double min_time;      /* seconds of samples wanted before the CI is trusted: default 0.2 */
+    double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */
+    ob_engine engine;     /* --engine own|gbench */
+    bool dry_run;
+    const char *out;    /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
+    const char *report; /* folder for every export and plot; NULL: none */
+    const char *format; /* writer for stdout: default "table" */
+    const char *plot;   /* "tty": draw the speed-up plot in the terminal; NULL */
+    const char *color;  /* auto | always | never */
+    bool quiet, verbose;
+    int operand_count; /* what follows the options */
+    char **operands;
+} ob_options;
+
+/* Parses a command's arguments (argv[0] is the command). Strings live as long as the process. On
+ * a usage error prints it to stderr and returns OB_EXIT_USAGE; sets *done when --help answered. */
+int ob_options_parse(int argc, char **argv, ob_options *out, bool *done);
+
+const char *ob_rule_name(ortho_rule rule);
+const char *ob_backend_name(ortho_backend backend);
+const char *ob_l2_name(ob_l2 l2);
+
+#endif

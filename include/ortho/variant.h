@@ -1,0 +1,221 @@
+/*
+ * variant.h: the contract between the instrument and a competing implementation.
+ *
+ * A variant is one folder, variants/NAME/, whose cpu.c (and cuda.cu) defines one constant
+ * descriptor `ortho_variant_NAME_cpu` (dashes become underscores). The build finds the file and
+ * generates the table; nothing else is edited. An out-of-tree variant is a shared object that
+ * exports `const ortho_variant *ortho_plugin(void)`, loaded with --plugin: this header is all that
+ * it needs, and the services below are all that it may call.
+ *
+ * Rules: a descriptor never changes. Private state is allocated zeroed by the caller (state_size),
+ * aligned to 64 bytes. A hook that fails leaves its message through services->fail and leaves
+ * nothing allocated; release is called exactly once after a prepare that succeeded, never
+ * otherwise.
+ */
+#ifndef ORTHO_VARIANT_H
+#define ORTHO_VARIANT_H
+
+#include <ortho/ortho.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a struct of this header changes its layout or a hook its meaning. */
+#define ORTHO_VARIANT_ABI 1u
+
+typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
+
+/* What a variant stands for in a table. The instrument branches on this, never on a name. */
+typedef enum ortho_role {
+    ORTHO_COMPETITOR = 0, /* a way of doing the sieve or the dual GEMM */
+    ORTHO_BASELINE, /* what a user would otherwise run: speed-ups are over the first of these */
+    ORTHO_CEILING,  /* moves bytes and computes nothing: measures the bandwidth for floors */
+    ORTHO_HARNESS,  /* does nothing: prices the harness */
+    ORTHO_ORACLE    /* fp64, slow, trusted: what every other result is compared with */
+} ortho_role;
+
+/* What a GEMM hook computes, hence what its output is verified against. */
+typedef enum ortho_computes {
+    ORTHO_COMPUTES_SPLIT = 0, /* x * (Base + alpha * Ortho)^T */
+    ORTHO_COMPUTES_UNSPLIT,   /* x * W^T, the weights before the sieve */
+    ORTHO_COMPUTES_NOTHING    /* y stays as it was (verified: the poison must survive) */
+} ortho_computes;
+
+/*
+ * The canonical split, in host memory: what a sieve exports and what a GEMM prepares from.
+ * Invariants: q, scale finite; row_ptr[0] = 0, monotone, row_ptr[n] = nnz; columns ascend strictly
+ * within a row and are < k; at most one entry a position.
+ */
+typedef struct ortho_split {
+    int64_t n, k, nnz;
+    int64_t group;    /* weights per scale along k; k for the whole row */
+    uint8_t *q;       /* [n, (k+1)/2] two's complement nibbles, low nibble = even column; an odd
+                         k leaves the last high nibble 0 */
+    uint16_t *scale;  /* [n, ceil(k/group)] fp16 */
+    int32_t *row_ptr; /* [n+1] */
+    void *col;        /* [nnz] uint16_t, or uint32_t where k > 65536 */
+    uint16_t *val;    /* [nnz] fp16: W - Base at that position */
+} ortho_split;
+
+/* Bytes of one column index of a split with k columns. */
+static inline size_t ortho_split_col_bytes(int64_t k)
+{
+    return k > 65536 ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
+/* Column of entry i. */
+static inline int64_t ortho_split_col(const ortho_split *s, int64_t i)
+{
+    return s->k > 65536 ? (int64_t)((const uint32_t *)s->col)[i]
+                        : (int64_t)((const uint16_t *)s->col)[i];
+}
+
+typedef enum ortho_space { ORTHO_HOST = 0, ORTHO_DEVICE = 1 } ortho_space;
+
+/* What an allocation is for: the account that its bytes are booked on. */
+typedef enum ortho_purpose {
+    ORTHO_WEIGHTS = 0, /* a GEMM's packed weights and index, kept from prepare to release */
+    ORTHO_OUTPUT,      /* what a sieve produces, kept from prepare to release */
+    ORTHO_WORKING      /* temporaries: the peak of these is the column "working memory" */
+} ortho_purpose;
+
+/* What the caller lends to every hook. Valid during the call, except ctx/alloc/free, which stay
+ * valid until release. */
+typedef struct ortho_services {
+    void *ctx;
+    /* 64-byte aligned (device: 256), not zeroed; NULL on failure, with the message left. Zero bytes
+     * give a valid pointer. */
+    void *(*alloc)(void *ctx, size_t bytes, ortho_space space, ortho_purpose purpose);
+    void (*free)(void *ctx, void *ptr); /* NULL is allowed */
+    /* Records a printf-style message for the current thread and returns `status`. */
+    ortho_status (*fail)(ortho_status status, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+    int threads;  /* CPU threads to use, >= 1 */
+    void *stream; /* cudaStream_t; NULL on the CPU */
+} ortho_services;
+
+/* Receives warp instructions of a modelled loop: `count` of them were issued with `active` lanes.
+ */
+typedef struct ortho_lane_sink {
+    void *ctx;
+    void (*issue)(void *ctx, int active, double count);
+} ortho_lane_sink;
+
+/* One warp runs a loop whose 32 lanes make trips[] iterations of `weight` instructions each: lanes
+ * that are done wait for the longest. */
+static inline void ortho_lanes_loop(const ortho_lane_sink *sink, const int64_t trips[32],
+                                    double weight)
+{
+    int64_t done = 0;
+    for (;;) {
+        int active = 0;
+        int64_t next = INT64_MAX;
+        for (int lane = 0; lane < 32; lane++)
+            if (trips[lane] > done) {
+                active++;
+                next = trips[lane] < next ? trips[lane] : next;
+            }
+        if (active == 0)
+            return;
+        sink->issue(sink->ctx, active, weight * (double)(next - done));
+        done = next;
+    }
+}
+
+/* ---- dual GEMM ------------------------------------------------------------------------------ */
+
+typedef struct ortho_gemm_problem {
+    int64_t n, k, m; /* m: tokens of the calls to come; a call may bring fewer */
+    int64_t nnz;
+    int64_t group;            /* as in ortho_split */
+    ortho_dtype dtype;        /* of x and y: F32, F16 or BF16 */
+    const ortho_split *split; /* valid during prepare only; NULL in supports */
+    const ortho_matrix *w;    /* the unsplit W, valid during prepare only; may be NULL */
+} ortho_gemm_problem;
+
+typedef struct ortho_gemm_call {
+    const void *x;   /* [m, k] contiguous, of the problem's dtype */
+    void *y;         /* [m, n] contiguous, same dtype; every element is written */
+    int64_t m;       /* 1 .. problem.m */
+    float alpha;     /* 0: Ortho is not read at all, so a NaN in it can't leak */
+    void *workspace; /* `workspace` bytes, 64-byte aligned (device: 256) */
+    int threads;
+    void *stream;
+} ortho_gemm_call;
+
+/* What one call must move and compute, for floors and rooflines. */
+typedef struct ortho_cost {
+    double bytes; /* weights and index as packed, x read once, y written once */
+    double flops; /* 2 * m * (n*k + nnz) */
+} ortho_cost;
+
+typedef struct ortho_gemm_hooks {
+    size_t state_size;
+    ortho_computes computes;
+    /* Optional. UNSUPPORTED with a reason makes the case a skip. Reads sizes only. */
+    ortho_status (*supports)(const ortho_gemm_problem *, const ortho_services *);
+    /* Builds the variant's own layout from the canonical split. Not timed. */
+    ortho_status (*prepare)(void *state, const ortho_gemm_problem *, const ortho_services *);
+    /* Optional: bytes of workspace that a call with m tokens needs. NULL: none. */
+    size_t (*workspace)(const void *state, int64_t m);
+    /* The timed call. Allocates nothing; re-entrant over one state with separate workspaces. */
+    ortho_status (*run)(const void *state, const ortho_gemm_call *);
+    void (*release)(void *state, const ortho_services *);
+    /* Optional: NULL means weights' bytes as booked + x + y, and the formula above. */
+    void (*cost)(const void *state, int64_t m, ortho_cost *);
+    /* Optional lane model of the Ortho loop of the variant's GPU mapping, over these real rows. */
+    void (*lanes)(const ortho_split *, int64_t m, const ortho_lane_sink *);
+} ortho_gemm_hooks;
+
+/* ---- sieve ---------------------------------------------------------------------------------- */
+
+typedef struct ortho_sieve_problem {
+    const ortho_matrix *w; /* device pointer in data for ORTHO_CUDA */
+    const float *hessian;  /* [k] diagonal, host; NULL: mean over n of W[n,k]^2 */
+    double density;
+    int64_t nnz; /* floor(density * n * k), computed once by the caller */
+    ortho_rule rule;
+    int64_t group; /* as asked, k for the whole row; LEGACY uses k whatever this says */
+} ortho_sieve_problem;
+
+typedef struct ortho_sieve_hooks {
+    size_t state_size;
+    ortho_status (*supports)(const ortho_sieve_problem *, const ortho_services *); /* optional */
+    /* Allocates the outputs (purpose OUTPUT), whose sizes are all known. Not timed. */
+    ortho_status (*prepare)(void *state, const ortho_sieve_problem *, const ortho_services *);
+    /* The timed call. Temporaries through services with purpose WORKING, freed before it returns.
+     * May be called again on the same state, with another copy of the same problem. */
+    ortho_status (*run)(void *state, const ortho_sieve_problem *, const ortho_services *);
+    /* Writes the result in canonical form into buffers that the caller sized from the problem:
+     * verification, not timed. */
+    ortho_status (*export_split)(const void *state, ortho_split *out, const ortho_services *);
+    void (*release)(void *state, const ortho_services *);
+    /* Optional lane model of the emit loop of the variant's GPU mapping, given the result's rows.
+     */
+    void (*lanes)(const ortho_split *, const ortho_lane_sink *);
+    /* Times that the algorithm reads W for this rule: its share of the floor. 0 counts as 1. */
+    int w_reads[3]; /* indexed by ortho_rule */
+} ortho_sieve_hooks;
+
+/* ---- descriptor ----------------------------------------------------------------------------- */
+
+typedef struct ortho_variant {
+    uint32_t abi;        /* ORTHO_VARIANT_ABI */
+    uint32_t size;       /* sizeof(ortho_variant) */
+    const char *name;    /* lower-case words joined by dashes: "warp-per-row" */
+    const char *summary; /* one line for `ortho-bench list` */
+    ortho_backend backend;
+    ortho_role role;
+    const ortho_sieve_hooks *sieve; /* NULL: doesn't do it */
+    const ortho_gemm_hooks *gemm;   /* NULL: doesn't do it */
+} ortho_variant;
+
+/* The one symbol that a --plugin shared object exports. */
+typedef const ortho_variant *ortho_plugin_fn(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

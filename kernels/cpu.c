@@ -1,0 +1,37 @@
+#include "kernels/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static ortho_cpu_level hardware_level(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !__builtin_cpu_supports("f16c"))
+        return ORTHO_CPU_PORTABLE;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vnni"))
+        return ORTHO_CPU_AVX512;
+    return ORTHO_CPU_AVX2;
+#else
+    return ORTHO_CPU_PORTABLE;
+#endif
+}
+
+const char *ortho_cpu_level_name(ortho_cpu_level level)
+{
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    return (unsigned)level < 3u ? names[level] : "?";
+}
+
+ortho_cpu_level ortho_cpu_detect(void)
+{
+    ortho_cpu_level best = hardware_level();
+    const char *asked = getenv("ORTHO_CPU");
+    for (int i = 0; asked != NULL && i < (int)best; i++)
+        if (strcmp(asked, ortho_cpu_level_name((ortho_cpu_level)i)) == 0)
+            return (ortho_cpu_level)i;
+    return best;
+}

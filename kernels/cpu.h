@@ -1,0 +1,14 @@
+/* cpu.h: which SIMD this processor has, decided once; ORTHO_CPU=portable|avx2|avx512 lowers it. */
+#ifndef ORTHO_KERNELS_CPU_H
+#define ORTHO_KERNELS_CPU_H
+
+typedef enum ortho_cpu_level {
+    ORTHO_CPU_PORTABLE = 0,
+    ORTHO_CPU_AVX2,  /* AVX2, FMA, F16C */
+    ORTHO_CPU_AVX512 /* F, BW, VL, DQ, VNNI besides */
+} ortho_cpu_level;
+
+ortho_cpu_level ortho_cpu_detect(void);
+const char *ortho_cpu_level_name(ortho_cpu_level level);
+
+#endif

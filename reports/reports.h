@@ -1,0 +1,28 @@
+/* reports.h: everything that can be made of a results document. */
+#ifndef ORTHO_REPORTS_H
+#define ORTHO_REPORTS_H
+
+#include <ortho/report.h>
+
+extern const ortho_writer *const ortho_writer_table[]; /* NULL-terminated, generated */
+extern const ortho_plot *const ortho_plot_table[];     /* NULL-terminated, generated */
+
+const ortho_writer *ortho_writer_find(const char *name); /* NULL when there is none */
+
+/* Writes results with one writer to a path ("-": stdout), never half-written. */
+ortho_status ortho_report_write(const struct json_t *results, const ortho_writer *,
+                                const ortho_writer_options *, const char *path);
+
+/* Writes every export and plot into a folder. `told` (may be NULL) hears a line for each file made
+ * or plot left out, with the reason. A plot that can't be filled by these results is no failure. */
+ortho_status ortho_report_folder(const struct json_t *results, const char *folder,
+                                 void (*told)(void *ctx, const char *line), void *ctx);
+
+/* Draws one plot as text. */
+ortho_status ortho_plot_tty(const struct json_t *results, const ortho_plot *, int width, int height,
+                            FILE *out);
+
+/* Reads a native results file and checks schema name and version. The caller owns the reference. */
+ortho_status ortho_results_load(const char *path, struct json_t **out);
+
+#endif

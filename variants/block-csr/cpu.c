@@ -1,0 +1,16 @@
+/* block-csr: buckets of row block x column tile, 16-bit local coordinates. */
+#include <ortho/variant.h>
+
+extern const ortho_gemm_hooks ortho_block_csr_gemm_cpu;
+extern const ortho_sieve_hooks ortho_block_csr_sieve_cpu;
+
+const ortho_variant ortho_variant_block_csr_cpu = {
+    .abi = ORTHO_VARIANT_ABI,
+    .size = sizeof(ortho_variant),
+    .name = "block-csr",
+    .summary = "buckets of row block x column tile, 16-bit local coordinates",
+    .backend = ORTHO_CPU,
+    .role = ORTHO_COMPETITOR,
+    .sieve = &ortho_block_csr_sieve_cpu,
+    .gemm = &ortho_block_csr_gemm_cpu,
+};

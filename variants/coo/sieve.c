@@ -1,0 +1,3 @@
+#include <ortho/variant.h>
+extern const ortho_sieve_hooks ortho_coo_sieve_cpu;
+const ortho_sieve_hooks ortho_coo_sieve_cpu = {.state_size = 0};

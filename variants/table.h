@@ -1,0 +1,16 @@
+/* table.h: every variant that the build found under variants/. The tables are generated. */
+#ifndef ORTHO_VARIANTS_TABLE_H
+#define ORTHO_VARIANTS_TABLE_H
+
+#include <ortho/variant.h>
+
+/* NULL-terminated, sorted by folder name; CPU and CUDA descriptors of one name are neighbours. */
+extern const ortho_variant *const ortho_variant_table[];
+
+/* NULL when this build has none. */
+const ortho_variant *ortho_variant_find(const char *name, ortho_backend backend);
+
+/* The first of a role that has the hook asked for; NULL when there is none. */
+const ortho_variant *ortho_variant_by_role(ortho_role role, ortho_backend backend, bool sieve);
+
+#endif
