@@ -1,1 +1,349 @@
+/*
+ * Statistics of samples: medians and intervals of them, because run times are skewed and have
+ * tails, so that means and standard deviations describe no sample that was seen.
+ *
+ * A resample of the bootstrap needs no sort: samples are sorted once, a resample is a histogram of
+ * ranks, and walking it to the middle gives its median: O(n) a resample. The stop rule, which runs
+ * after each sample, selects three order statistics in O(n) and draws nothing.
+ */
 #include "harness/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double mad_to_sigma = 1.4826; /* sigma of a normal distribution over its MAD */
+static const double outlier_mads = 3.5;
+static const double stop_confidence = 0.95;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* A copy that the caller frees; NULL when there is no memory. */
+static double *copied(const double *samples, size_t n)
+{
+    double *copy = malloc(n * sizeof *copy);
+    if (copy != NULL)
+        memcpy(copy, samples, n * sizeof *copy);
+    return copy;
+}
+
+static double *sorted(const double *samples, size_t n)
+{
+    double *copy = copied(samples, n);
+    if (copy != NULL)
+        qsort(copy, n, sizeof *copy, compare_doubles);
+    return copy;
+}
+
+/* Moves the element of this rank to its sorted place, smaller ones before it (Hoare's select). */
+static double select_rank(double *a, size_t n, size_t rank)
+{
+    size_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        double pivot = a[lo + (hi - lo) / 2];
+        size_t i = lo, j = hi;
+        for (;;) {
+            while (a[i] < pivot)
+                i++;
+            while (a[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            double t = a[i];
+            a[i++] = a[j];
+            a[j--] = t;
+        }
+        if (rank <= j)
+            hi = j;
+        else
+            lo = j + 1;
+    }
+    return a[rank];
+}
+
+/* Position of the quantile p among n sorted values: rank and the fraction of the way to the next.
+ */
+static size_t quantile_rank(size_t n, double p, double *fraction)
+{
+    double at = (double)(n - 1) * fmin(fmax(p, 0.0), 1.0);
+    size_t rank = (size_t)at;
+    *fraction = at - (double)rank;
+    return rank;
+}
+
+static double sorted_quantile(const double *values, size_t n, double p)
+{
+    double fraction;
+    size_t rank = quantile_rank(n, p, &fraction);
+    if (fraction == 0.0)
+        return values[rank];
+    return values[rank] + fraction * (values[rank + 1] - values[rank]);
+}
+
+/* The median of values that it may reorder. */
+static double median_in_place(double *values, size_t n)
+{
+    double upper = select_rank(values, n, n / 2);
+    if (n % 2 == 1)
+        return upper;
+    double lower = values[0]; /* the largest of those before it */
+    for (size_t i = 1; i < n / 2; i++)
+        lower = fmax(lower, values[i]);
+    return lower + 0.5 * (upper - lower);
+}
+
+double ob_quantile(const double *samples, size_t n, double p)
+{
+    if (n == 0)
+        return NAN;
+    double *values = sorted(samples, n);
+    if (values == NULL)
+        return NAN;
+    double result = sorted_quantile(values, n, p);
+    free(values);
+    return result;
+}
+
+double ob_median(const double *samples, size_t n)
+{
+    if (n == 0)
+        return NAN;
+    double *values = copied(samples, n);
+    if (values == NULL)
+        return NAN;
+    double result = median_in_place(values, n);
+    free(values);
+    return result;
+}
+
+/* Replaces values by their distances from `center`, and returns the median of those. */
+static double median_distance(double *values, size_t n, double center)
+{
+    for (size_t i = 0; i < n; i++)
+        values[i] = fabs(values[i] - center);
+    return median_in_place(values, n);
+}
+
+double ob_mad(const double *samples, size_t n)
+{
+    if (n == 0)
+        return NAN;
+    double *values = copied(samples, n);
+    if (values == NULL)
+        return NAN;
+    double result = median_distance(values, n, median_in_place(values, n));
+    free(values);
+    return result;
+}
+
+size_t ob_outliers(const double *samples, size_t n)
+{
+    double median = ob_median(samples, n), limit = outlier_mads * mad_to_sigma * ob_mad(samples, n);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += fabs(samples[i] - median) > limit;
+    return count;
+}
+
+/* ---- bootstrap ------------------------------------------------------------------------------ */
+
+/* xoshiro256** (Blackman and Vigna), seeded through splitmix64 as its authors advise. */
+typedef struct generator {
+    uint64_t s[4];
+} generator;
+
+static generator generator_seeded(uint64_t seed)
+{
+    generator g;
+    for (int i = 0; i < 4; i++) {
+        uint64_t z = (seed += 0x9e3779b97f4a7c15u);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        g.s[i] = z ^ (z >> 31);
+    }
+    return g;
+}
+
+static uint64_t rotate_left(uint64_t x, int by)
+{
+    return (x << by) | (x >> (64 - by));
+}
+
+static uint64_t generator_next(generator *g)
+{
+    uint64_t result = rotate_left(g->s[1] * 5, 7) * 9, t = g->s[1] << 17;
+    g->s[2] ^= g->s[0];
+    g->s[3] ^= g->s[1];
+    g->s[1] ^= g->s[2];
+    g->s[0] ^= g->s[3];
+    g->s[2] ^= t;
+    g->s[3] = rotate_left(g->s[3], 45);
+    return result;
+}
+
+/* Uniform in 0 .. n-1, n < 2^32; the bias, n / 2^32, is far below the noise of a bootstrap. */
+static size_t generator_below(generator *g, size_t n)
+{
+    return (size_t)(((generator_next(g) >> 32) * (uint64_t)n) >> 32);
+}
+
+/* One side of a bootstrap: its samples in order, and room for the histogram of a resample. */
+typedef struct side {
+    size_t n;
+    double *values;
+    uint32_t *drawn; /* [n]: how often each rank was drawn */
+} side;
+
+static void side_free(side *s)
+{
+    free(s->values);
+    free(s->drawn);
+}
+
+static int side_init(side *s, const double *samples, size_t n)
+{
+    *s = (side){.n = n, .values = sorted(samples, n), .drawn = malloc(n * sizeof *s->drawn)};
+    if (s->values != NULL && s->drawn != NULL)
+        return 1;
+    side_free(s);
+    return 0;
+}
+
+/* The median of one resample. */
+static double side_resample(side *s, generator *g)
+{
+    memset(s->drawn, 0, s->n * sizeof *s->drawn);
+    for (size_t i = 0; i < s->n; i++)
+        s->drawn[generator_below(g, s->n)]++;
+    size_t seen = 0, rank = 0;
+    size_t lower = (s->n - 1) / 2, upper = s->n / 2; /* the same when n is odd */
+    while ((seen += s->drawn[rank]) <= lower)
+        rank++;
+    double low = s->values[rank];
+    while (seen <= upper)
+        seen += s->drawn[++rank];
+    return low + 0.5 * (s->values[rank] - low);
+}
+
+static ob_interval percentile_interval(double *values, size_t n, double confidence)
+{
+    double tail = 0.5 * (1.0 - confidence);
+    qsort(values, n, sizeof *values, compare_doubles);
+    return (ob_interval){sorted_quantile(values, n, tail), sorted_quantile(values, n, 1.0 - tail)};
+}
+
+ob_interval ob_bootstrap_median(const double *samples, size_t n, double confidence, int resamples,
+                                uint64_t seed)
+{
+    ob_interval result = {ob_median(samples, n), ob_median(samples, n)};
+    if (n < 2 || resamples < 1)
+        return result;
+    double *medians = malloc((size_t)resamples * sizeof *medians);
+    side s = {0};
+    if (medians == NULL || !side_init(&s, samples, n)) {
+        free(medians);
+        return (ob_interval){NAN, NAN};
+    }
+    generator g = generator_seeded(seed);
+    for (int i = 0; i < resamples; i++)
+        medians[i] = side_resample(&s, &g);
+    result = percentile_interval(medians, (size_t)resamples, confidence);
+    side_free(&s);
+    free(medians);
+    return result;
+}
+
+ob_interval ob_bootstrap_ratio(const double *a, size_t na, const double *b, size_t nb,
+                               double confidence, int resamples, uint64_t seed)
+{
+    ob_interval result = {NAN, NAN};
+    side top = {0}, bottom = {0};
+    double *ratios = NULL;
+    if (na < 1 || nb < 1 || resamples < 1)
+        return result;
+    if (!side_init(&top, a, na))
+        return result;
+    if (!side_init(&bottom, b, nb))
+        goto free_top;
+    ratios = malloc((size_t)resamples * sizeof *ratios);
+    if (ratios == NULL)
+        goto free_bottom;
+    generator g = generator_seeded(seed);
+    for (int i = 0; i < resamples; i++) {
+        double numerator = side_resample(&top, &g); /* before the other: the order is the seed's */
+        ratios[i] = numerator / side_resample(&bottom, &g);
+    }
+    result = percentile_interval(ratios, (size_t)resamples, confidence);
+    free(ratios);
+free_bottom:
+    side_free(&bottom);
+free_top:
+    side_free(&top);
+    return result;
+}
+
+/* ---- order statistics ----------------------------------------------------------------------- */
+
+/* How many of n fair coins may fall short and still be in the lower tail: the largest j with
+ * P(Bin(n, 1/2) <= j) <= tail, or -1 when even j = 0 is too likely. Walks down from the middle, so
+ * it takes O(sqrt n) steps. */
+static double tail_rank(size_t n, double tail)
+{
+    double count = (double)n, j = floor((count - 1.0) / 2.0);
+    double mass = exp(lgamma(count + 1.0) - lgamma(j + 1.0) - lgamma(count - j + 1.0) -
+                      count * log(2.0)); /* P(= j) */
+    double below = 0.5;                  /* P(<= j), exact by symmetry when n is odd */
+    if (n % 2 == 0)                      /* the middle, j + 1, belongs to neither side */
+        below -= 0.5 * mass * (count - j) / (j + 1.0);
+    while (j >= 0.0 && below > tail) {
+        below -= mass;
+        mass *= j / (count - j + 1.0);
+        j -= 1.0;
+    }
+    return j;
+}
+
+/* Like ob_order_median, over samples that it may reorder; *proper: the confidence was reached. */
+static ob_interval order_interval(double *values, size_t n, double confidence, int *proper)
+{
+    double j = tail_rank(n, 0.5 * (1.0 - confidence));
+    size_t rank = j > 0.0 ? (size_t)j : 0;
+    *proper = j >= 0.0;
+    double lo = select_rank(values, n, rank);
+    return (ob_interval){lo, select_rank(values, n, n - 1 - rank)};
+}
+
+ob_interval ob_order_median(const double *samples, size_t n, double confidence)
+{
+    ob_interval result = {NAN, NAN};
+    double *values = n > 0 ? copied(samples, n) : NULL;
+    if (values == NULL)
+        return result;
+    int proper;
+    result = order_interval(values, n, confidence, &proper);
+    free(values);
+    return result;
+}
+
+static int converged(const ob_stop_rule *rule, const double *samples, size_t n)
+{
+    double *values = n > 0 ? copied(samples, n) : NULL;
+    if (values == NULL)
+        return 0;
+    int proper;
+    ob_interval ci = order_interval(values, n, stop_confidence, &proper);
+    double median = median_in_place(values, n);
+    free(values);
+    return proper && ci.hi - ci.lo <= rule->target * fabs(median);
+}
+
+ob_stop ob_should_stop(const ob_stop_rule *rule, const double *samples, size_t n, double elapsed)
+{
+    if (n >= rule->min_samples && elapsed >= rule->min_time && converged(rule, samples, n))
+        return OB_STOP_CONVERGED;
+    return elapsed >= rule->timeout ? OB_STOP_TIMEOUT : OB_STOP_NO;
+}

@@ -1,4 +1,9 @@
-/* stats.h: statistics of samples as pure functions: no globals, no clocks, no domain. */
+/*
+ * stats.h: statistics of samples as pure functions: no globals, no clocks, no domain.
+ *
+ * Samples are finite, in any order and any unit; they are read, never changed. Where there is no
+ * sample to answer from, or no memory for a copy, the answer is NaN.
+ */
 #ifndef ORTHO_HARNESS_STATS_H
 #define ORTHO_HARNESS_STATS_H
 
@@ -9,16 +14,15 @@ typedef struct ob_interval {
     double lo, hi;
 } ob_interval;
 
-/* Linear-interpolation quantile (NumPy's default), p in 0..1, of n >= 1 samples; NaN when n is 0.
- */
+/* Linear-interpolation quantile (NumPy's default); p is clamped to 0..1. */
 double ob_quantile(const double *samples, size_t n, double p);
 double ob_median(const double *samples, size_t n);
 
 /* Median absolute deviation, unscaled (scipy.stats.median_abs_deviation, scale=1). */
 double ob_mad(const double *samples, size_t n);
 
-/* Samples farther than 3.5 scaled MADs (1.4826 * MAD) from the median. They are counted and marked,
- * never dropped. */
+/* How many samples lie farther than 3.5 scaled MADs (1.4826 * MAD) from the median. They are
+ * counted, never dropped. */
 size_t ob_outliers(const double *samples, size_t n);
 
 /* Percentile bootstrap CI of the median: `resamples` draws with a xoshiro256** seeded by `seed`.
@@ -26,16 +30,19 @@ size_t ob_outliers(const double *samples, size_t n);
 ob_interval ob_bootstrap_median(const double *samples, size_t n, double confidence, int resamples,
                                 uint64_t seed);
 
-/* Percentile bootstrap CI of median(a) / median(b), sides resampled apart. */
+/* Percentile bootstrap CI of median(a) / median(b), sides resampled apart; one sample a side is
+ * enough. Medians of b must not be 0. */
 ob_interval ob_bootstrap_ratio(const double *a, size_t na, const double *b, size_t nb,
                                double confidence, int resamples, uint64_t seed);
 
 /* Distribution-free CI of the median from order statistics (binomial), for large n and for the stop
- * rule: cheap, no randomness. */
+ * rule: cheap, no randomness. Where so few samples can't reach the confidence (fewer than 6 for
+ * 95 %), the smallest and the largest sample. */
 ob_interval ob_order_median(const double *samples, size_t n, double confidence);
 
-/* The stop rule: enough once `min_samples` are in, `min_time` has passed and the CI of the median
- * is narrower than `target` of it, or when `timeout` has passed. */
+/* The stop rule: enough once `min_samples` are in, `min_time` has passed and the 95 % CI of the
+ * median by order statistics exists (6 samples) and is no wider than `target` of it, or when
+ * `timeout` has passed. O(n) a call. */
 typedef struct ob_stop_rule {
     size_t min_samples;
     double min_time, timeout; /* seconds */
