@@ -1,1 +1,41 @@
 #include "reports/reports.h"
+
+#include "common/error.h"
+#include "common/output.h"
+
+#include <string.h>
+
+const ortho_writer *ortho_writer_find(const char *name)
+{
+    for (size_t i = 0; ortho_writers[i] != NULL; i++)
+        if (strcmp(ortho_writers[i]->name, name) == 0)
+            return ortho_writers[i];
+    return NULL;
+}
+
+static ortho_status write_stdout(const struct json_t *results, const ortho_writer *writer,
+                                 const ortho_writer_options *options)
+{
+    ortho_status status = writer->write(results, options, stdout);
+    if (status == ORTHO_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = ortho_fail(ORTHO_E_IO, "writing to standard output failed");
+    return status;
+}
+
+ortho_status ortho_report_write(const struct json_t *results, const ortho_writer *writer,
+                                const ortho_writer_options *options, const char *path)
+{
+    const ortho_writer_options plain = {.color = false, .width = 0};
+    options = options != NULL ? options : &plain;
+    if (strcmp(path, "-") == 0)
+        return write_stdout(results, writer, options);
+    ortho_output output = {0};
+    ortho_status status = ortho_output_begin(path, &output);
+    if (status != ORTHO_OK)
+        return status;
+    status = writer->write(results, options, output.stream);
+    if (status == ORTHO_OK)
+        return ortho_output_commit(&output);
+    ortho_output_abort(&output);
+    return status;
+}

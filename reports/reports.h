@@ -4,8 +4,8 @@
 
 #include <ortho/report.h>
 
-extern const ortho_writer *const ortho_writer_table[]; /* NULL-terminated, generated */
-extern const ortho_plot *const ortho_plot_table[];     /* NULL-terminated, generated */
+extern const ortho_writer *const ortho_writers[]; /* NULL-terminated, generated */
+extern const ortho_plot *const ortho_plots[];     /* NULL-terminated, generated */
 
 const ortho_writer *ortho_writer_find(const char *name); /* NULL when there is none */
 

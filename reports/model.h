@@ -1,0 +1,78 @@
+/*
+ * model.h: reading a results document (docs/RESULTS.md). Every writer and plot goes through these
+ * getters, so that one place decides what is absent and which rows may show a number.
+ *
+ * A number that is absent, or of another type, or not finite, is NAN here; a string is NULL. No
+ * getter fails: a document may hold anything.
+ */
+#ifndef ORTHO_REPORTS_MODEL_H
+#define ORTHO_REPORTS_MODEL_H
+
+#include <jansson.h>
+#include <ortho/ortho.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define ORTHO_RESULTS_SCHEMA "ortho-bench/1"
+
+typedef enum ortho_case_status {
+    ORTHO_CASE_OK = 0,
+    ORTHO_CASE_AMBIGUOUS, /* verified and timed, but the interval stayed wide */
+    ORTHO_CASE_FAILED,    /* a wrong result, or one that claims to be ok and was never verified */
+    ORTHO_CASE_SKIPPED,
+    ORTHO_CASE_UNKNOWN, /* a status that this schema doesn't know */
+    ORTHO_CASE_STATUSES
+} ortho_case_status;
+
+/* The node at a dotted path ("time_ns.median"); NULL where any step is missing. */
+const json_t *ortho_model_at(const json_t *node, const char *path);
+double ortho_model_number(const json_t *node, const char *path);
+const char *ortho_model_string(const json_t *node, const char *path);
+bool ortho_model_true(const json_t *node, const char *path); /* false when absent */
+
+/* The list of rows: its length, and a row by index; NULL out of range or when it is no object. */
+size_t ortho_model_count(const json_t *results);
+const json_t *ortho_model_row(const json_t *results, size_t index);
+
+/* The status that a report shows. "ok" and "ambiguous" hold only when the row was verified before
+ * and after timing and has a time above 0; else it is FAILED, whatever the row calls itself. */
+ortho_case_status ortho_model_status(const json_t *row);
+const char *ortho_model_status_name(ortho_case_status status);
+/* Why it isn't ok: the row's reason, or words of ours. "" when ok. Valid as long as the row. */
+const char *ortho_model_reason(const json_t *row);
+bool ortho_model_timed(const json_t *row); /* ok or ambiguous */
+
+/* Derived columns, NAN where a part is absent; docs/METRICS.md derives each. */
+double ortho_model_time(const json_t *row);        /* median, ns; NAN unless timed */
+double ortho_model_half_width(const json_t *row);  /* (hi - lo) / 2 / median, a share */
+double ortho_model_gbps(const json_t *row);        /* bytes / time */
+double ortho_model_gflops(const json_t *row);      /* flops / time */
+double ortho_model_floor_share(const json_t *row); /* floor_ns / time, a share */
+double ortho_model_lanes(const json_t *row);       /* predicted active lanes, a share */
+double ortho_model_stddev(const json_t *samples);  /* n - 1; NAN below 2 samples */
+
+/* The context says that the weights were made, not trained, or a row does. */
+bool ortho_model_synthetic(const json_t *results);
+
+/* "L0.gate", "L0", or the tensor's name; written to `out`, cleaned of control characters. */
+void ortho_model_slice(const json_t *row, char *out, size_t size);
+
+/* Rows that stand in one table: one operation on one slice with one setting, variants apart.
+ * Groups come in the order of their first rows. */
+typedef struct ortho_group {
+    const json_t **rows; /* competitors and baseline first, then ceilings, harness, oracle */
+    size_t count;
+} ortho_group;
+
+typedef struct ortho_groups {
+    ortho_group *group;
+    size_t count;
+} ortho_groups;
+
+ortho_status ortho_model_groups(const json_t *results, ortho_groups *out);
+void ortho_groups_free(ortho_groups *groups); /* zeroed is allowed */
+
+/* A group's heading: "gemm · L0.gate · 1536×576 · m 1 · density 0.01 (8847) · ..." */
+void ortho_model_heading(const ortho_group *group, FILE *out);
+
+#endif
