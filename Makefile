@@ -1,0 +1,60 @@
+# A thin front: the presets of CMakePresets.json and the scripts do the work. `make help` lists it.
+
+SOURCES := $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' '*.cu')
+TIDY    := $(shell git ls-files -co --exclude-standard 'common/*.c' 'kernels/*.c' 'variants/*.c' \
+             'datasets/*.c' 'reports/*.c' 'lib/*.c' 'harness/*.c')
+SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/lib.sh \
+           $(shell git ls-files -co --exclude-standard '*.sh')
+prefix ?= /usr/local
+
+.PHONY: all help setup check asan ubsan fuzz format format-check tidy shellcheck docs bench-smoke \
+        install clean
+
+all: ## build the instrument (preset release)
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is needed (Debian 12)
+	@scripts/setup
+
+check: ## every test that needs no GPU
+	@scripts/test
+
+asan: ## every test under AddressSanitizer and UBSan
+	@scripts/test --asan
+
+ubsan: ## every test under UBSan
+	@scripts/test --ubsan
+
+fuzz: ## each reader's fuzz target for a minute
+	@scripts/test --fuzz
+
+format: ## clang-format every source in place
+	@clang-format -i $(SOURCES)
+
+format-check: ## fail where clang-format would change a line
+	@clang-format --dry-run -Werror $(SOURCES)
+
+# The ci preset's compile commands are what clang-tidy reads.
+tidy: ## clang-tidy every C file of the product
+	@test -e build/ci/compile_commands.json || cmake --preset ci >/dev/null
+	@printf '%s\n' $(TIDY) | xargs -P 2 -n 4 clang-tidy --quiet -p build/ci 2>/dev/null
+
+shellcheck: ## shellcheck every shell script
+	@shellcheck -x -P SCRIPTDIR $(SCRIPTS)
+
+docs: ## the man page and completions, under build/release/share
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target docs_man
+
+bench-smoke: ## the whole instrument on a small case
+	@scripts/bench --variant csr --model random:256x512 --batch 1
+
+install: all ## install under $(prefix)
+	@cmake --install build/release --prefix "$(prefix)"
+
+clean: ## remove everything that was built
+	@rm -rf build
