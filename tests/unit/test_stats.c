@@ -84,6 +84,15 @@ static void test_quantile_is_clamped(void **state)
     assert_true(ob_quantile(x, COUNT(x), 2.0) == 3.0);
 }
 
+/* The limit is 3.5 * 1.4826 = 5.1891 MADs. */
+static void test_outliers_at_their_limit(void **state)
+{
+    (void)state;
+    const double x[] = {-5.2, -1, -1, 0, 1, 1, 5.18};
+    assert_true(ob_mad(x, COUNT(x)) == 1.0);
+    assert_int_equal(ob_outliers(x, COUNT(x)), 1);
+}
+
 /* Selection against a full sort, over many sizes with many ties. */
 static void test_selection_agrees_with_a_sort(void **state)
 {
@@ -185,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_too_few_for_the_confidence),
         cmocka_unit_test(test_samples_are_not_changed),
         cmocka_unit_test(test_quantile_is_clamped),
+        cmocka_unit_test(test_outliers_at_their_limit),
         cmocka_unit_test(test_selection_agrees_with_a_sort),
         cmocka_unit_test(test_the_seed_decides),
         cmocka_unit_test(test_intervals_cover_the_median),
