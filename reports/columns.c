@@ -14,11 +14,11 @@ static void cell_time(const json_t *row, ortho_cell *out)
     char time[24], half[16];
     ortho_text_time(ortho_model_time(row), time, sizeof time);
     double share = ortho_model_half_width(row);
-    ortho_text_three(100 * share, half, sizeof half);
+    snprintf(half, sizeof half, 100 * share < 9.95 ? "%.1f" : "%.0f", 100 * share);
     if (isnan(share))
         snprintf(out->text, sizeof out->text, "%s", time);
     else
-        snprintf(out->text, sizeof out->text, "%s ±%5s %%", time, half);
+        snprintf(out->text, sizeof out->text, "%s ±%4s %%", time, half);
 }
 
 static void cell_rate(const json_t *row, ortho_cell *out)
@@ -134,7 +134,7 @@ const ortho_column ortho_columns[] = {
      .cell = cell_speedup},
     {.title = "of floor",
      .meaning = "the least time that the measured bandwidth allows for these bytes ÷ time",
-     .keep = 3,
+     .keep = 5,
      .cell = cell_floor},
     {.title = "working",
      .meaning = "peak of temporaries booked by the allocator",
@@ -142,11 +142,11 @@ const ortho_column ortho_columns[] = {
      .cell = cell_working},
     {.title = "kept",
      .meaning = "packed weights and index that a GEMM holds, or what a sieve produced",
-     .keep = 6,
+     .keep = 7,
      .cell = cell_kept},
     {.title = "lanes*",
      .meaning = "active lanes of a 32-lane warp, predicted by the lane model, not measured",
-     .keep = 5,
+     .keep = 3,
      .cell = cell_lanes},
     {.title = "SNR",
      .meaning = "weight over error of Base + Ortho; n/a where the weights were 4-bit already",
@@ -159,7 +159,7 @@ const ortho_column ortho_columns[] = {
     {.title = "verified",
      .meaning = "before and after timing, with the larger relative error; n/a computes nothing",
      .left = true,
-     .keep = 7,
+     .keep = 6,
      .cell = cell_verified},
 };
 

@@ -1,0 +1,169 @@
+/*
+ * csv: RFC 4180 (CRLF, quotes doubled), a header, one row a case. What is absent is an empty field;
+ * a case without a verified time has no number that depends on one. Raw samples stay in the JSON.
+ */
+#include "reports/model.h"
+#include "reports/reports.h"
+#include "reports/text.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct field {
+    const char *title, *path; /* of a string, number or boolean in the row */
+    bool timed;               /* told only of rows with a verified time */
+    double (*derived)(const json_t *row);
+    const char *(*words)(const json_t *row);
+} field;
+
+static const char *status_words(const json_t *row)
+{
+    return ortho_model_status_name(ortho_model_status(row));
+}
+
+static double sample_count(const json_t *row)
+{
+    size_t count = json_array_size(ortho_model_at(row, "time_ns.samples"));
+    return count > 0 ? (double)count : NAN;
+}
+
+static const field fields[] = {
+    {.title = "key", .path = "key"},
+    {.title = "op", .path = "op"},
+    {.title = "variant", .path = "variant"},
+    {.title = "role", .path = "role"},
+    {.title = "backend", .path = "backend"},
+    {.title = "layer", .path = "layer"},
+    {.title = "proj", .path = "proj"},
+    {.title = "tensor", .path = "tensor"},
+    {.title = "n", .path = "n"},
+    {.title = "k", .path = "k"},
+    {.title = "m", .path = "m"},
+    {.title = "density", .path = "density"},
+    {.title = "nnz", .path = "nnz"},
+    {.title = "rule", .path = "rule"},
+    {.title = "group", .path = "group"},
+    {.title = "dtype", .path = "dtype"},
+    {.title = "alpha", .path = "alpha"},
+    {.title = "ortho_rows", .path = "ortho_rows"},
+    {.title = "l2", .path = "l2"},
+    {.title = "synthetic", .path = "synthetic"},
+    {.title = "status", .words = status_words},
+    {.title = "reason", .words = ortho_model_reason},
+    {.title = "verified_before", .path = "verified.before"},
+    {.title = "verified_after", .path = "verified.after"},
+    {.title = "rel_error", .path = "verified.rel_error"},
+    {.title = "tolerance", .path = "verified.tolerance"},
+    {.title = "time_ns", .path = "time_ns.median", .timed = true},
+    {.title = "time_lo_ns", .path = "time_ns.lo", .timed = true},
+    {.title = "time_hi_ns", .path = "time_ns.hi", .timed = true},
+    {.title = "time_mad_ns", .path = "time_ns.mad", .timed = true},
+    {.title = "samples", .timed = true, .derived = sample_count},
+    {.title = "outliers", .path = "time_ns.outliers", .timed = true},
+    {.title = "stop", .path = "time_ns.stop", .timed = true},
+    {.title = "launches_per_sample", .path = "time_ns.launches_per_sample", .timed = true},
+    {.title = "copies", .path = "time_ns.copies", .timed = true},
+    {.title = "floor_ns", .path = "floor_ns"},
+    {.title = "floor_share", .timed = true, .derived = ortho_model_floor_share},
+    {.title = "bytes", .path = "bytes"},
+    {.title = "flops", .path = "flops"},
+    {.title = "gb_per_s", .timed = true, .derived = ortho_model_gbps},
+    {.title = "gflop_per_s", .timed = true, .derived = ortho_model_gflops},
+    {.title = "speedup_over", .path = "speedup.over", .timed = true},
+    {.title = "speedup", .path = "speedup.ratio", .timed = true},
+    {.title = "speedup_lo", .path = "speedup.lo", .timed = true},
+    {.title = "speedup_hi", .path = "speedup.hi", .timed = true},
+    {.title = "working_bytes", .path = "peak_bytes.working", .timed = true},
+    {.title = "weights_bytes", .path = "peak_bytes.weights", .timed = true},
+    {.title = "output_bytes", .path = "peak_bytes.output", .timed = true},
+    {.title = "host_bytes", .path = "peak_bytes.host", .timed = true},
+    {.title = "lanes_predicted", .path = "divergence.predicted.value"},
+    {.title = "quality_status", .path = "quality.status", .timed = true},
+    {.title = "rel_frobenius", .path = "quality.rel_frobenius", .timed = true},
+    {.title = "h_weighted", .path = "quality.h_weighted", .timed = true},
+    {.title = "snr_db", .path = "quality.snr_db", .timed = true},
+    {.title = "cosine", .path = "quality.cosine", .timed = true},
+    {.title = "max_abs", .path = "quality.max_abs", .timed = true},
+    {.title = "clip_rate", .path = "quality.clip_rate", .timed = true},
+    {.title = "bits_per_weight", .path = "quality.bits_per_weight", .timed = true},
+    {.title = "row_cv", .path = "quality.row_cv", .timed = true},
+    {.title = "row_max", .path = "quality.row_max", .timed = true},
+    {.title = "empty_rows", .path = "quality.empty_rows", .timed = true},
+};
+
+#define FIELDS (sizeof fields / sizeof *fields)
+
+static void put_text(const char *text, FILE *out)
+{
+    bool quoted = strpbrk(text, ",\"\r\n") != NULL || text[0] == ' ' ||
+                  (text[0] != '\0' && text[strlen(text) - 1] == ' ');
+    if (!quoted) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void put_number(double value, FILE *out)
+{
+    char text[32];
+    if (isfinite(value))
+        fputs(ortho_text_number(value, text), out);
+}
+
+static void put_value(const json_t *value, FILE *out)
+{
+    if (json_is_string(value))
+        put_text(json_string_value(value), out);
+    else if (json_is_boolean(value))
+        fputs(json_is_true(value) ? "true" : "false", out);
+    else if (json_is_integer(value))
+        fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        put_number(json_real_value(value), out);
+}
+
+static void put_field(const field *f, const json_t *row, FILE *out)
+{
+    if (f->timed && !ortho_model_timed(row))
+        return;
+    if (f->derived != NULL)
+        put_number(f->derived(row), out);
+    else if (f->words != NULL)
+        put_text(f->words(row), out);
+    else
+        put_value(ortho_model_at(row, f->path), out);
+}
+
+static ortho_status write_csv(const json_t *results, const ortho_writer_options *options, FILE *out)
+{
+    (void)options;
+    for (size_t f = 0; f < FIELDS; f++)
+        fprintf(out, "%s%s", f > 0 ? "," : "", fields[f].title);
+    fputs("\r\n", out);
+    for (size_t i = 0; i < ortho_model_count(results); i++) {
+        const json_t *row = ortho_model_row(results, i);
+        for (size_t f = 0; row != NULL && f < FIELDS; f++) {
+            if (f > 0)
+                fputc(',', out);
+            put_field(&fields[f], row, out);
+        }
+        if (row != NULL)
+            fputs("\r\n", out);
+    }
+    return ORTHO_OK;
+}
+
+const ortho_writer ortho_writer_csv = {
+    .abi = ORTHO_REPORT_ABI,
+    .name = "csv",
+    .extension = "csv",
+    .summary = "RFC 4180, one row a case, absent fields empty",
+    .write = write_csv,
+};

@@ -1,0 +1,151 @@
+/*
+ * markdown: tables for a review (GitHub flavoured), with the columns of the terminal's tables.
+ * Names are escaped: no word of a results file can close a table, start markup or call a person.
+ */
+#include "common/error.h"
+#include "reports/columns.h"
+#include "reports/reports.h"
+#include "reports/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static ortho_status put_escaped(const char *text, FILE *out)
+{
+    char *clean = ortho_text_clean(text);
+    if (clean == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
+    for (const char *c = clean; *c != '\0'; c++) {
+        if (*c == '<' || *c == '>' || *c == '&' || *c == '@')
+            fprintf(out, "&#%d;", *c);
+        else if (strchr("\\`*_[]#|~$", *c) != NULL)
+            fprintf(out, "\\%c", *c);
+        else
+            fputc(*c, out);
+    }
+    free(clean);
+    return ORTHO_OK;
+}
+
+static void context_line(void *ctx, const char *text, ortho_tone tone)
+{
+    FILE *out = ctx;
+    fputs(tone == ORTHO_TONE_DOUBT ? "- **" : "- ", out);
+    put_escaped(text, out);
+    fputs(tone == ORTHO_TONE_DOUBT ? "**\n" : "\n", out);
+}
+
+static ortho_status put_heading(const ortho_group *group, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
+    ortho_model_heading(group, stream);
+    if (fclose(stream) != 0) {
+        free(text);
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
+    }
+    fputs("\n### ", out);
+    ortho_status status = put_escaped(text, out);
+    fputs("\n\n", out);
+    free(text);
+    return status;
+}
+
+static ortho_status put_words(const char *before, const char *text, FILE *out)
+{
+    fputs(before, out);
+    return put_escaped(text, out);
+}
+
+/* How many of the leading columns a row fills with numbers; the next cell holds its status. */
+static size_t numbers_of(ortho_case_status status)
+{
+    return status == ORTHO_CASE_OK ? ortho_column_count : status == ORTHO_CASE_AMBIGUOUS ? 1 : 0;
+}
+
+static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
+{
+    ortho_case_status case_status = ortho_model_status(row);
+    size_t numbers = numbers_of(case_status);
+    const char *name = ortho_model_string(row, "variant");
+    ortho_status status = put_words("| ", name != NULL ? name : "?", out);
+    bool told = case_status == ORTHO_CASE_OK;
+    for (size_t c = 0; c < ortho_column_count && status == ORTHO_OK; c++) {
+        ortho_cell cell = {.text = ""};
+        if (!shown[c])
+            continue;
+        if (c < numbers) {
+            ortho_column_cell(&ortho_columns[c], row, &cell);
+            status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
+        } else if (!told) {
+            fprintf(out, " | **%s**: ", ortho_model_status_name(case_status));
+            status = put_escaped(ortho_model_reason(row), out);
+            told = true;
+        } else {
+            fputs(" | ", out);
+        }
+    }
+    fputs(" |\n", out);
+    return status;
+}
+
+static ortho_status put_group(const ortho_group *group, FILE *out)
+{
+    bool *shown = calloc(ortho_column_count, sizeof *shown);
+    ortho_status status = shown != NULL ? put_heading(group, out)
+                                        : ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
+    if (status != ORTHO_OK)
+        goto end;
+    fputs("| variant", out);
+    for (size_t c = 0; c < ortho_column_count; c++) {
+        /* The first two stand always: a group in which nothing ran needs room for its reasons. */
+        shown[c] = c < 2 || ortho_column_filled(&ortho_columns[c], group);
+        if (shown[c])
+            put_words(" | ", ortho_columns[c].title, out);
+    }
+    fputs(" |\n| :--", out);
+    for (size_t c = 0; c < ortho_column_count; c++)
+        if (shown[c])
+            fputs(ortho_columns[c].left ? " | :--" : " | --:", out);
+    fputs(" |\n", out);
+    for (size_t i = 0; i < group->count && status == ORTHO_OK; i++)
+        status = put_row(group->rows[i], shown, out);
+end:
+    free(shown);
+    return status;
+}
+
+static ortho_status write_markdown(const json_t *results, const ortho_writer_options *options,
+                                   FILE *out)
+{
+    (void)options;
+    char tally[160];
+    ortho_groups groups = {0};
+    ortho_status status = ortho_model_groups(results, &groups);
+    ortho_tally(results, tally, sizeof tally);
+    fprintf(out, "## ortho-bench: %s\n\n", tally);
+    if (status == ORTHO_OK)
+        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = out, .line = context_line});
+    for (size_t g = 0; g < groups.count && status == ORTHO_OK; g++)
+        status = put_group(&groups.group[g], out);
+    fputs("\n<details><summary>Columns</summary>\n\n", out);
+    for (size_t c = 0; c < ortho_column_count; c++) {
+        put_words("- **", ortho_columns[c].title, out);
+        put_words("**: ", ortho_columns[c].meaning, out);
+        fputc('\n', out);
+    }
+    fputs("\n</details>\n", out);
+    ortho_groups_free(&groups);
+    return status;
+}
+
+const ortho_writer ortho_writer_markdown = {
+    .abi = ORTHO_REPORT_ABI,
+    .name = "markdown",
+    .extension = "md",
+    .summary = "tables for a review, GitHub flavoured",
+    .write = write_markdown,
+};
