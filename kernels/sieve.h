@@ -41,10 +41,20 @@ ortho_status ortho_sieve_stream(const ortho_sieve_problem *problem, ortho_sieve_
                                 uint8_t *q, uint16_t *scale, int32_t *row_ptr,
                                 const ortho_sieve_emit *emit, const ortho_services *services);
 
+/* Passes over W of ortho_sieve_stream, by rule, where H comes from the weights (it saves the first
+ * where not) and no more than a thousand scores share the last undecided bin: H; rms and first
+ * digit, second digit, gathering of the outliers; fit and first digit, second digit, gathering,
+ * emission. */
+#define ORTHO_SIEVE_W_READS                                                                        \
+    {                                                                                              \
+        [ORTHO_RULE_OUTLIER] = 8, [ORTHO_RULE_RESIDUAL] = 5, [ORTHO_RULE_LEGACY] = 5               \
+    }
+
 /* Groups along k: the problem's, k under LEGACY. */
 int64_t ortho_sieve_group(const ortho_sieve_problem *problem);
 
-/* floor(density * n * k), exact; density is 0..1. */
+/* floor(density * n * k), exact for the decimal that density stands for: the largest m whose share
+ * m / (n * k), as a double, is <= density. density is 0..1, n * k < 2^53. */
 int64_t ortho_sieve_budget(double density, int64_t n, int64_t k);
 
 #endif

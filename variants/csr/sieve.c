@@ -1,3 +1,31 @@
-#include <ortho/variant.h>
+/* csr's sieve: streaming, plain inner loops, a thread a row; the entries go straight into CSR. */
+#include "kernels/sieve_csr.h"
+
+static ortho_status run(void *state, const ortho_sieve_problem *problem,
+                        const ortho_services *services)
+{
+    return ortho_sieve_csr_run(state, problem, ORTHO_WALK_SCALAR, services);
+}
+
+/* A thread a row fills its row: lane l of a warp makes as many trips as its row has entries, and
+ * waits for the fullest of the 32. */
+static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
+{
+    for (int64_t row = 0; row < s->n; row += 32) {
+        int64_t trips[32] = {0};
+        for (int l = 0; l < 32 && row + l < s->n; l++)
+            trips[l] = s->row_ptr[row + l + 1] - s->row_ptr[row + l];
+        ortho_lanes_loop(sink, trips, 1.0);
+    }
+}
+
 extern const ortho_sieve_hooks ortho_csr_sieve_cpu;
-const ortho_sieve_hooks ortho_csr_sieve_cpu = {.state_size = 0};
+const ortho_sieve_hooks ortho_csr_sieve_cpu = {
+    .state_size = sizeof(ortho_sieve_csr),
+    .prepare = ortho_sieve_csr_prepare,
+    .run = run,
+    .export_split = ortho_sieve_csr_export,
+    .release = ortho_sieve_csr_release,
+    .lanes = lanes,
+    .w_reads = ORTHO_SIEVE_W_READS,
+};

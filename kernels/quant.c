@@ -1,0 +1,203 @@
+/* Portable kernels: plain loops over 16 lanes that a compiler vectorises for any machine. */
+#include "kernels/quant.h"
+
+#include "common/dtype.h"
+#include "common/half.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* rint for |x| < 2^22 without a library call: the sum's last bit is worth 1, ties go to even. */
+static inline float round_even(float x)
+{
+    return (x + 12582912.0f) - 12582912.0f;
+}
+
+static inline float on_grid(float x)
+{
+    x = x < -8.0f ? -8.0f : x;
+    return round_even(x > 7.0f ? 7.0f : x);
+}
+
+static inline int padded(int count)
+{
+    return (count + ORTHO_LANES - 1) / ORTHO_LANES * ORTHO_LANES;
+}
+
+static inline uint32_t magnitude_bits(float w)
+{
+    return ortho_float_bits(w) & 0x7fffffffu;
+}
+
+static void load(ortho_dtype dtype, const void *data, int64_t first, int count, float *w)
+{
+    const uint16_t *half = (const uint16_t *)data + first;
+    switch (dtype) {
+    case ORTHO_BF16:
+        for (int i = 0; i < count; i++)
+            w[i] = ortho_bf16_to_float(half[i]);
+        break;
+    case ORTHO_F16:
+        for (int i = 0; i < count; i++)
+            w[i] = ortho_fp16_to_float(half[i]);
+        break;
+    default:
+        memcpy(w, (const float *)data + first, (size_t)count * sizeof *w);
+    }
+    for (int i = count; i < padded(count); i++)
+        w[i] = 0.0f;
+}
+
+static void squares_down(const float *w, int count, double *sums)
+{
+    for (int i = 0; i < count; i++)
+        sums[i] += (double)w[i] * (double)w[i];
+}
+
+static void squares_along(const float *w, int count, double lanes[ORTHO_LANES])
+{
+    for (int v = 0; v < count; v += ORTHO_LANES)
+        for (int j = 0; j < ORTHO_LANES; j++)
+            lanes[j] += (double)w[v + j] * (double)w[v + j];
+}
+
+static uint32_t absmax(const float *w, int count)
+{
+    uint32_t most = 0;
+    for (int i = 0; i < count; i++)
+        most = magnitude_bits(w[i]) > most ? magnitude_bits(w[i]) : most;
+    return most;
+}
+
+static inline uint32_t magnitude_key(float w, float inverse_rms)
+{
+    float shifted = ortho_float_from_bits(magnitude_bits(w)) * ORTHO_RMS_SHIFT;
+    return ortho_float_bits(shifted * inverse_rms) + 1u;
+}
+
+static inline bool is_outlier(float w, int i, const ortho_outliers *out)
+{
+    return magnitude_key(w, out->inverse_rms) >= out->bound + (i >= out->split ? 1u : 0u);
+}
+
+static void keep(const float *w, int count, const ortho_outliers *out, float *kept)
+{
+    for (int i = 0; i < padded(count); i++)
+        kept[i] = is_outlier(w[i], i, out) ? 0.0f : w[i];
+}
+
+static void magnitudes(const float *w, int count, float inverse_rms, uint32_t *keys)
+{
+    for (int i = 0; i < count; i++)
+        keys[i] = magnitude_key(w[i], inverse_rms);
+    for (int i = count; i < padded(count); i++)
+        keys[i] = 0;
+}
+
+static inline float add_lanes(float lane[ORTHO_LANES])
+{
+    for (int width = ORTHO_LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++)
+            lane[j] += lane[j + width];
+    return lane[0];
+}
+
+static void search(const float *w, const float *h, int count, const ortho_candidates *try,
+                   double sums[ORTHO_CANDIDATES])
+{
+    for (int c = 0; c < ORTHO_CANDIDATES; c++) {
+        float lane[ORTHO_LANES] = {0}, scale = try->scale[c], inverse = try->inverse[c];
+        for (int v = 0; v < count; v += ORTHO_LANES)
+            for (int j = 0; j < ORTHO_LANES; j++) {
+                float e = w[v + j] - scale * on_grid(w[v + j] * inverse);
+                lane[j] += (e * e) * h[v + j];
+            }
+        sums[c] += (double)add_lanes(lane);
+    }
+}
+
+static void quantise(const float *w, int count, float scale, uint8_t *nibbles)
+{
+    int8_t q[ORTHO_CHUNK + 1];
+    if (scale == 0.0f) {
+        memset(nibbles, 0, (size_t)(count + 1) / 2);
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        q[i] = (int8_t)on_grid(w[i] / scale);
+    q[count] = 0;
+    for (int i = 0; i < count; i += 2)
+        nibbles[i / 2] = (uint8_t)((q[i] & 15) | (q[i + 1] & 15) << 4);
+}
+
+static void scores(const ortho_chunk *chunk, uint32_t *keys)
+{
+    for (int v = 0; v < chunk->count; v += ORTHO_LANES) {
+        float scale = chunk->scale[v / ORTHO_LANES], inverse = chunk->inverse[v / ORTHO_LANES];
+        for (int i = v; i < v + ORTHO_LANES; i++) {
+            float w = chunk->w[i], e = w - scale * on_grid(w * inverse);
+            uint32_t key = ortho_float_bits((e * e) * chunk->h[i]) + 1u;
+            keys[i] = is_outlier(w, i, &chunk->out) ? ORTHO_KEY_TOP : key;
+        }
+    }
+    for (int i = chunk->count; i < padded(chunk->count); i++)
+        keys[i] = 0;
+}
+
+static int collect(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, uint8_t *index)
+{
+    int found = 0;
+    for (int v = 0; v < count; v += ORTHO_LANES) {
+        uint32_t any = 0;
+        for (int j = 0; j < ORTHO_LANES; j++)
+            any |= keys[v + j] - lo < hi - lo;
+        for (int j = 0; any != 0 && j < ORTHO_LANES; j++)
+            if (keys[v + j] - lo < hi - lo)
+                index[found++] = (uint8_t)(v + j);
+    }
+    return found;
+}
+
+/* Rounding to odd in float first makes the second rounding, to fp16, the only one that counts; the
+ * quotient's distance from an fp16 midpoint is 0 or > 2^-40 of it, so the double is exact enough.
+ */
+uint16_t ortho_quant_scale(float absmax_kept, int c)
+{
+    double exact = (double)absmax_kept * (double)(32 - c) / 224.0;
+    if (exact < 0x1p-60)
+        return 0;
+    uint64_t bits;
+    memcpy(&bits, &exact, sizeof bits);
+    uint64_t rest = bits & 0x1fffffffu;
+    bits = (bits - rest) | (rest != 0 ? (uint64_t)1 << 29 : 0);
+    memcpy(&exact, &bits, sizeof exact);
+    return ortho_float_to_fp16((float)exact);
+}
+
+void ortho_quant_candidates(float absmax_kept, int count, ortho_candidates *out)
+{
+    for (int c = 0; c < count; c++) {
+        out->half[c] = ortho_quant_scale(absmax_kept, c);
+        out->scale[c] = ortho_fp16_to_float(out->half[c]);
+        out->inverse[c] = out->scale[c] > 0.0f ? 1.0f / out->scale[c] : 0.0f;
+    }
+}
+
+const ortho_quant_ops ortho_quant_portable = {
+    .load = load,
+    .squares_down = squares_down,
+    .squares_along = squares_along,
+    .absmax = absmax,
+    .keep = keep,
+    .magnitudes = magnitudes,
+    .search = search,
+    .quantise = quantise,
+    .scores = scores,
+    .collect = collect,
+};
+
+const ortho_quant_ops *ortho_quant_ops_for(ortho_cpu_level level)
+{
+    (void)level;
+    return &ortho_quant_portable;
+}
