@@ -3,7 +3,8 @@
  *
  * A reader is one file, datasets/readers/NAME.c, that defines `const ortho_reader
  * ortho_reader_NAME`; the build generates the table. Opening reads headers only; rows are read on
- * demand. Every byte of a file is hostile: an error names file, tensor and byte offset.
+ * demand. Every byte of a file is hostile: an error names file, tensor and byte offset. A source
+ * serves one thread at a time.
  */
 #ifndef ORTHO_READER_H
 #define ORTHO_READER_H
@@ -31,6 +32,15 @@ typedef struct ortho_tensor {
 typedef struct ortho_source
     ortho_source; /* an open checkpoint; each reader has its own behind it */
 
+/* What a source knows of itself beyond its tensors. Strings are "" when unknown. */
+typedef struct ortho_source_facts {
+    char name[128];     /* canonical: "synthetic:llama-3.2-3b:1"; "" lets the caller name it */
+    char path[1024];    /* the file or folder; "" when generated */
+    char identity[256]; /* of generated data: generator, version, shapes and seed; "" for files */
+    bool synthetic;     /* a file may say of itself that its weights were made, not trained */
+    uint64_t seed;
+} ortho_source_facts;
+
 typedef struct ortho_reader {
     uint32_t abi;
     const char *name;
@@ -49,6 +59,8 @@ typedef struct ortho_reader {
     ortho_status (*read_raw)(ortho_source *, int64_t index, int64_t row, int64_t rows, void *dst);
     /* Optional: the diagonal Hessian that belongs to this tensor, [k]; NULL: none. */
     ortho_status (*hessian)(ortho_source *, int64_t index, float *dst);
+    /* Valid until close. */
+    const ortho_source_facts *(*facts)(const ortho_source *);
 } ortho_reader;
 
 #ifdef __cplusplus

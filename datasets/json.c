@@ -1,0 +1,124 @@
+#include "datasets/json.h"
+
+#include "datasets/reject.h"
+
+#include <string.h>
+
+#define MAX_DEPTH  8
+#define MAX_TOKENS 4000000 /* values and keys: bounds what jansson allocates */
+
+/* A walk over the text's tokens that knows strings and nesting and nothing else. */
+typedef struct walk {
+    const char *text;
+    size_t length, at;
+    int depth;
+    uint64_t tokens;
+    size_t key, key_length; /* the string passed last: where it begins, its bytes without quotes */
+    bool key_new;           /* it was passed in this step */
+} walk;
+
+/* Passes one token; false at the end. */
+static bool walk_step(walk *w)
+{
+    w->key_new = false;
+    if (w->at >= w->length)
+        return false;
+    char c = w->text[w->at++];
+    if (c == '{' || c == '[') {
+        w->depth++;
+        w->tokens++;
+    } else if (c == '}' || c == ']') {
+        w->depth--;
+    } else if (c == ',' || c == ':') {
+        w->tokens++;
+    } else if (c == '"') {
+        w->key = w->at;
+        while (w->at < w->length && w->text[w->at] != '"')
+            w->at += w->text[w->at] == '\\' ? 2 : 1;
+        if (w->at > w->length)
+            w->at = w->length;
+        w->key_length = w->at - w->key;
+        w->key_new = true;
+        w->at += w->at < w->length;
+    }
+    return true;
+}
+
+/* Is the string that the walk has just passed a key? */
+static bool walk_at_key(const walk *w)
+{
+    size_t i = w->at;
+    while (i < w->length && strchr(" \t\r\n", w->text[i]) && w->text[i] != '\0')
+        i++;
+    return w->key_new && i < w->length && w->text[i] == ':';
+}
+
+/* The last tensor name that begins before `position`, for a message. */
+static void name_before(const ortho_json_text *json, size_t position, char out[128])
+{
+    walk w = {.text = json->text, .length = json->length};
+    out[0] = '\0';
+    while (w.at < position && walk_step(&w))
+        if (w.depth == json->name_depth && walk_at_key(&w))
+            ortho_printable(json->text + w.key, w.key_length, out, 128);
+}
+
+uint64_t ortho_json_offset(const ortho_json_text *json, const char *tensor)
+{
+    walk w = {.text = json->text, .length = json->length};
+    size_t length = strlen(tensor);
+    while (walk_step(&w))
+        if (w.depth == json->name_depth && w.key_new && w.key_length == length &&
+            memcmp(json->text + w.key, tensor, length) == 0 && walk_at_key(&w))
+            return json->base + w.key - 1;
+    return json->base;
+}
+
+static ortho_status check_limits(const ortho_json_text *json)
+{
+    walk w = {.text = json->text, .length = json->length};
+    while (walk_step(&w)) {
+        if (w.depth <= MAX_DEPTH && w.tokens <= MAX_TOKENS)
+            continue;
+        char name[128];
+        name_before(json, w.at, name);
+        ortho_place place = {json->file, name, json->base + w.at - 1};
+        return w.depth > MAX_DEPTH
+                   ? ortho_reject(ORTHO_E_FORMAT, place, "JSON nested deeper than %d", MAX_DEPTH)
+                   : ortho_reject(ORTHO_E_FORMAT, place, "more than %d JSON tokens", MAX_TOKENS);
+    }
+    return ORTHO_OK;
+}
+
+ortho_status ortho_json_parse(const ortho_json_text *json, json_t **out)
+{
+    if (json->length == 0 || json->text[0] != '{')
+        return ortho_reject(ORTHO_E_FORMAT, (ortho_place){json->file, NULL, json->base},
+                            "JSON must begin with '{'");
+    ortho_status status = check_limits(json);
+    if (status != ORTHO_OK)
+        return status;
+    json_error_t error;
+    json_t *root = json_loadb(json->text, json->length, JSON_REJECT_DUPLICATES, &error);
+    if (!root) {
+        size_t at = error.position < 0 ? 0 : (size_t)error.position;
+        if (at > json->length)
+            at = json->length;
+        char name[128];
+        name_before(json, at, name);
+        ortho_place place = {json->file, name, json->base + at};
+        return ortho_reject(json_error_code(&error) == json_error_out_of_memory ? ORTHO_E_MEMORY
+                                                                                : ORTHO_E_FORMAT,
+                            place, "JSON: %s", error.text);
+    }
+    *out = root;
+    return ORTHO_OK;
+}
+
+bool ortho_json_whole(const json_t *value, int64_t *out)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return false;
+    *out = json_integer_value(value);
+    return true;
+}
