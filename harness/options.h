@@ -8,6 +8,8 @@
 
 #include <ortho/variant.h>
 
+struct json_t;
+
 #define OB_LIST_MAX 64
 
 typedef enum ob_exit {
@@ -29,6 +31,9 @@ typedef enum ob_backend_choice {
 } ob_backend_choice;
 typedef enum ob_l2 { OB_L2_COLD = 0, OB_L2_WARM } ob_l2;
 typedef enum ob_engine { OB_ENGINE_OWN = 0, OB_ENGINE_GBENCH } ob_engine;
+
+typedef enum ob_color { OB_COLOR_AUTO = 0, OB_COLOR_ALWAYS, OB_COLOR_NEVER } ob_color;
+typedef enum ob_plot_place { OB_PLOT_NOWHERE = 0, OB_PLOT_TTY } ob_plot_place;
 
 typedef struct ob_words {
     int count;
@@ -68,16 +73,32 @@ typedef struct ob_options {
     const char *out;    /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
     const char *report; /* folder for every export and plot; NULL: none */
     const char *format; /* writer for stdout: default "table" */
-    const char *plot;   /* "tty": draw the speed-up plot in the terminal; NULL */
-    const char *color;  /* auto | always | never */
+    ob_plot_place plot; /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
+    ob_color color;
     bool quiet, verbose;
-    int operand_count; /* what follows the options */
+    bool verify_only;   /* the command `verify`: every check, no more timing than they need */
+    const char *config; /* --config; NULL: the user's own, if there is one */
+    bool list_variants, list_models, list_formats, list_cases; /* `list` */
+    bool json;                                                 /* `inspect --json` */
+    int operand_count;                                         /* what follows the options */
     char **operands;
+    struct ob_string *strings; /* owns what the pointers above point to */
 } ob_options;
 
-/* Parses a command's arguments (argv[0] is the command). Strings live as long as the process. On
- * a usage error prints it to stderr and returns OB_EXIT_USAGE; sets *done when --help answered. */
+/* Every option at its default. Nothing to clear. */
+void ob_options_default(ob_options *out);
+
+/* Parses a command's arguments (argv[0] is the command; argv is permuted) over config file and
+ * environment. On a usage error prints it to stderr and returns OB_EXIT_USAGE; sets *done when
+ * --help or --version answered. The strings in *out live until ob_options_clear. */
 int ob_options_parse(int argc, char **argv, ob_options *out, bool *done);
+
+/* Frees the strings of options that were parsed. */
+void ob_options_clear(ob_options *options);
+
+/* The effective options of a run as {"option name": "text"}, as they would be typed; what isn't set
+ * is absent. The caller owns the reference; NULL when memory is short. */
+struct json_t *ob_options_echo(const ob_options *options);
 
 const char *ob_rule_name(ortho_rule rule);
 const char *ob_backend_name(ortho_backend backend);

@@ -1,0 +1,34 @@
+/* The commands, in the order of help. */
+#include "harness/commands/command.h"
+#include "harness/options_suggest.h"
+
+#include <string.h>
+
+extern const ob_command ob_command_help, ob_command_version, ob_command_man, ob_command_completion;
+
+const ob_command *const ob_command_table[] = {
+    &ob_command_help, &ob_command_version, &ob_command_man, &ob_command_completion, NULL,
+};
+
+const ob_command *ob_command_default(void)
+{
+    return &ob_command_help;
+}
+
+const ob_command *ob_command_find(const char *name)
+{
+    for (const ob_command *const *c = ob_command_table; *c != NULL; c++)
+        if (strcmp((*c)->name, name) == 0)
+            return *c;
+    return NULL;
+}
+
+const char *ob_command_suggest(const char *typed)
+{
+    const char *names[16];
+    size_t n = 0;
+    for (const ob_command *const *c = ob_command_table; *c != NULL && n < 16; c++)
+        if (!(*c)->hidden)
+            names[n++] = (*c)->name;
+    return ob_suggest(typed, names, n);
+}
