@@ -44,6 +44,7 @@ export_toolchain() {
         export CUDACXX=$nvcc
     fi
     if command -v ccache >/dev/null; then
+        export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 # one clone's objects serve another's
         export CMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER-ccache}
         export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}
     fi
