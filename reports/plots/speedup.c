@@ -1,0 +1,259 @@
+/*
+ * speedup: bars of each variant's speed-up over the baseline, clustered by slice, with the 95 %
+ * confidence interval as whiskers and a line at 1. A case without a verified time has no bar: its
+ * status stands at its place.
+ */
+#include "common/error.h"
+#include "reports/plot.h"
+#include "reports/text.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CLUSTERS_SHOWN   14
+#define BARS_WITH_LABELS 30
+#define CLUSTER_WIDTH    0.84
+#define LABEL_ROOM       96 /* characters of tic labels that fit side by side */
+
+/* What the document offers: the groups in which anything has a speed-up. */
+typedef struct picture {
+    ortho_groups groups; /* owned */
+    ortho_series series;
+    int slots;                   /* bars in a cluster */
+    int slot[ORTHO_PLOT_SERIES]; /* of a series; -1: in no cluster */
+    size_t clusters;             /* groups that qualify */
+    double top;                  /* of the whiskers shown */
+    bool same_setting;           /* all clusters share m, density ...: told once */
+    const json_t *first;
+} picture;
+
+static bool has_speedup(const json_t *row)
+{
+    return ortho_model_timed(row) && ortho_model_number(row, "speedup.ratio") > 0;
+}
+
+static bool qualifies(const ortho_group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        if (ortho_plot_compared(group->rows[i]) && has_speedup(group->rows[i]))
+            return true;
+    return false;
+}
+
+static bool is_baseline(const json_t *row)
+{
+    const char *role = ortho_model_string(row, "role");
+    return role != NULL && strcmp(role, "baseline") == 0;
+}
+
+/* A bar or the mark of a missing one: the baseline itself has neither. */
+static bool has_place(const picture *p, const json_t *row)
+{
+    return ortho_plot_compared(row) && ortho_series_of(&p->series, row) >= 0 &&
+           (has_speedup(row) || !is_baseline(row));
+}
+
+static void setting_of(const json_t *row, char out[160])
+{
+    ortho_plot_setting(row, out, 160);
+}
+
+static void take_group(picture *p, const ortho_group *group)
+{
+    char here[160], there[160];
+    setting_of(group->rows[0], here);
+    if (p->first == NULL)
+        p->first = group->rows[0];
+    setting_of(p->first, there);
+    p->same_setting = p->same_setting && strcmp(here, there) == 0;
+    for (size_t i = 0; i < group->count; i++) {
+        const json_t *row = group->rows[i];
+        int s = ortho_series_of(&p->series, row);
+        if (!has_place(p, row))
+            continue;
+        p->slot[s] = 0;
+        double hi = ortho_model_number(row, "speedup.hi");
+        double ratio = ortho_model_number(row, "speedup.ratio");
+        if (has_speedup(row) && p->clusters < CLUSTERS_SHOWN)
+            p->top = fmax(p->top, fmax(ratio, isnan(hi) ? 0 : hi));
+    }
+    p->clusters++;
+}
+
+static ortho_status open_picture(const json_t *results, picture *out)
+{
+    picture p = {.same_setting = true, .top = 1};
+    ortho_status status = ortho_model_groups(results, &p.groups);
+    if (status != ORTHO_OK)
+        return status;
+    ortho_series_collect(results, &p.series);
+    memset(p.slot, -1, sizeof p.slot);
+    for (size_t g = 0; g < p.groups.count; g++)
+        if (qualifies(&p.groups.group[g]))
+            take_group(&p, &p.groups.group[g]);
+    for (int s = 0; s < p.series.count; s++)
+        if (p.slot[s] >= 0)
+            p.slot[s] = p.slots++;
+    if (p.clusters == 0) {
+        ortho_groups_free(&p.groups);
+        return ortho_fail(ORTHO_E_UNSUPPORTED,
+                          "no verified case has a speed-up: was a baseline run beside it?");
+    }
+    *out = p;
+    return ORTHO_OK;
+}
+
+static double bar_width(const picture *p)
+{
+    return CLUSTER_WIDTH / p->slots;
+}
+
+/* x, ratio, lo, hi, slot, slice, setting, variant, status */
+static void put_bar(const picture *p, const json_t *row, size_t cluster, FILE *tsv)
+{
+    char slice[256], setting[160];
+    int slot = p->slot[ortho_series_of(&p->series, row)];
+    bool real = has_speedup(row);
+    const double values[] = {
+        (double)cluster + (slot + 0.5) * bar_width(p) - CLUSTER_WIDTH / 2,
+        real ? ortho_model_number(row, "speedup.ratio") : NAN,
+        real ? ortho_model_number(row, "speedup.lo") : NAN,
+        real ? ortho_model_number(row, "speedup.hi") : NAN,
+        slot,
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        ortho_plot_number(values[i], tsv);
+        fputc('\t', tsv);
+    }
+    ortho_model_slice(row, slice, sizeof slice);
+    setting_of(row, setting);
+    ortho_case_status status = ortho_model_status(row);
+    const char *words[] = {slice, setting, ortho_model_string(row, "variant"),
+                           real                      ? "ok"
+                           : status == ORTHO_CASE_OK ? "no baseline"
+                                                     : ortho_model_status_name(status)};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        ortho_plot_field(words[i], tsv);
+        fputc(i + 1 < sizeof words / sizeof *words ? '\t' : '\n', tsv);
+    }
+}
+
+static ortho_status write_data(const json_t *results, FILE *tsv)
+{
+    picture p;
+    ortho_status status = open_picture(results, &p);
+    if (status != ORTHO_OK)
+        return status;
+    size_t cluster = 0;
+    for (size_t g = 0; g < p.groups.count; g++) {
+        const ortho_group *group = &p.groups.group[g];
+        if (!qualifies(group))
+            continue;
+        for (size_t i = 0; i < group->count; i++)
+            if (has_place(&p, group->rows[i]))
+                put_bar(&p, group->rows[i], cluster, tsv);
+        cluster++;
+    }
+    ortho_groups_free(&p.groups);
+    return ORTHO_OK;
+}
+
+/* "L0.gate", with what differs between the clusters: "L0.gate m16 d0.05". */
+static void cluster_label(const picture *p, const json_t *row, char *out, size_t size)
+{
+    char slice[160], m[40] = "", density[40] = "", digits[32];
+    ortho_model_slice(row, slice, sizeof slice);
+    double tokens = ortho_model_number(row, "m"), share = ortho_model_number(row, "density");
+    if (!p->same_setting && !isnan(tokens))
+        snprintf(m, sizeof m, " m%s", ortho_text_number(tokens, digits));
+    if (!p->same_setting && !isnan(share))
+        snprintf(density, sizeof density, " d%s", ortho_text_number(share, digits));
+    snprintf(out, size, "%s%s%s", slice, m, density);
+}
+
+static void put_tics(const picture *p, FILE *gp)
+{
+    size_t cluster = 0;
+    int characters = 0;
+    fputs("set xtics (", gp);
+    for (size_t g = 0; g < p->groups.count && cluster < CLUSTERS_SHOWN; g++) {
+        char label[256];
+        if (!qualifies(&p->groups.group[g]))
+            continue;
+        cluster_label(p, p->groups.group[g].rows[0], label, sizeof label);
+        characters += ortho_text_width(label) + 3;
+        fputs(cluster > 0 ? ", " : "", gp);
+        ortho_plot_tic(label, 24, gp);
+        fprintf(gp, " %zu", cluster++);
+    }
+    fprintf(gp, ") scale 0\nif (!tty) { set xtics font ',%d' %s }\n", cluster > 8 ? 10 : 11,
+            characters > LABEL_ROOM ? "rotate by -32 left" : "norotate center");
+}
+
+static void put_headings(const picture *p, FILE *gp)
+{
+    char title[128], subtitle[256], setting[160], more[80] = "";
+    const char *over = NULL;
+    for (size_t g = 0; g < p->groups.count && over == NULL; g++)
+        for (size_t i = 0; i < p->groups.group[g].count && over == NULL; i++)
+            over = ortho_model_string(p->groups.group[g].rows[i], "speedup.over");
+    setting_of(p->first, setting);
+    snprintf(title, sizeof title, "Speed-up over %.60s", over != NULL ? over : "the baseline");
+    ortho_text_trim(title);
+    if (p->clusters > CLUSTERS_SHOWN)
+        snprintf(more, sizeof more, " · the first %d of %zu settings, all in the TSV",
+                 CLUSTERS_SHOWN, p->clusters);
+    snprintf(subtitle, sizeof subtitle, "medians, 95 %% confidence · %s%s",
+             p->same_setting ? setting : "by slice and setting", more);
+    ortho_plot_title(gp, title, subtitle);
+}
+
+static void put_bars(const picture *p, size_t shown, FILE *gp)
+{
+    fputs("plot 1 with lines lw 1.4 dt 2 lc rgb '#000000' notitle", gp);
+    for (int s = 0; s < p->series.count; s++) {
+        if (p->slot[s] < 0)
+            continue;
+        fprintf(gp, ", \\\n    $data using ($5 == %d ? $1 : NaN):2 with boxes ", p->slot[s]);
+        ortho_plot_fill(gp, s);
+        fputs(" title ", gp);
+        ortho_plot_quote(p->series.name[s], 17, gp);
+    }
+    fputs(", \\\n    $data using 1:3:(0):($4 - $3) with vectors heads size screen 0.004,90 lw 1.3 "
+          "lc rgb '#000000' notitle",
+          gp);
+    if (shown * (size_t)p->slots <= BARS_WITH_LABELS)
+        fputs(", \\\n    $data using 1:(isnan($4) ? $2 : $4):(sprintf('%.2f', $2)) with labels "
+              "offset 0,0.7 font ',9' tc rgb '#222222' notitle",
+              gp);
+    fputs(", \\\n    $data using (strcol(9) eq 'ok' ? NaN : $1):(0):9 with labels rotate by 90 "
+          "left offset 0,0.5 font ',9' tc rgb '#B00000' notitle\n",
+          gp);
+}
+
+static ortho_status write_body(const json_t *results, FILE *gp)
+{
+    picture p;
+    ortho_status status = open_picture(results, &p);
+    if (status != ORTHO_OK)
+        return status;
+    size_t shown = p.clusters < CLUSTERS_SHOWN ? p.clusters : CLUSTERS_SHOWN;
+    fputs("# x, speed-up, its lo and hi, place in the cluster, slice, setting, variant, status\n",
+          gp);
+    put_headings(&p, gp);
+    fprintf(gp, "set xrange [-0.6:%.1f]\nset yrange [0:%.6g]\nset boxwidth %.6g absolute\n",
+            (double)shown - 0.4, p.top * 1.12, bar_width(&p) * 0.9);
+    ortho_plot_unit(gp, "times as fast");
+    put_tics(&p, gp);
+    put_bars(&p, shown, gp);
+    ortho_groups_free(&p.groups);
+    return ORTHO_OK;
+}
+
+const ortho_plot ortho_plot_speedup = {
+    .abi = ORTHO_REPORT_ABI,
+    .name = "speedup",
+    .summary = "how much faster than the baseline is each variant, and how surely?",
+    .data = write_data,
+    .body = write_body,
+};
