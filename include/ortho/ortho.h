@@ -123,21 +123,29 @@ ORTHO_API const char *ortho_last_message(void);
 
 /* Sieves W into a new layer that the caller frees with ortho_layer_free.
  *   w        [n, k], finite; not modified, not kept
- *   hessian  [k], non-negative diagonal; NULL: the mean over n of W[n,k]^2
- *   options  NULL: density 0.01, rule outlier, group 128
- * Errors: ARGUMENT, MEMORY, NONFINITE (names row and column), UNSUPPORTED (dtype). */
+ *   hessian  [k], finite, non-negative diagonal; NULL: the mean over n of W[n,k]^2; not kept
+ *   options  NULL: density 0.01, rule outlier, group 128, all threads. Bytes beyond the struct that
+ *            this version knows must be 0
+ * alpha starts at 1. The layer holds its weights once, packed for the variant that serves it.
+ * Errors: ARGUMENT, MEMORY, NONFINITE (names row and column, or the entry of the hessian),
+ * UNSUPPORTED (dtype; an option of a later version). */
 ORTHO_API ortho_status ortho_layer_sieve(const ortho_matrix *w, const float *hessian,
                                          const ortho_sieve_options *options, ortho_layer **out);
 
 /* y [m, n] = x [m, k] * (Base + alpha * Ortho)^T. x and y share `dtype` (F32, F16, BF16), are
- * contiguous and don't overlap. stream: NULL (the CPU). Safe to call from several threads on one
- * layer as long as none sets alpha. m = 0 does nothing and succeeds. */
+ * contiguous and don't overlap. Sums are fp32 whatever the dtype, and rounded once. stream: NULL
+ * (the CPU). Safe to call from several threads on one layer as long as none sets alpha. m = 0 does
+ * nothing and succeeds.
+ * Errors: ARGUMENT (NULL, m < 0, overlap), UNSUPPORTED (dtype, stream), MEMORY; y is untouched
+ * then. A workspace is taken from the layer's own pool, so that calls of one size allocate once. */
 ORTHO_API ortho_status ortho_layer_forward(const ortho_layer *layer, const void *x, int64_t m,
                                            ortho_dtype dtype, void *y, void *stream);
 
-/* The kill switch. alpha = 0 computes Base alone, whatever Ortho holds. alpha must be finite. */
+/* The kill switch. alpha = 0 computes Base alone, whatever Ortho holds. alpha must be finite:
+ * ARGUMENT otherwise, and the old one stays. */
 ORTHO_API ortho_status ortho_layer_set_alpha(ortho_layer *layer, float alpha);
 
+/* Fills *info, whose size the caller has set; ARGUMENT when that is too small or a pointer NULL. */
 ORTHO_API ortho_status ortho_layer_inspect(const ortho_layer *layer, ortho_layer_info *info);
 
 /* Frees the layer. NULL is allowed. */
