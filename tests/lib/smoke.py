@@ -1,0 +1,85 @@
+"""libortho.so from Python with ctypes alone: sieve, forward, the kill switch, an error's message.
+
+usage: smoke.py path/to/libortho.so
+"""
+
+import ctypes as c
+import math
+import random
+import sys
+
+NONFINITE = 5
+
+
+class Matrix(c.Structure):
+    _fields_ = [("rows", c.c_int64), ("cols", c.c_int64), ("stride", c.c_int64),
+                ("dtype", c.c_int), ("data", c.c_void_p)]
+
+
+class Options(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("density", c.c_double), ("rule", c.c_int),
+                ("group", c.c_int32), ("threads", c.c_int32)]
+
+
+class Info(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("n", c.c_int64), ("k", c.c_int64), ("nnz", c.c_int64),
+                ("group", c.c_int32), ("rule", c.c_int), ("alpha", c.c_float),
+                ("bytes", c.c_size_t), ("variant", c.c_char_p)]
+
+
+def load(path):
+    lib = c.CDLL(path)
+    lib.ortho_last_message.restype = c.c_char_p
+    lib.ortho_layer_sieve.argtypes = [c.POINTER(Matrix), c.c_void_p, c.POINTER(Options),
+                                      c.POINTER(c.c_void_p)]
+    lib.ortho_layer_forward.argtypes = [c.c_void_p, c.c_void_p, c.c_int64, c.c_int, c.c_void_p,
+                                        c.c_void_p]
+    lib.ortho_layer_set_alpha.argtypes = [c.c_void_p, c.c_float]
+    lib.ortho_layer_inspect.argtypes = [c.c_void_p, c.POINTER(Info)]
+    lib.ortho_layer_free.argtypes = [c.c_void_p]
+    lib.ortho_layer_free.restype = None
+    return lib
+
+
+def main():
+    lib = load(sys.argv[1])
+    n, k = 24, 70
+    random.seed(1)
+    values = [random.gauss(0.0, 0.02) for _ in range(n * k)]
+    w = (c.c_float * (n * k))(*values)
+    matrix = Matrix(n, k, k, 0, c.cast(w, c.c_void_p))
+    options = Options(c.sizeof(Options), 1.0, 1, 32, 1)
+    layer = c.c_void_p()
+
+    def check(status):
+        assert status == 0, lib.ortho_last_message().decode()
+
+    check(lib.ortho_layer_sieve(matrix, None, options, layer))
+    x = (c.c_float * k)(*[random.gauss(0.0, 1.0) for _ in range(k)])
+    y = (c.c_float * n)(*[math.nan] * n)
+    wanted = [sum(x[j] * values[i * k + j] for j in range(k)) for i in range(n)]
+
+    def error():
+        check(lib.ortho_layer_forward(layer, x, 1, 0, y, None))
+        return max(abs(a - b) for a, b in zip(y, wanted))
+
+    dual = error()
+    check(lib.ortho_layer_set_alpha(layer, 0.0))
+    base = error()
+    assert dual < 1e-3 < base, (dual, base)
+
+    info = Info(c.sizeof(Info))
+    check(lib.ortho_layer_inspect(layer, info))
+    assert (info.n, info.k, info.nnz, info.group) == (n, k, n * k, 32)
+    lib.ortho_layer_free(layer)
+
+    w[5 * k + 7] = math.nan
+    layer = c.c_void_p()
+    assert lib.ortho_layer_sieve(matrix, None, options, layer) == NONFINITE
+    message = lib.ortho_last_message().decode()
+    assert "row 5" in message and "column 7" in message, message
+    assert layer.value is None
+
+
+if __name__ == "__main__":
+    main()
