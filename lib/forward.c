@@ -7,7 +7,7 @@
  */
 #include "common/dtype.h"
 #include "common/error.h"
-#include "common/half.h"
+#include "kernels/base_gemm.h"
 #include "lib/layer.h"
 
 /* One forward: everything but the position. */
@@ -15,7 +15,6 @@ typedef struct forward {
     const ortho_layer *layer;
     const ortho_server *server;
     ortho_dtype dtype;
-    int threads;
     float *x, *y;    /* widened piece; NULL when the caller's are fp32 */
     void *workspace; /* the variant's */
 } forward;
@@ -57,26 +56,6 @@ static ortho_status check(const ortho_layer *layer, const void *x, int64_t m, or
     return ORTHO_OK;
 }
 
-static void widen(ortho_dtype dtype, const uint16_t *from, float *to, int64_t count)
-{
-    if (dtype == ORTHO_F16)
-        for (int64_t i = 0; i < count; i++)
-            to[i] = ortho_fp16_to_float(from[i]);
-    else
-        for (int64_t i = 0; i < count; i++)
-            to[i] = ortho_bf16_to_float(from[i]);
-}
-
-static void narrow(ortho_dtype dtype, const float *from, uint16_t *to, int64_t count)
-{
-    if (dtype == ORTHO_F16)
-        for (int64_t i = 0; i < count; i++)
-            to[i] = ortho_float_to_fp16(from[i]);
-    else
-        for (int64_t i = 0; i < count; i++)
-            to[i] = ortho_float_to_bf16(from[i]);
-}
-
 /* One piece of m tokens. */
 static ortho_status run_piece(const forward *f, const void *x, int64_t m, void *y)
 {
@@ -85,15 +64,15 @@ static ortho_status run_piece(const forward *f, const void *x, int64_t m, void *
                             .m = m,
                             .alpha = f->layer->alpha,
                             .workspace = f->workspace,
-                            .threads = f->threads};
+                            .threads = f->layer->threads};
     if (f->dtype == ORTHO_F32)
         return f->server->variant->gemm->run(f->server->state, &call);
-    widen(f->dtype, x, f->x, m * f->layer->k);
+    ortho_base_load(f->dtype, x, m * f->layer->k, f->x);
     call.x = f->x;
     call.y = f->y;
     ortho_status status = f->server->variant->gemm->run(f->server->state, &call);
     if (status == ORTHO_OK)
-        narrow(f->dtype, f->y, y, m * f->layer->n);
+        ortho_base_store(f->dtype, f->y, m * f->layer->n, y);
     return status;
 }
 
@@ -134,7 +113,6 @@ ORTHO_API ortho_status ortho_layer_forward(const ortho_layer *layer, const void 
     const forward f = {.layer = layer,
                        .server = server,
                        .dtype = dtype,
-                       .threads = ortho_threads(layer->threads),
                        .x = (float *)(memory + own),
                        .y = (float *)(memory + own + floats_x),
                        .workspace = memory};

@@ -4,18 +4,12 @@
 #include "common/error.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 ORTHO_API int ortho_version(void)
 {
     return ORTHO_VERSION_MAJOR * 10000 + ORTHO_VERSION_MINOR * 100 + ORTHO_VERSION_PATCH;
-}
-
-int ortho_threads(int asked)
-{
-    return asked > 0 ? asked : omp_get_max_threads();
 }
 
 static void release_server(ortho_server *server, const ortho_services *services)
@@ -44,8 +38,7 @@ static ortho_status prepare_server(const ortho_variant *variant, const ortho_gem
 
 ortho_status ortho_layer_serve(ortho_layer *layer, const ortho_split *split)
 {
-    ortho_services services =
-        ortho_account_services(&layer->account, ortho_threads(layer->threads));
+    ortho_services services = ortho_account_services(&layer->account, layer->threads);
     ortho_gemm_problem problem = {.n = layer->n,
                                   .k = layer->k,
                                   .m = ORTHO_LAYER_TOKENS,

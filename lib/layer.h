@@ -27,15 +27,12 @@ struct ortho_layer {
     int64_t n, k, nnz, group;
     ortho_rule rule;
     float alpha;
-    int threads; /* 0: all that OpenMP sees at the time of a call */
+    int threads; /* of a forward, >= 1: the variant's workspace is sized for them */
     int server_count;
     ortho_server server[ORTHO_BATCH_CLASSES]; /* by ascending max_m; the last is unbounded */
     ortho_account account;
     ortho_pool *pool;
 };
-
-/* The threads that `asked` stands for now. */
-int ortho_threads(int asked);
 
 /* Prepares the servers of a layer whose sizes are set from its split. On failure none is left. */
 ortho_status ortho_layer_serve(ortho_layer *layer, const ortho_split *split);

@@ -8,6 +8,7 @@
 #include "lib/layer.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 
 static const ortho_sieve_options defaults = {
@@ -95,7 +96,7 @@ static ortho_layer *layer_new(const ortho_sieve_problem *problem, int threads)
     layer->group = ortho_sieve_group(problem);
     layer->rule = problem->rule;
     layer->alpha = 1.0f;
-    layer->threads = threads;
+    layer->threads = threads > 0 ? threads : omp_get_max_threads();
     layer->pool = pool;
     return layer;
 }
@@ -106,7 +107,7 @@ static ortho_status sieve_checked(const ortho_sieve_problem *problem, int thread
     ortho_layer *layer = layer_new(problem, threads);
     if (layer == NULL)
         return ORTHO_E_MEMORY;
-    ortho_services services = ortho_account_services(&layer->account, ortho_threads(threads));
+    ortho_services services = ortho_account_services(&layer->account, layer->threads);
     ortho_sieve_csr sieve = {0};
     ortho_status status = ortho_sieve_csr_prepare(&sieve, problem, &services);
     if (status != ORTHO_OK)

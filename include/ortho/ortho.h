@@ -94,7 +94,7 @@ typedef struct ortho_sieve_options {
     double density; /* 0 to 1: exactly floor(density * n * k) entries go to Ortho */
     ortho_rule rule;
     int32_t group;   /* weights along k that share a scale: 32, 64, 128, or 0 for the whole row */
-    int32_t threads; /* CPU threads; 0: all that OpenMP sees */
+    int32_t threads; /* CPU threads of the sieve and of forwards; 0: all that OpenMP sees now */
 } ortho_sieve_options;
 
 typedef struct ortho_layer ortho_layer; /* a sieved linear layer; opaque */
