@@ -198,6 +198,12 @@ const ortho_quant_ops ortho_quant_portable = {
 
 const ortho_quant_ops *ortho_quant_ops_for(ortho_cpu_level level)
 {
+#if defined(__x86_64__)
+    if (level == ORTHO_CPU_AVX512)
+        return &ortho_quant_avx512;
+    if (level == ORTHO_CPU_AVX2)
+        return &ortho_quant_avx2;
+#endif
     (void)level;
     return &ortho_quant_portable;
 }

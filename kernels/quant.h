@@ -67,7 +67,7 @@ typedef struct ortho_quant_ops {
     void (*quantise)(const float *w, int count, float scale, uint8_t *nibbles);
     /* Keys of (e * e) * h, ORTHO_KEY_TOP for outliers. */
     void (*scores)(const ortho_chunk *chunk, uint32_t *keys);
-    /* Indices of keys in [lo, hi), ascending; hi <= 2^31. Returns how many. */
+    /* Indices of keys in [lo, hi), ascending; 1 <= lo <= hi <= 2^31. Returns how many. */
     int (*collect)(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, uint8_t *index);
 } ortho_quant_ops;
 
