@@ -1,5 +1,5 @@
-/* choice.h: which variant serves a layer: a table by batch and density, nothing measured at run
- * time. */
+/* choice.h: which variant serves a layer: a table by batch, and each variant's own word on the
+ * shape; nothing is measured at run time. */
 #ifndef ORTHO_LIB_CHOICE_H
 #define ORTHO_LIB_CHOICE_H
 
