@@ -161,7 +161,7 @@ static void test_forward(void **state)
         {layer, x, 1, ORTHO_F64, y, NULL, ORTHO_E_UNSUPPORTED, "F64"},
         {layer, x, 1, (ortho_dtype)-7, y, NULL, ORTHO_E_UNSUPPORTED, "F32, F16 and BF16"},
         {layer, x, 1, ORTHO_F32, y, x, ORTHO_E_UNSUPPORTED, "stream"},
-        {layer, y + 2, 1, ORTHO_F32, y, NULL, ORTHO_E_ARGUMENT, "overlap"},
+        {layer, y + N - 1, 1, ORTHO_F32, y, NULL, ORTHO_E_ARGUMENT, "overlap"},
         {layer, y, 1, ORTHO_F32, y + K - 1, NULL, ORTHO_E_ARGUMENT, "overlap"},
     };
     for (size_t i = 0; i < COUNT(calls); i++) {
