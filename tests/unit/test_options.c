@@ -27,8 +27,8 @@ static const ob_command inspect = {.name = "inspect",
 /* Splits `line` at blanks into arguments and loads them for a command. */
 static ortho_status load_for(const ob_command *command, const char *line, ob_options *out)
 {
-    static char copy[4096]; /* operands point into it */
-    char *argv[64];
+    static char copy[4096]; /* operands point into these two */
+    static char *argv[64];
     int argc = 0;
     ob_asked asked;
     snprintf(copy, sizeof copy, "%s %s", command->name, line);
