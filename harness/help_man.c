@@ -119,7 +119,7 @@ void ob_help_man(FILE *out)
         "# FILES\n\n_\\~/.config/ortho\\-bench/config.ini_\n\tOptions, one _name = value_ a line, "
         "with the names of the long options; under _$XDG\\_CONFIG\\_HOME_ where that is "
         "set. An unknown name is an error.\n\n"
-        "# ENVIRONMENT\n\n*ORTHO\\_BENCH\\_*_OPTION_\n\tAn option by its long name in capitals, "
+        "# ENVIRONMENT\n\n*ORTHO\\_BENCH\\_OPTION*\n\tAn option by its long name in capitals, "
         "dashes as underscores: ORTHO\\_BENCH\\_CASE\\_TIMEOUT=2. It yields to the command line "
         "and overrides the config file.\n\n"
         "*NO\\_COLOR*\n\tWhen set and not empty, *\\-\\-color* auto means never.\n\n",

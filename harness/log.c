@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "harness/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,12 @@ bool ob_color_wanted(ob_color choice, int descriptor)
     if (no_color != NULL && no_color[0] != '\0')
         return false;
     return isatty(descriptor) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+bool ob_reader_left(int descriptor)
+{
+    struct pollfd p = {.fd = descriptor, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 int ob_terminal_width(int descriptor)

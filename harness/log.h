@@ -27,6 +27,9 @@ void ob_log_detail(const ob_log *log, const char *format, ...)
  * NO_COLOR is set. */
 bool ob_color_wanted(ob_color choice, int descriptor);
 
+/* Whether whoever read from this pipe has gone: `ortho-bench ... | head` is no error. */
+bool ob_reader_left(int descriptor);
+
 /* Columns of the terminal behind a descriptor; 0 when it is none. */
 int ob_terminal_width(int descriptor);
 

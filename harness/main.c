@@ -4,10 +4,10 @@
  */
 #define _GNU_SOURCE
 #include "harness/commands/command.h"
+#include "harness/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +24,7 @@ static void occupy_streams(void)
             return;
 }
 
-/* `ortho-bench ... | head` is no error: its reader has seen enough. */
-static bool reader_left(void)
-{
-    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
-}
-
+/* Makes sure that stdout took everything. A command that failed has told why already. */
 static int finish(int code)
 {
     bool failed_before = ferror(stdout);
@@ -38,11 +32,11 @@ static int finish(int code)
     if (fflush(stdout) == 0 && !failed_before)
         return code;
     int why = errno;
-    if (why == EPIPE || reader_left())
+    if (code != OB_EXIT_OK || why == EPIPE || ob_reader_left(STDOUT_FILENO))
         return code;
     fprintf(stderr, "ortho-bench: writing to standard output failed%s%s\n", why ? ": " : "",
             why ? strerror(why) : "");
-    return code == OB_EXIT_OK ? OB_EXIT_RUNTIME : code;
+    return OB_EXIT_RUNTIME;
 }
 
 static bool asks_overview(const char *argument)

@@ -40,7 +40,7 @@ void ob_options_default(ob_options *out)
         const ob_option *o = &ob_option_table[i];
         if (o->fallback == NULL)
             continue;
-        if (o->type == OB_VALUE_TEXT || o->type == OB_VALUE_NAME)
+        if (o->type == OB_VALUE_TEXT || o->type == OB_VALUE_NAME || o->type == OB_VALUE_ROWS)
             memcpy((char *)out + o->offset, &o->fallback, sizeof o->fallback);
         else
             (void)ob_value_set(o, o->fallback, false, out); /* a test parses every default */
@@ -331,6 +331,8 @@ static ortho_status load_layers(ob_loading *loading, const flags *given)
     loading->from_flags = true;
     if (status == ORTHO_OK)
         status = apply_flags(loading, given);
+    if (status == ORTHO_OK)
+        status = ob_case_key_apply(loading);
     if (status == ORTHO_OK)
         status = check_variants(loading);
     if (status == ORTHO_OK)

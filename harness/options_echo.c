@@ -65,6 +65,7 @@ static void print_value(FILE *f, const ob_option *option, const ob_options *opti
         return;
     case OB_VALUE_NAME:
     case OB_VALUE_TEXT:
+    case OB_VALUE_ROWS:
         memcpy(&text, at, sizeof text);
         fputs(text != NULL ? text : "", f);
         return;

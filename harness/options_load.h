@@ -27,6 +27,9 @@ typedef struct ob_loading {
 ortho_status ob_loading_set(ob_loading *loading, const ob_option *option, const char *text,
                             const char *where);
 
+/* Where --case names a case: the options that its key holds, over all layers (options_case.c). */
+ortho_status ob_case_key_apply(ob_loading *loading);
+
 /* The config file's layer (config.c). `path` NULL: the user's own, whose absence is fine. */
 ortho_status ob_config_read(ob_loading *loading, const char *path);
 

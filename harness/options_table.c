@@ -24,6 +24,8 @@ static const ob_word dtype_words[] = {
 static const ob_word l2_words[] = {{"cold", OB_L2_COLD}, {"warm", OB_L2_WARM}, {NULL, 0}};
 static const ob_word engine_words[] = {
     {"own", OB_ENGINE_OWN}, {"gbench", OB_ENGINE_GBENCH}, {NULL, 0}};
+static const ob_word rows_words[] = {
+    {"sieve", 0}, {"uniform", 0}, {"lognormal:1", 0}, {"one-full", 0}, {NULL, 0}};
 static const ob_word plot_words[] = {{"tty", OB_PLOT_TTY}, {NULL, 0}};
 static const ob_word color_words[] = {
     {"auto", OB_COLOR_AUTO}, {"always", OB_COLOR_ALWAYS}, {"never", OB_COLOR_NEVER}, {NULL, 0}};
@@ -115,7 +117,9 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(case_key),
      .commands = OB_FOR_CASES,
      .group = OB_GROUP_WHAT,
-     .help = "Only the case with this key, as the results and --dry-run print it.",
+     .help =
+         "Only the case with this key, as the results and --dry-run print it. The key holds the "
+         "options that make it; a model other than the default is named beside it.",
      .example = "--case sieve/csr/cpu/L0.gate/d0.01/outlier/g128/cold"},
     {.name = "plugin",
      .argument = "FILE.so",
@@ -199,7 +203,9 @@ const ob_option ob_option_table[] = {
      .example = "--alpha 0"},
     {.name = "ortho-rows",
      .argument = "SHAPE",
-     .type = OB_VALUE_TEXT,
+     .type = OB_VALUE_ROWS,
+     .words = rows_words,
+     .max = 4,
      .offset = FIELD(ortho_rows),
      .fallback = "sieve",
      .commands = OB_FOR_CASES,

@@ -13,6 +13,7 @@ typedef enum ob_value {
     OB_VALUE_CHOICE,   /* int or enum: one of the words, by its value */
     OB_VALUE_NAME,     /* const char *: one of the words */
     OB_VALUE_TEXT,     /* const char *: anything but nothing */
+    OB_VALUE_ROWS,     /* const char *: one of the words, or lognormal:SIGMA */
     OB_VALUE_OPS,      /* do_sieve and do_gemm: words joined by commas */
     OB_VALUE_WORDS,    /* ob_words: words joined by commas; "all" is the empty list */
     OB_VALUE_PATHS,    /* ob_words: paths joined by commas; a repeated flag adds */
@@ -20,7 +21,7 @@ typedef enum ob_value {
     OB_VALUE_WHOLES,   /* ob_numbers: whole numbers */
     OB_VALUE_NUMBERS,  /* ob_numbers */
     OB_VALUE_WHOLE,    /* int */
-    OB_VALUE_SEED,     /* uint64_t */
+    OB_VALUE_SEED,     /* uint64_t, below 2^63: the results keep it as a signed JSON integer */
     OB_VALUE_NUMBER    /* double */
 } ob_value;
 

@@ -130,12 +130,27 @@ static ortho_status set_choice(const ob_option *option, const char *text, ob_opt
     return check_word(option, text);
 }
 
+/* "lognormal:SIGMA", with sigma in [0, max]. */
+static ortho_status check_rows(const ob_option *option, const char *text)
+{
+    static const char lognormal[] = "lognormal:";
+    double sigma;
+    if (strncmp(text, lognormal, sizeof lognormal - 1) != 0)
+        return check_word(option, text);
+    return ob_parse_number(text + sizeof lognormal - 1, option->min, option->max, &sigma);
+}
+
 static ortho_status set_text(const ob_option *option, const char *text, ob_options *out)
 {
     if (text[0] == '\0')
         return ortho_fail(ORTHO_E_ARGUMENT, "an empty value");
     if (option->type == OB_VALUE_NAME) {
         ortho_status status = check_word(option, text);
+        if (status != ORTHO_OK)
+            return status;
+    }
+    if (option->type == OB_VALUE_ROWS) {
+        ortho_status status = check_rows(option, text);
         if (status != ORTHO_OK)
             return status;
     }
@@ -314,6 +329,7 @@ ortho_status ob_value_set(const ob_option *option, const char *text, bool add, o
         return set_choice(option, text, out);
     case OB_VALUE_NAME:
     case OB_VALUE_TEXT:
+    case OB_VALUE_ROWS:
         return set_text(option, text, out);
     case OB_VALUE_WHOLE:
         status = ob_parse_whole(text, (uint64_t)option->min, (uint64_t)option->max, &whole);
@@ -321,7 +337,7 @@ ortho_status ob_value_set(const ob_option *option, const char *text, bool add, o
             *(int *)field(option, out) = (int)whole;
         return status;
     case OB_VALUE_SEED:
-        status = ob_parse_whole(text, 0, UINT64_MAX, &whole);
+        status = ob_parse_whole(text, 0, INT64_MAX, &whole);
         if (status == ORTHO_OK)
             *(uint64_t *)field(option, out) = whole;
         return status;

@@ -60,7 +60,7 @@ static json_t *tensor_to_json(const ortho_tensor *t)
     return row;
 }
 
-static int print_json(const ortho_dataset *dataset, FILE *out)
+static ortho_status print_json(const ortho_dataset *dataset, FILE *out)
 {
     json_t *rows = json_array();
     int64_t count = ortho_dataset_tensors(dataset);
@@ -70,8 +70,10 @@ static int print_json(const ortho_dataset *dataset, FILE *out)
     json_t *document = json_pack("{s:o}", "tensors", rows);
     failed = failed || document == NULL || json_dumpf(document, out, JSON_INDENT(1)) != 0;
     json_decref(document);
+    if (failed && !ferror(out)) /* a stream that fails is main's to tell */
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for %lld tensors", (long long)count);
     fputc('\n', out);
-    return failed ? OB_EXIT_RUNTIME : OB_EXIT_OK;
+    return ORTHO_OK;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -119,7 +121,7 @@ static void print_tensor(const ortho_tensor *t, FILE *out)
     fputc('\n', out);
 }
 
-static int print_text(const ortho_dataset *dataset, FILE *out)
+static void print_text(const ortho_dataset *dataset, FILE *out)
 {
     print_facts(dataset, out);
     fprintf(out, "%-8s %-16s %14s %28s  %s\n", "dtype", "shape", "bytes", "range", "name");
@@ -135,20 +137,22 @@ static int print_text(const ortho_dataset *dataset, FILE *out)
         file = t->file;
         print_tensor(t, out);
     }
-    return OB_EXIT_OK;
 }
 
 static int inspect(const ob_options *options)
 {
     ob_log log = ob_log_open(options);
     ortho_dataset *dataset = NULL;
-    if (ortho_dataset_open(options->operands[0], &dataset) != ORTHO_OK) {
-        ob_log_error(&log, "%s", ortho_last_message());
-        return OB_EXIT_RUNTIME;
-    }
-    int code = options->json ? print_json(dataset, stdout) : print_text(dataset, stdout);
+    ortho_status status = ortho_dataset_open(options->operands[0], &dataset);
+    if (status == ORTHO_OK && options->json)
+        status = print_json(dataset, stdout);
+    else if (status == ORTHO_OK)
+        print_text(dataset, stdout);
     ortho_dataset_close(dataset);
-    return code;
+    if (status == ORTHO_OK)
+        return OB_EXIT_OK;
+    ob_log_error(&log, "%s", ortho_last_message());
+    return OB_EXIT_RUNTIME;
 }
 
 extern const ob_command ob_command_inspect;

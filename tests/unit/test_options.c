@@ -168,12 +168,12 @@ static void ranges_and_whole_numbers(void **state)
 {
     (void)state;
     ob_options o;
-    load("--layers 0-3,7 --batch 1,16,2048 --threads 3 --seed 18446744073709551615", &o);
+    load("--layers 0-3,7 --batch 1,16,2048 --threads 3 --seed 9223372036854775807", &o);
     assert_int_equal(o.layers.count, 5);
     assert_true(o.layers.item[3] == 3 && o.layers.item[4] == 7);
     assert_true(o.batches.item[2] == 2048);
     assert_int_equal(o.threads, 3);
-    assert_true(o.seed == UINT64_MAX);
+    assert_true(o.seed == INT64_MAX);
     ob_options_clear(&o);
     refuse("--layers 3-1", "backwards");
     refuse("--layers 0-", "has no end");
@@ -192,6 +192,7 @@ static void ranges_and_whole_numbers(void **state)
     refuse("--batch=", "empty item");
     refuse("--threads +1", "not a whole number");
     refuse("--threads 4097", "out of range");
+    refuse("--seed 9223372036854775808", "out of range");
     refuse("--seed 18446744073709551616", "out of range");
     refuse("--seed -1", "negative");
     refuse("--seed=", "not a whole number");
@@ -264,11 +265,60 @@ static void operands_and_short_forms(void **state)
     assert_true(o.verbose && !o.json);
     assert_string_equal(o.operands[0], "--json");
     ob_options_clear(&o);
-    load("-o - --report d --case k", &o);
+    load("-o - --report d", &o);
     assert_string_equal(o.out, "-");
     assert_string_equal(o.report, "d");
-    assert_string_equal(o.case_key, "k");
     ob_options_clear(&o);
+}
+
+static void a_key_holds_its_options(void **state)
+{
+    (void)state;
+    ob_options o;
+    load("--case gemm/block-csr/cpu/L3.gate/m16/d0.05/legacy/grow/bf16/warm/a0.5/one-full "
+         "--batch 1,2 --alpha 3",
+         &o);
+    assert_true(o.do_gemm && !o.do_sieve);
+    assert_string_equal(o.variants.item[0], "block-csr");
+    assert_int_equal(o.backend, OB_BACKEND_CPU);
+    assert_true(o.layers.count == 1 && o.layers.item[0] == 3);
+    assert_string_equal(o.projections.item[0], "gate");
+    assert_true(o.batches.count == 1 && o.batches.item[0] == 16);
+    assert_true(o.densities.item[0] == 0.05 && o.alpha == 0.5);
+    assert_int_equal(o.rule, ORTHO_RULE_LEGACY);
+    assert_int_equal(o.group, 0);
+    assert_int_equal(o.dtype, ORTHO_BF16);
+    assert_int_equal(o.l2, OB_L2_WARM);
+    assert_string_equal(o.ortho_rows, "one-full");
+    ob_options_clear(&o);
+    load("--case sieve/csr/cpu/L0.q/d0.0123457/outlier/g128/cold --density 0.012345678,0.5", &o);
+    assert_true(o.do_sieve && !o.do_gemm);
+    assert_int_equal(o.densities.count, 2); /* the finer one prints as the key does */
+    assert_true(o.densities.item[0] == 0.012345678);
+    ob_options_clear(&o);
+    load("--ortho-rows uniform --case gemm/csr/cpu/L0.q/m1/d0/outlier/g32/fp32/cold", &o);
+    assert_string_equal(o.ortho_rows, "sieve");
+    ob_options_clear(&o);
+    refuse("--case k", "--case: 'k' is not a key");
+    refuse("--case gemm/csr/cpu/L0.q/x1/d0/outlier/g32/fp32/cold", "'x1' stands where 'm...'");
+    refuse("--case gemm/cs/cpu/L0.q/m1/d0/outlier/g32/fp32/cold", "no variant 'cs'");
+    refuse("--case gemm/csr/cpu/L0/m1/d0/outlier/g32/fp32/cold", "no layer and projection");
+    refuse("--case sieve/csr/cpu/L0.q/d2/outlier/g32/cold", "--case: '2' is out of range");
+    refuse("--case sieve/csr/cpu/L0.q/d0/outlier/g32/cold/a1", "is not a key");
+    refuse("--case a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "is not a key");
+}
+
+static void imposed_rows(void **state)
+{
+    (void)state;
+    ob_options o;
+    load("--ortho-rows lognormal:0.5", &o);
+    assert_string_equal(o.ortho_rows, "lognormal:0.5");
+    ob_options_clear(&o);
+    refuse("--ortho-rows unifrom", "did you mean 'uniform'?");
+    refuse("--ortho-rows lognormal:", "not a number");
+    refuse("--ortho-rows lognormal:5", "out of range (0 to 4)");
+    refuse("--ortho-rows lognormal:nan", "not a number");
 }
 
 static void help_and_version_come_first(void **state)
@@ -288,7 +338,7 @@ static void echo_reads_back(void **state)
 {
     (void)state;
     ob_options o, again;
-    load("--op gemm --density 0.005,0.1 --layers 0-2,9 --alpha 0.1 --seed 18446744073709551615 "
+    load("--op gemm --density 0.005,0.1 --layers 0-2,9 --alpha 0.1 --seed 9223372036854775807 "
          "--variant csr,coo --group row --dtype fp16 --dry-run --threads 2 --plugin x.so",
          &o);
     json_t *echo = ob_options_echo(&o);
@@ -347,6 +397,8 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(flags_that_are_wrong),
         cmocka_unit_test(operands_and_short_forms),
+        cmocka_unit_test(a_key_holds_its_options),
+        cmocka_unit_test(imposed_rows),
         cmocka_unit_test(help_and_version_come_first),
         cmocka_unit_test(echo_reads_back),
         cmocka_unit_test(suggestions),

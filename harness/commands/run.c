@@ -1,0 +1,162 @@
+/* run: the default command. */
+#define _GNU_SOURCE
+#include "harness/commands/run.h"
+
+#include "common/error.h"
+#include "harness/commands/command.h"
+#include "harness/commands/outcome.h"
+#include "harness/options_table.h"
+#include "harness/progress.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECKPOINT_SECONDS 10 /* between partial files: what a crash may cost */
+
+typedef struct running {
+    ob_progress_view view;
+    char partial[PATH_MAX]; /* "" when there is none to keep */
+    time_t checked;
+} running;
+
+static void on_signal(int number)
+{
+    (void)number;
+    ob_session_interrupt();
+}
+
+/* Once only: a second Ctrl-C ends the process at once, for whoever has no patience. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* out/ortho-bench-20261124-214000.json, with -2, -3, ... where that is taken. */
+static ortho_status default_out(char path[PATH_MAX])
+{
+    char stamp[32];
+    time_t t = time(NULL);
+    struct tm tm;
+    if (localtime_r(&t, &tm) == NULL || strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm) == 0)
+        return ortho_fail(ORTHO_E_INTERNAL, "the clock gives no date");
+    snprintf(path, PATH_MAX, "out/ortho-bench-%s.json", stamp);
+    for (int i = 2; access(path, F_OK) == 0; i++)
+        snprintf(path, PATH_MAX, "out/ortho-bench-%s-%d.json", stamp, i);
+    return ORTHO_OK;
+}
+
+static void on_checkpoint(void *ctx, const json_t *results)
+{
+    running *r = ctx;
+    time_t t = time(NULL);
+    if (r->partial[0] == '\0' || t - r->checked < CHECKPOINT_SECONDS)
+        return;
+    r->checked = t;
+    if (ob_outcome_save(results, r->partial) != ORTHO_OK) {
+        ob_log_error(r->view.log, "%s", ortho_last_message());
+        r->partial[0] = '\0'; /* said once; the end will say whether the results could be saved */
+    }
+}
+
+/* The progress callbacks, which expect the view, over a `running`, whose first member it is. */
+static ob_progress callbacks(running *r)
+{
+    _Static_assert(offsetof(running, view) == 0, "a running is its view");
+    ob_progress p = ob_progress_callbacks(&r->view);
+    p.checkpoint = on_checkpoint;
+    return p;
+}
+
+/* Saves first: what was measured must not be lost to a terminal or a report that fails. */
+static ortho_status deliver(const json_t *results, const ob_options *options, const char *out,
+                            const ob_log *log)
+{
+    bool to_stdout = out != NULL && strcmp(out, "-") == 0;
+    ortho_status first = ORTHO_OK, status;
+    if (out != NULL) {
+        first = ob_outcome_save(results, out);
+        if (first != ORTHO_OK)
+            ob_log_error(log, "%s", ortho_last_message());
+    }
+    status = to_stdout ? ORTHO_OK : ob_outcome_print(results, options);
+    if (status != ORTHO_OK)
+        ob_log_error(log, "%s", ortho_last_message());
+    fflush(stdout);
+    first = first != ORTHO_OK ? first : status;
+    if (out != NULL && !to_stdout && first == ORTHO_OK)
+        ob_log_note(log, "results: %s", out);
+    status = options->report != NULL ? ob_outcome_folder(results, options->report, log) : ORTHO_OK;
+    if (status != ORTHO_OK)
+        ob_log_error(log, "%s", ortho_last_message());
+    return first != ORTHO_OK ? first : status;
+}
+
+int ob_run_session(const ob_options *options, bool keeps_results)
+{
+    if (options->dry_run)
+        return ob_session_list(options, stdout);
+    ob_log log = ob_log_open(options);
+    running r = {.view = ob_progress_open(&log), .checked = time(NULL)};
+    char path[PATH_MAX];
+    const char *out = options->out;
+    if (out == NULL && keeps_results) {
+        if (default_out(path) != ORTHO_OK) {
+            ob_log_error(&log, "%s", ortho_last_message());
+            return OB_EXIT_RUNTIME;
+        }
+        out = path;
+    }
+    if (out != NULL && strcmp(out, "-") != 0 &&
+        snprintf(r.partial, sizeof r.partial, "%s.partial", out) >= (int)sizeof r.partial)
+        r.partial[0] = '\0';
+    char partial[PATH_MAX];
+    memcpy(partial, r.partial, sizeof partial);
+
+    json_t *results = NULL;
+    catch_signals();
+    ob_progress progress = callbacks(&r);
+    int code = ob_session_run(options, &progress, &results);
+    ob_progress_close(&r.view);
+    if (results == NULL)
+        return code;
+    ortho_status status = deliver(results, options, out, &log);
+    if (status == ORTHO_OK && partial[0] != '\0')
+        unlink(partial);
+    json_decref(results);
+    if (code == OB_EXIT_INTERRUPTED)
+        ob_log_note(&log, "interrupted: these are the cases that were finished");
+    return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
+}
+
+static int run(const ob_options *options)
+{
+    return ob_run_session(options, true);
+}
+
+extern const ob_command ob_command_run;
+const ob_command ob_command_run = {
+    .name = "run",
+    .bit = OB_FOR_RUN,
+    .summary = "verify and time variants on real weights, print and save the results",
+    .about = "Takes the slices that --model, --layers and --proj name, splits each by every "
+             "--density, verifies every variant against an fp64 reference, times them in turns, "
+             "verifies again, prints a table and saves the raw samples. With no option but "
+             "--variant it is a complete run on the best model at hand.",
+    .examples = {{"ortho-bench --variant csr",
+                  "csr and the references on the best model at hand: a complete, useful run"},
+                 {"ortho-bench --variant all --model smollm2-135m --layers 0-1 --batch 1,16 "
+                  "--report out/report",
+                  "everything on two layers of a small Llama, with plots on disk"},
+                 {"ortho-bench --op gemm --variant csr,block-csr --model "
+                  "synthetic:llama-3.2-3b --proj gate --density 0.005,0.01,0.05",
+                  "how two formats bear density, at the exact shapes of Llama-3.2-3B"}},
+    .run = run,
+};

@@ -1,0 +1,121 @@
+/*
+ * A case's key holds the options that select it: `--case KEY` alone (and --model, where it isn't
+ * the default one) runs the row again. The parts are those of docs/RESULTS.md.
+ */
+#define _GNU_SOURCE
+#include "harness/options_load.h"
+
+#include "common/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARTS_MAX 16
+
+typedef struct part {
+    const char *option; /* that it sets; NULL: layer and projection, L0.gate */
+    const char *prefix; /* before the value */
+} part;
+
+static const part gemm_parts[] = {
+    {"op", ""},       {"variant", ""}, {"backend", ""}, {NULL, "L"},   {"batch", "m"},
+    {"density", "d"}, {"rule", ""},    {"group", "g"},  {"dtype", ""}, {"l2", ""},
+};
+static const part sieve_parts[] = {
+    {"op", ""},       {"variant", ""}, {"backend", ""}, {NULL, "L"},
+    {"density", "d"}, {"rule", ""},    {"group", "g"},  {"l2", ""},
+};
+
+static ortho_status set(ob_loading *loading, const char *option, const char *text)
+{
+    return ob_loading_set(loading, ob_option_find(option), text, "--case");
+}
+
+/* Keys print six digits: a finer density that was asked for beside the key stays as it is. */
+static bool is_there_already(const ob_options *options, const part *p, const char *text)
+{
+    char mine[32];
+    if (p->option == NULL || p->prefix[0] != 'd')
+        return false;
+    for (int i = 0; i < options->densities.count; i++) {
+        snprintf(mine, sizeof mine, "%g", options->densities.item[i]);
+        if (strcmp(mine, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ortho_status set_slice(ob_loading *loading, char *text)
+{
+    char *dot = strchr(text, '.');
+    if (dot == NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT, "--case: 'L%s' is no layer and projection (L0.gate)",
+                          text);
+    *dot = '\0';
+    ortho_status status = set(loading, "layers", text);
+    return status == ORTHO_OK ? set(loading, "proj", dot + 1) : status;
+}
+
+static ortho_status set_part(ob_loading *loading, const part *p, char *text)
+{
+    size_t prefix = strlen(p->prefix);
+    if (strncmp(text, p->prefix, prefix) != 0)
+        return ortho_fail(ORTHO_E_ARGUMENT, "--case: '%s' stands where '%s...' should", text,
+                          p->prefix);
+    text += prefix;
+    if (p->option == NULL)
+        return set_slice(loading, text);
+    return is_there_already(loading->out, p, text) ? ORTHO_OK : set(loading, p->option, text);
+}
+
+/* What stands behind the last fixed part of a GEMM: /a0.5 and the imposed rows, each only where it
+ * isn't the default. */
+static ortho_status set_extras(ob_loading *loading, char **text, int count)
+{
+    const char *alpha = "1", *rows = "sieve";
+    for (int i = 0; i < count; i++)
+        if (text[i][0] == 'a')
+            alpha = text[i] + 1;
+        else
+            rows = text[i];
+    ortho_status status = set(loading, "alpha", alpha);
+    return status == ORTHO_OK ? set(loading, "ortho-rows", rows) : status;
+}
+
+static ortho_status set_parts(ob_loading *loading, char **text, int count)
+{
+    bool gemm = strcmp(text[0], "gemm") == 0;
+    const part *parts = gemm ? gemm_parts : sieve_parts;
+    int fixed = gemm ? (int)(sizeof gemm_parts / sizeof *gemm_parts)
+                     : (int)(sizeof sieve_parts / sizeof *sieve_parts);
+    if (count < fixed || count > fixed + (gemm ? 2 : 0))
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "--case: '%s' is not a key; --dry-run and the results print them",
+                          loading->out->case_key);
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; status == ORTHO_OK && i < fixed; i++)
+        status = set_part(loading, &parts[i], text[i]);
+    if (status == ORTHO_OK && gemm)
+        status = set_extras(loading, text + fixed, count - fixed);
+    return status;
+}
+
+ortho_status ob_case_key_apply(ob_loading *loading)
+{
+    if (loading->out->case_key == NULL)
+        return ORTHO_OK;
+    char *copy = strdup(loading->out->case_key), *text[PARTS_MAX];
+    if (copy == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a key");
+    int count = 0;
+    for (char *p = copy; p != NULL && count < PARTS_MAX;) {
+        text[count++] = p;
+        p = strchr(p, '/');
+        if (p != NULL)
+            *p++ = '\0';
+    }
+    ortho_status status = set_parts(loading, text, count);
+    free(copy);
+    return status;
+}
