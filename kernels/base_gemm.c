@@ -285,20 +285,6 @@ static void store_block(const worker *w, const ortho_patch *block, int64_t first
     }
 }
 
-/* Base's sums of one token: the block's Ortho is asked for while its INT4 streams. */
-static void stream_block(const worker *w, const ortho_patch *block)
-{
-    enum { PARTS = 4, STEP = ORTHO_BASE_ROWS / PARTS };
-    for (int part = 0; part < PARTS; part++) {
-        int begin = part * STEP, rows = block->rows - begin < STEP ? block->rows - begin : STEP;
-        if (w->patcher != NULL && w->patcher->prefetch != NULL)
-            w->patcher->prefetch(w->patcher->ctx, block->block, part, PARTS);
-        if (rows > 0)
-            w->base->kernels->row_sums(w->base, w->ordered, block->row + begin, rows,
-                                       block->sum + begin);
-    }
-}
-
 static void run_block(const worker *w, int64_t index, int64_t first, int tokens)
 {
     const ortho_base *base = w->base;
@@ -313,9 +299,11 @@ static void run_block(const worker *w, int64_t index, int64_t first, int tokens)
         .sum = w->sum,
         .alpha = w->call->alpha,
     };
+    if (w->patcher != NULL && w->patcher->prefetch != NULL && row + ORTHO_BASE_ROWS < base->n)
+        w->patcher->prefetch(w->patcher->ctx, index + 1);
     if (tokens == 1 && base->kernels->row_sums != NULL && base->kernels->fits(base) &&
         w->stride == 1) {
-        stream_block(w, &block);
+        base->kernels->row_sums(base, w->ordered, row, block.rows, w->sum);
     } else {
         memset(w->sum, 0, sizeof(float) * ORTHO_BASE_ROWS * (size_t)w->stride);
         for (int r = 0; r < block.rows; r += ORTHO_BASE_QUAD)

@@ -12,7 +12,7 @@
 
 #include <ortho/variant.h>
 
-#define ORTHO_BASE_ROWS   64 /* rows of a block: what a patch sees at once */
+#define ORTHO_BASE_ROWS   16 /* rows of a block: what a patch sees at once */
 #define ORTHO_BASE_TOKENS 64 /* most tokens that a patch sees at once */
 
 struct ortho_base_kernels;
@@ -42,8 +42,8 @@ typedef struct ortho_patch {
 typedef struct ortho_patcher {
     const void *ctx;
     void (*patch)(const void *ctx, const ortho_patch *patch);
-    /* Optional: asks the memory for part `part` of `parts` of what patch will read for `block`. */
-    void (*prefetch)(const void *ctx, int64_t block, int part, int parts);
+    /* Optional: asks the memory for what patch will read for `block`, one block ahead. */
+    void (*prefetch)(const void *ctx, int64_t block);
     /* Optional: first block of thread `thread` of `threads` (thread = threads: one past the last).
      * NULL: equal shares. */
     int64_t (*cut)(const void *ctx, int thread, int threads);

@@ -16,10 +16,12 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define LANES    16
-#define BLOCK    128
-#define SEGMENT  32   /* blocks whose scales are converted at a time */
-#define PREFETCH 2048 /* bytes */
+#define LANES   16
+#define BLOCK   128
+#define SEGMENT 32 /* blocks whose scales are converted at a time */
+#define STREAMS 4  /* rows that are read at once */
+#define STRIPE  (ORTHO_BASE_ROWS / STREAMS)
+#define AHEAD   1024 /* bytes, at least, that a stream is prefetched ahead */
 
 static const float values[16] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
 
@@ -152,47 +154,84 @@ static inline __m512i load_short(const uint8_t *q, int64_t bytes)
     return _mm512_maskz_loadu_epi8(mask, q);
 }
 
-static inline float row_sum(const ortho_base *base, const ortho_base_scales *layout, int per_block,
-                            const float *x, int64_t row)
+/* `count` rows at once, `step` apart: x is loaded for all, and as many streams come from memory. */
+typedef struct rows {
+    const ortho_base *base;
+    const ortho_base_scales *layout;
+    const float *x;
+    int64_t row, step;
+    int64_t ahead; /* bytes between a row and the one that its stream asks memory for */
+} rows;
+
+static inline void rows_sum(const rows *job, int count, int per_block, float *sum)
 {
+    const ortho_base *base = job->base;
     int64_t bytes = (base->k + 1) / 2, blocks = (base->k + BLOCK - 1) / BLOCK, whole = bytes / 64;
-    const uint8_t *q = base->q + row * bytes;
     const __m512 table = _mm512_loadu_ps(values);
     const __m512i spread = lane_spread(per_block);
-    float scales[SEGMENT * 4 + 16];
-    __m512 sum = _mm512_setzero_ps();
+    float scales[STREAMS][SEGMENT * 4 + 16];
+    __m512 total[STREAMS];
+    for (int r = 0; r < count; r++)
+        total[r] = _mm512_setzero_ps();
     for (int64_t first = 0; first < blocks; first += SEGMENT) {
-        int count = blocks - first < SEGMENT ? (int)(blocks - first) : SEGMENT;
-        int full = whole - first < count ? (int)(whole - first) : count;
-        load_scales(base, layout, row, first, count, scales);
-        for (int i = 0; i < full; i++) {
-            const uint8_t *at = q + (first + i) * 64;
-            _mm_prefetch((const char *)at + PREFETCH, _MM_HINT_T0);
-            sum = _mm512_fmadd_ps(block_sum(_mm512_loadu_si512(at), x + (first + i) * BLOCK, table),
-                                  lane_scales(scales, i, per_block, spread), sum);
-        }
-        if (full < count) {
-            int64_t at = (first + full) * 64;
-            __m512i words = load_short(q + at, bytes - at);
-            sum = _mm512_fmadd_ps(block_sum(words, x + at * 2, table),
-                                  lane_scales(scales, full, per_block, spread), sum);
+        const uint8_t *q = base->q + job->row * bytes + first * 64;
+        const float *x = job->x + first * BLOCK;
+        int here = blocks - first < SEGMENT ? (int)(blocks - first) : SEGMENT;
+        int full = whole - first < here ? (int)(whole - first) : here;
+        for (int r = 0; r < count; r++)
+            load_scales(base, job->layout, job->row + r * job->step, first, here, scales[r]);
+        for (int i = 0; i < full; i++)
+            for (int r = 0; r < count; r++) {
+                const uint8_t *at = q + r * job->step * bytes + i * 64;
+                _mm_prefetch((const char *)at + job->ahead, _MM_HINT_T0);
+                total[r] = _mm512_fmadd_ps(block_sum(_mm512_loadu_si512(at), x + i * BLOCK, table),
+                                           lane_scales(scales[r], i, per_block, spread), total[r]);
+            }
+        for (int r = 0; full < here && r < count; r++) {
+            __m512i words =
+                load_short(q + r * job->step * bytes + full * 64, bytes - (first + full) * 64);
+            total[r] = _mm512_fmadd_ps(block_sum(words, x + full * BLOCK, table),
+                                       lane_scales(scales[r], full, per_block, spread), total[r]);
         }
     }
-    return _mm512_reduce_add_ps(sum);
+    for (int r = 0; r < count; r++)
+        sum[r * job->step] = _mm512_reduce_add_ps(total[r]);
 }
 
-static void row_sums(const ortho_base *base, const float *x, int64_t row, int rows, float *sum)
+/* Constants, so that each layout gets its own inner loop. */
+static inline void rows_sum_any(const rows *job, int count, float *sum)
+{
+    if (job->layout->per_block == 1)
+        rows_sum(job, count, 1, sum);
+    else if (job->layout->per_block == 2)
+        rows_sum(job, count, 2, sum);
+    else
+        rows_sum(job, count, 4, sum);
+}
+
+/* Bytes from row `s` of a stream, of STRIPE rows a block, to the row that it should ask for. */
+static int64_t bytes_ahead(const ortho_base *base, int s)
+{
+    int64_t bytes = (base->k + 1) / 2, rows_ahead = (AHEAD + bytes - 1) / bytes;
+    int64_t next = s + rows_ahead, block = next / STRIPE;
+    return (block * ORTHO_BASE_ROWS + next % STRIPE - s) * bytes;
+}
+
+static void row_sums(const ortho_base *base, const float *x, int64_t row, int count, float *sum)
 {
     ortho_base_scales layout;
     if (!ortho_base_nest(base, LANES, &layout))
         return; /* the caller asked fits() */
-    for (int r = 0; r < rows; r++)
-        if (layout.per_block == 1) /* constants, so that each gets its own inner loop */
-            sum[r] = row_sum(base, &layout, 1, x, row + r);
-        else if (layout.per_block == 2)
-            sum[r] = row_sum(base, &layout, 2, x, row + r);
-        else
-            sum[r] = row_sum(base, &layout, 4, x, row + r);
+    rows job = {.base = base, .layout = &layout, .x = x, .row = row, .step = STRIPE};
+    if (count == ORTHO_BASE_ROWS) {
+        for (int s = 0; s < STRIPE; s++, job.row++) {
+            job.ahead = bytes_ahead(base, s);
+            rows_sum_any(&job, STREAMS, sum + s);
+        }
+        return;
+    }
+    for (int r = 0; r < count; r++, job.row++)
+        rows_sum_any(&job, 1, sum + r);
 }
 
 /* ---- more tokens ---------------------------------------------------------------------------- */

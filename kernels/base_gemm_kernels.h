@@ -36,7 +36,8 @@ typedef struct ortho_base_kernels {
     void (*store)(ortho_dtype dtype, const float *from, int64_t n, void *to);
     /* Can `row_sums` and `dequantise` serve this base's group? Else the general code does. */
     bool (*fits)(const ortho_base *base);
-    /* One token: sum[r] = Base row . x for rows [row, row + rows). x in the order, padded. */
+    /* One token: sum[r] = Base row . x for rows [row, row + rows), rows <= ORTHO_BASE_ROWS. x in
+     * the order, padded. */
     void (*row_sums)(const ortho_base *base, const float *x, int64_t row, int rows, float *sum);
     /* Columns [first, first + columns) of one row, in the order, scaled; 0 beyond k. */
     void (*dequantise)(const ortho_base *base, int64_t row, int64_t first, int64_t columns,

@@ -69,27 +69,19 @@ static void prefetch_range(const void *array, size_t element, int64_t begin, int
         __builtin_prefetch(at, 0, 3);
 }
 
-/* Boundary `part` of `parts` of [begin, end). */
-static int64_t boundary(int64_t begin, int64_t end, int part, int parts)
-{
-    return begin + (end - begin) * part / parts;
-}
-
-void ortho_csr_prefetch(const ortho_csr *csr, int64_t block, int part, int parts)
+void ortho_csr_prefetch(const ortho_csr *csr, int64_t block)
 {
     int64_t row = block * ORTHO_BASE_ROWS;
     int64_t last = row + ORTHO_BASE_ROWS < csr->n ? row + ORTHO_BASE_ROWS : csr->n;
-    int64_t from = csr->row_ptr[row], to = csr->row_ptr[last];
-    int64_t begin = boundary(from, to, part, parts), end = boundary(from, to, part + 1, parts);
+    int64_t begin = csr->row_ptr[row], end = csr->row_ptr[last];
     prefetch_range(csr->col, ortho_split_col_bytes(csr->k), begin, end);
     prefetch_range(csr->val, sizeof(uint16_t), begin, end);
 }
 
-void ortho_bcsr_prefetch(const ortho_bcsr *bcsr, int64_t block, int part, int parts)
+void ortho_bcsr_prefetch(const ortho_bcsr *bcsr, int64_t block)
 {
     int64_t tiles = (bcsr->k + bcsr->tile_cols - 1) / bcsr->tile_cols;
-    int64_t from = bcsr->bucket_ptr[block * tiles], to = bcsr->bucket_ptr[(block + 1) * tiles];
-    int64_t begin = boundary(from, to, part, parts), end = boundary(from, to, part + 1, parts);
+    int64_t begin = bcsr->bucket_ptr[block * tiles], end = bcsr->bucket_ptr[(block + 1) * tiles];
     prefetch_range(bcsr->row, sizeof(uint16_t), begin, end);
     prefetch_range(bcsr->col, sizeof(uint16_t), begin, end);
     prefetch_range(bcsr->val, sizeof(uint16_t), begin, end);

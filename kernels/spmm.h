@@ -42,8 +42,8 @@ ortho_status ortho_csr_prepare(ortho_csr *csr, const ortho_split *split, const o
 void ortho_csr_release(ortho_csr *csr, const ortho_services *);
 size_t ortho_csr_bytes(const ortho_csr *csr);
 
-/* Prefetches part `part` of `parts` of the entries of block `block` of ORTHO_BASE_ROWS rows. */
-void ortho_csr_prefetch(const ortho_csr *csr, int64_t block, int part, int parts);
-void ortho_bcsr_prefetch(const ortho_bcsr *bcsr, int64_t block, int part, int parts);
+/* Prefetches the entries of block `block` of ORTHO_BASE_ROWS rows. */
+void ortho_csr_prefetch(const ortho_csr *csr, int64_t block);
+void ortho_bcsr_prefetch(const ortho_bcsr *bcsr, int64_t block);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * block-csr, dual GEMM: entries in buckets of a row block (the 64 rows that Base works on) and a
+ * block-csr, dual GEMM: entries in buckets of a row block (the 16 rows that Base works on) and a
  * column tile, chosen so that the tile of x, all tokens of it, stays in the L1 cache. 6 bytes an
  * entry (row, column, value, 16 bits each). Threads get row blocks by Base's work plus the
  * non-zeros they hold, so that a skewed Ortho doesn't leave one of them waiting.
@@ -54,9 +54,9 @@ static void patch(const void *ctx, const ortho_patch *block)
     st->spmm->bcsr(&st->ortho, block);
 }
 
-static void prefetch(const void *ctx, int64_t block, int part, int parts)
+static void prefetch(const void *ctx, int64_t block)
 {
-    ortho_bcsr_prefetch(&((const state *)ctx)->ortho, block, part, parts);
+    ortho_bcsr_prefetch(&((const state *)ctx)->ortho, block);
 }
 
 static int64_t tiles_of(const ortho_bcsr *m)

@@ -46,9 +46,9 @@ static void patch(const void *ctx, const ortho_patch *block)
     st->spmm->csr_scalar(&st->ortho, block);
 }
 
-static void prefetch(const void *ctx, int64_t block, int part, int parts)
+static void prefetch(const void *ctx, int64_t block)
 {
-    ortho_csr_prefetch(&((const state *)ctx)->ortho, block, part, parts);
+    ortho_csr_prefetch(&((const state *)ctx)->ortho, block);
 }
 
 static ortho_status run(const void *opaque, const ortho_gemm_call *call)
