@@ -7,16 +7,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* rint for |x| < 2^22 without a library call: the sum's last bit is worth 1, ties go to even. */
-static inline float round_even(float x)
-{
-    return (x + 12582912.0f) - 12582912.0f;
-}
-
+/* rint without a library call: the sum's last bit is worth 1, ties go to even. Beyond 2^22 it may
+ * be off by a little, where the clamp makes up for it; rounding first keeps the loops free of
+ * branches. */
 static inline float on_grid(float x)
 {
-    x = x < -8.0f ? -8.0f : x;
-    return round_even(x > 7.0f ? 7.0f : x);
+    float q = (x + 12582912.0f) - 12582912.0f;
+    q = q < -8.0f ? -8.0f : q;
+    return q > 7.0f ? 7.0f : q;
 }
 
 static inline int padded(int count)
@@ -124,7 +122,7 @@ static void quantise(const float *w, int count, float scale, uint8_t *nibbles)
         return;
     }
     for (int i = 0; i < count; i++)
-        q[i] = (int8_t)on_grid(w[i] / scale);
+        q[i] = (int8_t)(int32_t)on_grid(w[i] / scale);
     q[count] = 0;
     for (int i = 0; i < count; i += 2)
         nibbles[i / 2] = (uint8_t)((q[i] & 15) | (q[i + 1] & 15) << 4);
@@ -132,25 +130,30 @@ static void quantise(const float *w, int count, float scale, uint8_t *nibbles)
 
 static void scores(const ortho_chunk *chunk, uint32_t *keys)
 {
+    const float *h = chunk->h;
+    const ortho_outliers out = chunk->out;
     for (int v = 0; v < chunk->count; v += ORTHO_LANES) {
         float scale = chunk->scale[v / ORTHO_LANES], inverse = chunk->inverse[v / ORTHO_LANES];
         for (int i = v; i < v + ORTHO_LANES; i++) {
             float w = chunk->w[i], e = w - scale * on_grid(w * inverse);
-            uint32_t key = ortho_float_bits((e * e) * chunk->h[i]) + 1u;
-            keys[i] = is_outlier(w, i, &chunk->out) ? ORTHO_KEY_TOP : key;
+            uint32_t key = ortho_float_bits((e * e) * h[i]) + 1u;
+            uint32_t mask = 0u - (uint32_t)is_outlier(w, i, &out); /* no branch: vectors */
+            keys[i] = (key & ~mask) | (ORTHO_KEY_TOP & mask);
         }
     }
     for (int i = chunk->count; i < padded(chunk->count); i++)
         keys[i] = 0;
 }
 
+/* Most runs of 16 hold nothing: a signed comparison, which every vector unit has, says so first
+ * (keys are < 2^31; a bound of 2^31 turns negative and only costs the second look). */
 static int collect(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, uint8_t *index)
 {
     int found = 0;
     for (int v = 0; v < count; v += ORTHO_LANES) {
-        uint32_t any = 0;
+        int32_t any = 0, from = (int32_t)lo;
         for (int j = 0; j < ORTHO_LANES; j++)
-            any |= keys[v + j] - lo < hi - lo;
+            any |= (int32_t)keys[v + j] >= from;
         for (int j = 0; any != 0 && j < ORTHO_LANES; j++)
             if (keys[v + j] - lo < hi - lo)
                 index[found++] = (uint8_t)(v + j);

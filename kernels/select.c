@@ -159,6 +159,7 @@ static void settle(selection *s, const digit *d)
     }
     s->lo = (s->lo & ~(((uint32_t)d->bins << d->shift) - 1)) + ((uint32_t)bin << d->shift);
     s->hi = s->lo + (1u << d->shift);
+    s->lo = s->lo > 0 ? s->lo : 1; /* 0 is padding */
     s->need -= above;
     s->among = inside;
 }
@@ -167,7 +168,7 @@ static void narrow(selection *s, const digit *d, row_visit *visit)
 {
     for (int t = 0; t < s->p->threads; t++) {
         memset(s->counters[t].bin, 0, sizeof s->counters[t].bin);
-        s->counters[t].bound = s->lo > 1 ? s->lo : 1;
+        s->counters[t].bound = s->lo;
         s->counters[t].fresh = 0;
     }
     each_row(s, visit, d);
@@ -254,7 +255,7 @@ static ortho_status run(selection *s, ortho_cut *cut)
     if (none)
         *cut = (ortho_cut){ORTHO_KEY_TOP, -1, 0};
     else if (all || s->need == s->among)
-        *cut = (ortho_cut){s->lo > 0 ? s->lo : 1, INT64_MAX, 0};
+        *cut = (ortho_cut){s->lo, INT64_MAX, 0};
     else if (s->among <= GATHER_LIMIT)
         return finish_by_gathering(s, cut);
     else
@@ -267,7 +268,7 @@ static ortho_status run(selection *s, ortho_cut *cut)
 ortho_status ortho_select(const ortho_select_problem *p, const ortho_keys *source, ortho_cut *out)
 {
     const ortho_services *sv = p->services;
-    selection s = {.p = p, .source = source, .hi = 0x80000000u, .need = p->need};
+    selection s = {.p = p, .source = source, .lo = 1, .hi = 0x80000000u, .need = p->need};
     s.among = p->n * p->k;
     s.counters =
         sv->alloc(sv->ctx, (size_t)p->threads * sizeof *s.counters, ORTHO_HOST, ORTHO_WORKING);

@@ -25,7 +25,7 @@ ortho_status ortho_split_alloc(int64_t n, int64_t k, int64_t group, int64_t nnz,
                                const ortho_services *sv, ortho_purpose purpose, ortho_split *out)
 {
     if (n < 1 || k < 1 || n > INT32_MAX - 1 || k > INT32_MAX || group < 1 || nnz < 0 ||
-        nnz > INT32_MAX || nnz / n > k)
+        nnz > INT32_MAX || nnz > n * k)
         return ortho_fail(ORTHO_E_ARGUMENT, "no split has %lld x %lld, group %lld, %lld entries",
                           (long long)n, (long long)k, (long long)group, (long long)nnz);
     ortho_split s = {.n = n, .k = k, .group = group, .nnz = nnz};
