@@ -9,7 +9,7 @@
 /* Okabe and Ito's colours, told apart by colour-blind readers; patterns, dashes and points repeat
  * with other periods, so that two series never share all of them, and print in grey. */
 static const char *const colors[] = {"#0072B2", "#E69F00", "#009E73", "#D55E00",
-                                     "#56B4E9", "#CC79A7", "#555555", "#F0E442"};
+                                     "#56B4E9", "#CC79A7", "#8A5A2B", "#F0E442"};
 static const int patterns[] = {3, 4, 1, 5, 2, 6, 7};
 static const int points[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2};
 
@@ -20,8 +20,8 @@ static const int points[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2};
 int ortho_series_of(const ortho_series *series, const json_t *row)
 {
     const char *name = ortho_model_string(row, "variant");
-    for (int i = 0; name != NULL && i < series->count; i++)
-        if (strcmp(series->name[i], name) == 0)
+    for (int i = 0; name != NULL && i < ORTHO_PLOT_SERIES; i++)
+        if (series->name[i] != NULL && strcmp(series->name[i], name) == 0)
             return i;
     return -1;
 }
@@ -42,26 +42,28 @@ static bool is_baseline(const json_t *row)
     return role != NULL && strcmp(role, "baseline") == 0;
 }
 
-static void collect(const json_t *results, bool baselines, ortho_series *series)
-{
-    for (size_t i = 0; i < ortho_model_count(results); i++) {
-        const json_t *row = ortho_model_row(results, i);
-        if (row != NULL && ortho_plot_compared(row) && is_baseline(row) == baselines &&
-            ortho_series_of(series, row) < 0 && series->count < ORTHO_PLOT_SERIES)
-            series->name[series->count++] = ortho_model_string(row, "variant");
-    }
-}
-
 void ortho_series_collect(const json_t *results, ortho_series *out)
 {
-    out->count = 0;
-    collect(results, false, out);
-    collect(results, true, out);
+    ortho_series series = {.name = {NULL}};
+    int competitors = 0, baselines = ORTHO_PLOT_COMPETITORS;
+    for (size_t i = 0; i < ortho_model_count(results); i++) {
+        const json_t *row = ortho_model_row(results, i);
+        if (row == NULL || !ortho_plot_compared(row) || ortho_series_of(&series, row) >= 0)
+            continue;
+        if (is_baseline(row) && baselines < ORTHO_PLOT_SERIES)
+            series.name[baselines++] = ortho_model_string(row, "variant");
+        else if (!is_baseline(row) && competitors < ORTHO_PLOT_COMPETITORS)
+            series.name[competitors++] = ortho_model_string(row, "variant");
+    }
+    *out = series;
 }
 
 const char *ortho_plot_color(int series)
 {
-    return colors[series % LENGTH(colors)];
+    static const char *const greys[] = {"#000000", "#777777", "#BBBBBB"};
+    return series < ORTHO_PLOT_COMPETITORS
+               ? colors[series % LENGTH(colors)]
+               : greys[(series - ORTHO_PLOT_COMPETITORS) % LENGTH(greys)];
 }
 
 void ortho_plot_fill(FILE *gp, int series)
@@ -187,6 +189,25 @@ void ortho_plot_unit(FILE *gp, const char *unit)
     fputs(" at screen 0.02, 0.865 left font ',10' tc rgb '#444444' }\n", gp);
 }
 
+void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi)
+{
+    static const double steps[] = {1, 2, 5};
+    const char *before = "";
+    char digits[32];
+    int count = hi / lo < 200 ? LENGTH(steps) : 1; /* only the decades on a long axis */
+    fprintf(gp, "set logscale %c\nset %crange [%.6g:%.6g]\nset %ctics (", axis, axis, lo, hi, axis);
+    for (double decade = pow(10, floor(log10(lo))); decade <= hi; decade *= 10)
+        for (int i = 0; i < count; i++) {
+            double value = decade * steps[i];
+            if (value < lo || value > hi)
+                continue;
+            ortho_text_number(value, digits);
+            fprintf(gp, "%s'%s' %s", before, digits, digits);
+            before = ", ";
+        }
+    fputs(")\n", gp);
+}
+
 static size_t append(char *out, size_t size, size_t used, const char *format, const char *word)
 {
     int added = used < size ? snprintf(out + used, size - used, format, word) : 0;
@@ -270,17 +291,19 @@ static void put_caption(FILE *gp, const json_t *results)
 
 static void put_style(FILE *gp)
 {
-    fputs("set datafile separator tab\n"
-          "set datafile missing '" ORTHO_PLOT_ABSENT "'\n"
-          "if (!tty) {\n"
-          "    set lmargin at screen 0.085; set rmargin at screen 0.815\n"
-          "    set tmargin at screen 0.835; set bmargin at screen 0.215\n"
-          "    set key outside right top vertical Left reverse samplen 2.5 spacing 1.25\n"
-          "    set border 3 lc rgb '#444444'\n"
-          "    set tics nomirror out scale 0.6 tc rgb '#222222'\n"
-          "    set grid ytics lc rgb '#dddddd' lt 1 lw 0.6\n"
-          "}\n",
-          gp);
+    fputs(
+        "set datafile separator tab\n"
+        "set datafile missing '" ORTHO_PLOT_ABSENT "'\n"
+        "if (!tty) {\n"
+        "    set lmargin at screen 0.085; set rmargin at screen 0.805\n"
+        "    set tmargin at screen 0.835; set bmargin at screen 0.215\n"
+        "    set key at screen 0.815, 0.84 left top vertical Left reverse samplen 2.2 spacing 1.25 "
+        "font ',11'\n"
+        "    set border 3 lc rgb '#444444'\n"
+        "    set tics nomirror out scale 0.6 tc rgb '#222222'\n"
+        "    set grid ytics lc rgb '#dddddd' lt 1 lw 0.6\n"
+        "}\n",
+        gp);
 }
 
 static ortho_status put_data(const json_t *results, const ortho_plot *plot, FILE *gp)

@@ -13,14 +13,15 @@
 
 #include <ortho/report.h>
 
-#define ORTHO_PLOT_SERIES 12   /* variants that one picture can tell apart */
-#define ORTHO_PLOT_ABSENT "NA" /* gnuplot's `missing` */
+#define ORTHO_PLOT_COMPETITORS 12    /* variants that one picture can tell apart ... */
+#define ORTHO_PLOT_SERIES      15    /* ... and baselines, in blacks and greys */
+#define ORTHO_PLOT_ABSENT      "NaN" /* breaks a line, draws nothing; `missing` would bridge the gap */
 
-/* The compared variants of a document, competitors before baselines, in the order of their first
- * rows: the index is their colour, pattern and point in every picture of it. */
+/* The compared variants of a document in the order of their first rows, baselines from
+ * ORTHO_PLOT_COMPETITORS on: the index is their colour, pattern and point in every picture of it.
+ */
 typedef struct ortho_series {
-    const char *name[ORTHO_PLOT_SERIES];
-    int count;
+    const char *name[ORTHO_PLOT_SERIES]; /* NULL: a free place */
 } ortho_series;
 
 void ortho_series_collect(const json_t *results, ortho_series *out);
@@ -41,7 +42,7 @@ void ortho_plot_quote(const char *name, int columns, FILE *gp);
 /* The same for a tic label, which gnuplot reads as a format: without '%'. */
 void ortho_plot_tic(const char *name, int columns, FILE *gp);
 
-/* Fields of the TSV: text without tabs, and numbers, NA when absent. */
+/* Fields of the TSV: text without tabs, and numbers, NaN when absent. */
 void ortho_plot_field(const char *text, FILE *tsv);
 void ortho_plot_number(double value, FILE *tsv);
 
@@ -50,6 +51,9 @@ void ortho_plot_title(FILE *gp, const char *title, const char *subtitle);
 
 /* What the vertical axis counts, above it: beside it, it would meet wide numbers. */
 void ortho_plot_unit(FILE *gp, const char *unit);
+
+/* A logarithmic axis ('x' or 'y') with tics at 1, 2, 5 of each decade; 0 < lo < hi. */
+void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi);
 
 /* "gemm · m 1 · density 0.01 · ..." of what all rows of a group share, the slice left out. */
 void ortho_plot_setting(const json_t *row, char *out, size_t size);

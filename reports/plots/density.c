@@ -129,7 +129,7 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
 {
     picture p;
     ortho_status status = open_picture(results, &p);
-    for (int s = 0; s < p.series.count && status == ORTHO_OK; s++)
+    for (int s = 0; s < ORTHO_PLOT_SERIES && status == ORTHO_OK; s++)
         for (int d = 0; d < p.count; d++) {
             const json_t *row = find_row(results, &p, s, p.densities[d]);
             if (row == NULL)
@@ -175,8 +175,7 @@ static void put_axes(const picture *p, FILE *gp)
                 ortho_text_number(p->densities[d], digits));
     fputs(")\n", gp);
     if (p->hi / p->lo >= 4)
-        fprintf(gp, "set logscale y\nset yrange [%.6g:%.6g]\nset grid ytics mytics\n",
-                p->lo / 1e3 / 1.3, p->hi / 1e3 * 1.3);
+        ortho_plot_log_axis(gp, 'y', p->lo / 1e3 / 1.3, p->hi / 1e3 * 1.3);
     else
         fprintf(gp, "set yrange [0:%.6g]\n", p->hi / 1e3 * 1.1);
     fputs("set format y '%g'\n"
@@ -196,17 +195,18 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     put_headings(&p, gp);
     put_axes(&p, gp);
     const char *before = "plot ";
-    for (int s = 0; s < p.series.count; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
         if (p.points[s] == 0)
             continue;
         fprintf(gp,
-                "%s$data using ($5 == %d ? $1 : NaN):3:4 with filledcurves fs transparent solid "
+                "%s$data using ($5 == %d ? $1 : NaN):3:4 "
+                "with filledcurves fs transparent solid "
                 "0.25 noborder lc rgb '%s' notitle, \\\n    "
                 "$data using ($5 == %d ? $1 : NaN):2 with linespoints ",
                 before, s, ortho_plot_color(s), s);
         ortho_plot_line(gp, s);
         fputs(" title ", gp);
-        ortho_plot_quote(p.series.name[s], 17, gp);
+        ortho_plot_quote(p.series.name[s], 14, gp);
         before = ", \\\n    ";
     }
     fputc('\n', gp);

@@ -115,7 +115,7 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
     picture p;
     ortho_status status = open_picture(results, &p);
     int place = 0;
-    for (int s = 0; s < p.series.count && status == ORTHO_OK; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES && status == ORTHO_OK; s++) {
         if (p.strips[s].slices == 0)
             continue;
         summary sum = summarise(&p.strips[s]);
@@ -137,7 +137,7 @@ static void put_headings(const picture *p, FILE *gp)
 {
     char setting[160], subtitle[256];
     int most = 0;
-    for (int s = 0; s < p->series.count; s++)
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
         most = p->strips[s].slices > most ? p->strips[s].slices : most;
     ortho_plot_setting(p->first, setting, sizeof setting);
     snprintf(subtitle, sizeof subtitle, "of the lane model, not measured · %s · %d slice%s",
@@ -150,16 +150,16 @@ static void put_strips(const picture *p, FILE *gp)
 {
     int place = 0;
     fputs("set ytics (", gp);
-    for (int s = 0; s < p->series.count; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
         if (p->strips[s].slices == 0)
             continue;
         fputs(place > 0 ? ", " : "", gp);
-        ortho_plot_tic(p->series.name[s], 18, gp);
+        ortho_plot_tic(p->series.name[s], 16, gp);
         fprintf(gp, " %.2f", p->shown - 1 - place++ + 0.4);
     }
     fputs(") scale 0\n", gp);
     place = 0;
-    for (int s = 0; s < p->series.count; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
         if (p->strips[s].slices == 0)
             continue;
         summary sum = summarise(&p->strips[s]);
@@ -195,7 +195,7 @@ static ortho_status write_body(const json_t *results, FILE *gp)
             p.shown);
     put_strips(&p, gp);
     int place = 0;
-    for (int s = 0; s < p.series.count; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
         if (p.strips[s].slices == 0)
             continue;
         fprintf(gp,

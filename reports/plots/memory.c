@@ -17,7 +17,8 @@ typedef struct panel {
     const json_t *first; /* the group shown; NULL: none */
     const ortho_group *group;
     int bars;
-    double top; /* bytes */
+    bool missing; /* a bar has no verified peak */
+    double top;   /* bytes */
 } panel;
 
 typedef struct picture {
@@ -76,6 +77,7 @@ static void fill_panel(picture *p, int index)
         if (!ortho_plot_compared(row) || ortho_series_of(&p->series, row) < 0)
             continue;
         out->bars++;
+        out->missing = out->missing || isnan(total(row));
         out->top = fmax(out->top, total(row));
     }
     out->first = out->group != NULL ? out->group->rows[0] : NULL;
@@ -193,10 +195,15 @@ static void put_panel(const picture *p, int index, const double sides[2], FILE *
             "(($3 + $4) / %.0f) with boxxyerror fillstyle pattern 4 border rgb '#333333' "
             "lc rgb '#D55E00' title 'temporaries', \\\n"
             "    $data using ($1 == %d ? $2 : NaN):(($3 + $4) / %.0f):9 with labels offset 0,0.7 "
-            "font ',10' notitle, \\\n"
-            "    $data using ($1 == %d && strcol(9) eq 'NA' ? $2 : NaN):(0):8 with labels "
-            "rotate by 90 left offset 0,0.5 font ',10' tc rgb '#B00000' notitle\n",
-            index, unit, index, unit, unit, unit, index, unit, index);
+            "font ',10' notitle",
+            index, unit, index, unit, unit, unit, index, unit);
+    if (shown->missing) /* an empty list of labels would crash gnuplot 5.4 */
+        fprintf(gp,
+                ", \\\n    $data using ($1 == %d && strcol(9) eq '" ORTHO_PLOT_ABSENT
+                "' ? $2 : NaN):(0):8 with labels rotate by 90 left offset 0,0.5 font ',10' tc rgb "
+                "'#B00000' notitle",
+                index);
+    fputc('\n', gp);
 }
 
 static ortho_status write_body(const json_t *results, FILE *gp)
@@ -208,8 +215,10 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     bool both = p.panels[0].bars > 0 && p.panels[1].bars > 0;
     const double left[2] = {0.085, both ? 0.42 : 0.815}, right[2] = {both ? 0.50 : 0.085, 0.815};
     fputs("# panel, place, kept bytes, working bytes, op, slice, variant, status, total\n", gp);
-    ortho_plot_title(gp, "Peak memory of one operation",
-                     "booked by the allocator, on the largest slice that was run");
+    ortho_plot_title(
+        gp, "Peak memory of one operation",
+        "kept: packed weights, or a sieve’s output · as booked by the allocator · the largest "
+        "slice that was run");
     fputs("set boxwidth 0.6 absolute\nset format y '%g'\n", gp);
     if (both)
         fputs("set multiplot\n", gp);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MARKED 48 /* samples up to which each has its mark */
+
 typedef struct picture {
     ortho_groups groups; /* owned */
     ortho_series series;
@@ -109,32 +111,44 @@ static void put_headings(const picture *p, FILE *gp)
     ortho_plot_unit(gp, "share of the samples at or below");
 }
 
+/* Few samples are told one by one; many are a curve with a mark here and there. */
+static void put_line(const picture *p, int series, size_t count, const char *before, FILE *gp)
+{
+    fprintf(gp,
+            "%s$data using ($3 == %d ? $1 : NaN):2 with steps lw 1.2 lc rgb '%s' notitle, "
+            "\\\n    $data using ($3 == %d ? $1 : NaN):2 with ",
+            before, series, ortho_plot_color(series), series);
+    if (count > MARKED)
+        fprintf(gp, "linespoints pi %zu lw 1.2 ", count / (MARKED / 4) + 1);
+    else
+        fputs("points ", gp);
+    ortho_plot_points(gp, series);
+    fputs(" title ", gp);
+    ortho_plot_quote(p->series.name[series], 14, gp);
+}
+
 static ortho_status write_body(const json_t *results, FILE *gp)
 {
     picture p;
     ortho_status status = open_picture(results, &p);
     if (status != ORTHO_OK)
         return status;
-    bool logarithmic = p.hi / p.lo >= 4;
-    double room = logarithmic ? p.hi * 1.15 : p.hi + 0.05 * (p.hi - p.lo);
     fputs("# time (microseconds), share of the samples up to it, series, variant\n", gp);
     put_headings(&p, gp);
-    fprintf(gp, "set yrange [0:1.04]\nset xrange [%.6g:%.6g]\nset format x '%%g'\n%s",
-            (logarithmic ? p.lo / 1.15 : p.lo - 0.05 * (p.hi - p.lo)) / 1e3, room / 1e3,
-            logarithmic ? "set logscale x\n" : "");
+    fputs("set yrange [0:1.04]\nset format x '%g'\n", gp);
+    if (p.hi / p.lo >= 4)
+        ortho_plot_log_axis(gp, 'x', p.lo / 1e3 / 1.15, p.hi / 1e3 * 1.15);
+    else
+        fprintf(gp, "set xrange [%.6g:%.6g]\n", (p.lo - 0.05 * (p.hi - p.lo)) / 1e3,
+                (p.hi + 0.05 * (p.hi - p.lo)) / 1e3);
     fputs("if (!tty) { set xlabel 'µs a call' offset 0,0.2; set bmargin at screen 0.17 }\n", gp);
     const char *before = "plot ";
     for (size_t i = 0; i < p.group->count; i++) {
-        int s = ortho_series_of(&p.series, p.group->rows[i]);
-        if (s < 0 || sample_count(p.group->rows[i]) == 0)
+        int series = ortho_series_of(&p.series, p.group->rows[i]);
+        size_t count = sample_count(p.group->rows[i]);
+        if (series < 0 || count == 0)
             continue;
-        fprintf(gp,
-                "%s$data using ($3 == %d ? $1 : NaN):2 with steps lw 1.2 lc rgb '%s' notitle, "
-                "\\\n    $data using ($3 == %d ? $1 : NaN):2 with points ",
-                before, s, ortho_plot_color(s), s);
-        ortho_plot_points(gp, s);
-        fputs(" title ", gp);
-        ortho_plot_quote(p.series.name[s], 17, gp);
+        put_line(&p, series, count, before, gp);
         before = ", \\\n    ";
     }
     fputc('\n', gp);

@@ -12,6 +12,7 @@
 
 #define CLUSTERS_SHOWN   14
 #define BARS_WITH_LABELS 30
+#define BARS_WITH_WORDS  60
 #define CLUSTER_WIDTH    0.84
 #define LABEL_ROOM       96 /* characters of tic labels that fit side by side */
 
@@ -19,11 +20,12 @@
 typedef struct picture {
     ortho_groups groups; /* owned */
     ortho_series series;
-    int slots;                   /* bars in a cluster */
-    int slot[ORTHO_PLOT_SERIES]; /* of a series; -1: in no cluster */
-    size_t clusters;             /* groups that qualify */
-    double top;                  /* of the whiskers shown */
-    bool same_setting;           /* all clusters share m, density ...: told once */
+    int slots;                               /* bars in a cluster */
+    int slot[ORTHO_PLOT_SERIES];             /* of a series; -1: in no cluster */
+    bool missing;                            /* a bar has no verified speed-up */
+    size_t clusters;                         /* groups that qualify */
+    double top;                              /* of the whiskers shown */
+    bool same_setting, same_m, same_density; /* of all clusters: told once */
     const json_t *first;
 } picture;
 
@@ -58,6 +60,12 @@ static void setting_of(const json_t *row, char out[160])
     ortho_plot_setting(row, out, 160);
 }
 
+static bool same_number(const json_t *a, const json_t *b, const char *key)
+{
+    double x = ortho_model_number(a, key), y = ortho_model_number(b, key);
+    return x == y || (isnan(x) && isnan(y));
+}
+
 static void take_group(picture *p, const ortho_group *group)
 {
     char here[160], there[160];
@@ -66,12 +74,15 @@ static void take_group(picture *p, const ortho_group *group)
         p->first = group->rows[0];
     setting_of(p->first, there);
     p->same_setting = p->same_setting && strcmp(here, there) == 0;
+    p->same_m = p->same_m && same_number(group->rows[0], p->first, "m");
+    p->same_density = p->same_density && same_number(group->rows[0], p->first, "density");
     for (size_t i = 0; i < group->count; i++) {
         const json_t *row = group->rows[i];
         int s = ortho_series_of(&p->series, row);
         if (!has_place(p, row))
             continue;
         p->slot[s] = 0;
+        p->missing = p->missing || (!has_speedup(row) && p->clusters < CLUSTERS_SHOWN);
         double hi = ortho_model_number(row, "speedup.hi");
         double ratio = ortho_model_number(row, "speedup.ratio");
         if (has_speedup(row) && p->clusters < CLUSTERS_SHOWN)
@@ -82,7 +93,7 @@ static void take_group(picture *p, const ortho_group *group)
 
 static ortho_status open_picture(const json_t *results, picture *out)
 {
-    picture p = {.same_setting = true, .top = 1};
+    picture p = {.same_setting = true, .same_m = true, .same_density = true, .top = 1};
     ortho_status status = ortho_model_groups(results, &p.groups);
     if (status != ORTHO_OK)
         return status;
@@ -91,7 +102,7 @@ static ortho_status open_picture(const json_t *results, picture *out)
     for (size_t g = 0; g < p.groups.count; g++)
         if (qualifies(&p.groups.group[g]))
             take_group(&p, &p.groups.group[g]);
-    for (int s = 0; s < p.series.count; s++)
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
         if (p.slot[s] >= 0)
             p.slot[s] = p.slots++;
     if (p.clusters == 0) {
@@ -108,7 +119,7 @@ static double bar_width(const picture *p)
     return CLUSTER_WIDTH / p->slots;
 }
 
-/* x, ratio, lo, hi, slot, slice, setting, variant, status */
+/* x, ratio, lo, hi, slot, slice, setting, variant, status, top of bar and whisker */
 static void put_bar(const picture *p, const json_t *row, size_t cluster, FILE *tsv)
 {
     char slice[256], setting[160];
@@ -134,8 +145,10 @@ static void put_bar(const picture *p, const json_t *row, size_t cluster, FILE *t
                                                      : ortho_model_status_name(status)};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         ortho_plot_field(words[i], tsv);
-        fputc(i + 1 < sizeof words / sizeof *words ? '\t' : '\n', tsv);
+        fputc('\t', tsv);
     }
+    ortho_plot_number(fmax(values[1], values[3]), tsv); /* the larger one that isn't NAN */
+    fputc('\n', tsv);
 }
 
 static ortho_status write_data(const json_t *results, FILE *tsv)
@@ -164,9 +177,9 @@ static void cluster_label(const picture *p, const json_t *row, char *out, size_t
     char slice[160], m[40] = "", density[40] = "", digits[32];
     ortho_model_slice(row, slice, sizeof slice);
     double tokens = ortho_model_number(row, "m"), share = ortho_model_number(row, "density");
-    if (!p->same_setting && !isnan(tokens))
+    if (!p->same_m && !isnan(tokens))
         snprintf(m, sizeof m, " m%s", ortho_text_number(tokens, digits));
-    if (!p->same_setting && !isnan(share))
+    if (!p->same_density && !isnan(share))
         snprintf(density, sizeof density, " d%s", ortho_text_number(share, digits));
     snprintf(out, size, "%s%s%s", slice, m, density);
 }
@@ -187,12 +200,13 @@ static void put_tics(const picture *p, FILE *gp)
         fprintf(gp, " %zu", cluster++);
     }
     fprintf(gp, ") scale 0\nif (!tty) { set xtics font ',%d' %s }\n", cluster > 8 ? 10 : 11,
-            characters > LABEL_ROOM ? "rotate by -32 left" : "norotate center");
+            characters > LABEL_ROOM ? "rotate by -32 left"
+                                    : "norotate center; set bmargin at screen 0.14");
 }
 
 static void put_headings(const picture *p, FILE *gp)
 {
-    char title[128], subtitle[256], setting[160], more[80] = "";
+    char title[128], subtitle[320], setting[160], more[80] = "";
     const char *over = NULL;
     for (size_t g = 0; g < p->groups.count && over == NULL; g++)
         for (size_t i = 0; i < p->groups.group[g].count && over == NULL; i++)
@@ -203,32 +217,40 @@ static void put_headings(const picture *p, FILE *gp)
     if (p->clusters > CLUSTERS_SHOWN)
         snprintf(more, sizeof more, " · the first %d of %zu settings, all in the TSV",
                  CLUSTERS_SHOWN, p->clusters);
-    snprintf(subtitle, sizeof subtitle, "medians, 95 %% confidence · %s%s",
-             p->same_setting ? setting : "by slice and setting", more);
+    size_t shown = p->clusters < CLUSTERS_SHOWN ? p->clusters : CLUSTERS_SHOWN;
+    snprintf(subtitle, sizeof subtitle, "medians, 95 %% confidence · %s%s%s",
+             p->same_setting ? setting : "by slice and setting",
+             p->missing && shown * (size_t)p->slots > BARS_WITH_WORDS ? " · ×: no verified time"
+                                                                      : "",
+             more);
     ortho_plot_title(gp, title, subtitle);
 }
 
 static void put_bars(const picture *p, size_t shown, FILE *gp)
 {
+    bool thin = shown * (size_t)p->slots > BARS_WITH_WORDS;
     fputs("plot 1 with lines lw 1.4 dt 2 lc rgb '#000000' notitle", gp);
-    for (int s = 0; s < p->series.count; s++) {
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
         if (p->slot[s] < 0)
             continue;
         fprintf(gp, ", \\\n    $data using ($5 == %d ? $1 : NaN):2 with boxes ", p->slot[s]);
         ortho_plot_fill(gp, s);
         fputs(" title ", gp);
-        ortho_plot_quote(p->series.name[s], 17, gp);
+        ortho_plot_quote(p->series.name[s], 14, gp);
     }
     fputs(", \\\n    $data using 1:3:(0):($4 - $3) with vectors heads size screen 0.004,90 lw 1.3 "
           "lc rgb '#000000' notitle",
           gp);
     if (shown * (size_t)p->slots <= BARS_WITH_LABELS)
-        fputs(", \\\n    $data using 1:(isnan($4) ? $2 : $4):(sprintf('%.2f', $2)) with labels "
+        fputs(", \\\n    $data using 1:10:(sprintf('%.2f', $2)) with labels "
               "offset 0,0.7 font ',9' tc rgb '#222222' notitle",
               gp);
-    fputs(", \\\n    $data using (strcol(9) eq 'ok' ? NaN : $1):(0):9 with labels rotate by 90 "
-          "left offset 0,0.5 font ',9' tc rgb '#B00000' notitle\n",
-          gp);
+    if (p->missing) /* bars too thin for a word get a cross */
+        fprintf(gp,
+                ", \\\n    $data using (strcol(9) eq 'ok' ? NaN : $1):(0):%s with labels %s "
+                "offset 0,0.5 font ',9' tc rgb '#B00000' notitle",
+                thin ? "('×')" : "9", thin ? "center" : "rotate by 90 left");
+    fputc('\n', gp);
 }
 
 static ortho_status write_body(const json_t *results, FILE *gp)
@@ -238,11 +260,12 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     if (status != ORTHO_OK)
         return status;
     size_t shown = p.clusters < CLUSTERS_SHOWN ? p.clusters : CLUSTERS_SHOWN;
-    fputs("# x, speed-up, its lo and hi, place in the cluster, slice, setting, variant, status\n",
+    fputs("# x, speed-up, its lo and hi, place in the cluster, slice, setting, variant, status, "
+          "top\n",
           gp);
     put_headings(&p, gp);
-    fprintf(gp, "set xrange [-0.6:%.1f]\nset yrange [0:%.6g]\nset boxwidth %.6g absolute\n",
-            (double)shown - 0.4, p.top * 1.12, bar_width(&p) * 0.9);
+    fprintf(gp, "set xrange [-0.5:%.1f]\nset yrange [0:%.6g]\nset boxwidth %.6g absolute\n",
+            (double)shown - 0.5, p.top * 1.12, bar_width(&p) * 0.9);
     ortho_plot_unit(gp, "times as fast");
     put_tics(&p, gp);
     put_bars(&p, shown, gp);
