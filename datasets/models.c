@@ -57,8 +57,9 @@ ortho_status ortho_models_choose(char spec[1024], char why[512])
     }
     snprintf(spec, 1024, "%s", FALLBACK);
     snprintf(why, 512,
-             "no trained model is at hand (looked for %s), so weights are made at the shapes of "
-             "Llama-3.2-3B; scripts/setup fetches a small trained one.",
+             "no trained model is at hand (looked for %s): " FALLBACK
+             " makes weights at the shapes of Llama-3.2-3B; scripts/setup fetches a small trained "
+             "one.",
              missing);
 done:
     json_decref(registry);

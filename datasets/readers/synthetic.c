@@ -41,8 +41,8 @@ typedef struct profile {
 
 /* In the order of ortho_proj_names. */
 static const profile profiles[ORTHO_PROJ_COUNT] = {
-    {.nu = 5, .row = .35, .column = .15, .head = .3}, /* q */
-    {.nu = 5, .row = .35, .column = .15, .head = .3}, /* k */
+    {.nu = 5, .row = .35, .column = .15, .head = .2}, /* q */
+    {.nu = 5, .row = .35, .column = .15, .head = .2}, /* k */
     {.nu = 8, .row = .15, .column = .1},              /* v */
     {.nu = 8, .row = .15, .column = .1},              /* o */
     {.nu = 8, .row = .15, .column = .1},              /* gate */
