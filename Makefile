@@ -1,10 +1,10 @@
 # A thin front: the presets of CMakePresets.json and the scripts do the work. `make help` lists it.
 
-SOURCES := $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' '*.cu')
-TIDY    := $(shell git ls-files -co --exclude-standard 'common/*.c' 'kernels/*.c' 'variants/*.c' \
-             'datasets/*.c' 'reports/*.c' 'lib/*.c' 'harness/*.c')
+FOLDERS := include common kernels variants datasets reports lib harness
+SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu')
+TIDY    := $(shell find $(FOLDERS) -name '*.c')
 SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/lib.sh \
-           $(shell git ls-files -co --exclude-standard '*.sh')
+           $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
 prefix ?= /usr/local
 
 .PHONY: all help setup check asan ubsan fuzz format format-check tidy shellcheck docs bench-smoke \
