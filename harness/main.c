@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "harness/commands/command.h"
 #include "harness/log.h"
+#include "harness/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
 {
     occupy_streams();
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "__memory") == 0)
+        return finish(ob_memory_child(argc, argv));
     char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
     if (arguments == NULL)
         return OB_EXIT_RUNTIME;

@@ -1,0 +1,121 @@
+/*
+ * The CPU: host memory, a synchronous call per launch. The cache flush writes and reads a scratch
+ * buffer larger than the last-level cache from every thread, since private caches hold lines too.
+ */
+#include "harness/backend.h"
+
+#include "common/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool cpu_available(char why[256])
+{
+    why[0] = '\0';
+    return true;
+}
+
+/* sysfs knows caches that glibc's CPUID tables don't. */
+static size_t sysfs_cache_bytes(void)
+{
+    size_t best = 0;
+    for (int index = 0; index < 8; index++) {
+        char path[96], unit = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
+        FILE *f = fopen(path, "r");
+        if (f == NULL)
+            break;
+        unsigned long long size = 0;
+        int fields = fscanf(f, "%llu%c", &size, &unit);
+        fclose(f);
+        if (fields < 1)
+            continue;
+        size_t bytes = (size_t)size * (unit == 'K' ? 1024u : unit == 'M' ? 1024u * 1024u : 1u);
+        best = bytes > best ? bytes : best;
+    }
+    return best;
+}
+
+static size_t cpu_cache_bytes(void)
+{
+    long size = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    size = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+    return size > 0 ? (size_t)size : sysfs_cache_bytes();
+}
+
+static void *cpu_alloc(size_t bytes, ortho_space space)
+{
+    if (space != ORTHO_HOST) {
+        ortho_fail(ORTHO_E_UNSUPPORTED, "device memory asked of the CPU backend");
+        return NULL;
+    }
+    void *ptr = bytes <= SIZE_MAX / 2 ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
+    if (ptr == NULL)
+        ortho_fail(ORTHO_E_MEMORY, "no memory for %zu bytes", bytes);
+    return ptr;
+}
+
+static void cpu_free(void *ptr, ortho_space space)
+{
+    (void)space;
+    free(ptr);
+}
+
+static ortho_status cpu_copy(void *dst, const void *src, size_t bytes)
+{
+    memcpy(dst, src, bytes);
+    return ORTHO_OK;
+}
+
+static ortho_status cpu_fill(void *dst, int byte, size_t bytes)
+{
+    memset(dst, byte, bytes);
+    return ORTHO_OK;
+}
+
+static ortho_status cpu_flush(void *scratch, size_t bytes, int threads)
+{
+    volatile unsigned char *p = scratch;
+    int64_t lines = (int64_t)(bytes / 64);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < lines; i++)
+        p[64 * i] = (unsigned char)(p[64 * i] + 1u);
+    return ORTHO_OK;
+}
+
+static ortho_status cpu_time(const ob_timer *timer, const ob_launches *launches, int64_t first,
+                             int64_t count, double *ns)
+{
+    double start = ob_timer_now();
+    for (int64_t i = 0; i < count; i++) {
+        ortho_status status = launches->launch(launches->ctx, first + i);
+        if (status != ORTHO_OK)
+            return status;
+    }
+    *ns = ob_timer_elapsed(timer, start, ob_timer_now());
+    return ORTHO_OK;
+}
+
+const ob_backend ob_backend_cpu = {
+    .kind = ORTHO_CPU,
+    .name = "cpu",
+    .available = cpu_available,
+    .cache_bytes = cpu_cache_bytes,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .space = ORTHO_HOST,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .fill = cpu_fill,
+    .flush = cpu_flush,
+    .time = cpu_time,
+};
+
+const ob_backend *ob_backend_find(ortho_backend kind)
+{
+    return kind == ORTHO_CPU ? &ob_backend_cpu : NULL;
+}

@@ -1,0 +1,176 @@
+#include "harness/results.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* JSON has no NaN and no infinity: such a figure is absent. */
+static void set_real(json_t *object, const char *key, double value)
+{
+    if (isfinite(value))
+        json_object_set_new(object, key, json_real(value));
+}
+
+static void set_int(json_t *object, const char *key, int64_t value)
+{
+    json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void set_text(json_t *object, const char *key, const char *value)
+{
+    json_object_set_new(object, key, json_string(value));
+}
+
+json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
+{
+    json_t *row = json_object();
+    set_text(row, "key", c->key);
+    set_text(row, "op", c->sieve ? "sieve" : "gemm");
+    set_text(row, "variant", c->variant->name);
+    set_text(row, "role", ob_role_name(c->variant->role));
+    set_text(row, "backend", ob_backend_name(c->variant->backend));
+    set_int(row, "layer", c->slice->layer);
+    set_text(row, "proj", c->slice->proj);
+    set_text(row, "tensor", c->slice->tensor->name);
+    set_int(row, "n", c->slice->n);
+    set_int(row, "k", c->slice->k);
+    set_real(row, "density", c->density);
+    set_int(row, "nnz", c->nnz);
+    set_text(row, "rule", ob_rule_name(o->rule));
+    set_int(row, "group", o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group);
+    if (!c->sieve) {
+        set_int(row, "m", c->m);
+        set_text(row, "dtype", ob_dtype_word(o->dtype));
+        set_real(row, "alpha", o->alpha);
+        set_text(row, "ortho_rows", o->ortho_rows);
+    }
+    set_text(row, "l2", ob_l2_name(o->l2));
+    json_object_set_new(row, "synthetic", json_boolean(synthetic));
+    return row;
+}
+
+void ob_row_status(json_t *row, const char *status, const char *reason)
+{
+    set_text(row, "status", status);
+    if (reason != NULL && reason[0] != '\0')
+        set_text(row, "reason", reason);
+}
+
+void ob_row_verified_set(json_t *row, const ob_row_verified *v)
+{
+    json_t *o = json_object();
+    if (v->before != NULL)
+        set_text(o, "before", v->before);
+    if (v->after != NULL)
+        set_text(o, "after", v->after);
+    if (v->verdict != NULL && v->verdict->tolerance > 0) {
+        set_real(o, "rel_error", v->verdict->rel_error);
+        set_real(o, "tolerance", v->verdict->tolerance);
+    }
+    if (v->verdict != NULL && v->verdict->checked[0] != '\0') {
+        char text[256];
+        snprintf(text, sizeof text, "%s%s%.0d%s", v->verdict->checked,
+                 v->copies > 1 ? ", of each of " : "", v->copies > 1 ? v->copies : 0,
+                 v->copies > 1 ? " copies" : "");
+        set_text(o, "checked", text);
+    }
+    json_object_set_new(row, "verified", o);
+}
+
+void ob_row_time_set(json_t *row, const ob_row_time *t, ob_interval *ci)
+{
+    const ob_sampler_lane *lane = t->lane;
+    *ci = ob_bootstrap_median(lane->samples, lane->count, 0.95, 2000, t->seed);
+    json_t *o = json_object(), *samples = json_array();
+    set_real(o, "median", ob_median(lane->samples, lane->count));
+    set_real(o, "lo", ci->lo);
+    set_real(o, "hi", ci->hi);
+    set_real(o, "mad", ob_mad(lane->samples, lane->count));
+    set_int(o, "outliers", (int64_t)ob_outliers(lane->samples, lane->count));
+    set_text(o, "stop",
+             lane->stop == OB_STOP_CONVERGED ? "converged"
+             : lane->stop == OB_STOP_TIMEOUT ? "timeout"
+                                             : "interrupted");
+    set_int(o, "launches_per_sample", t->launches);
+    set_int(o, "copies", t->copies);
+    if (t->flushed)
+        json_object_set_new(o, "flushed", json_true());
+    for (size_t i = 0; i < lane->count; i++)
+        json_array_append_new(samples, json_real(lane->samples[i]));
+    json_object_set_new(o, "samples", samples);
+    json_object_set_new(row, "time_ns", o);
+}
+
+void ob_row_cost_set(json_t *row, const ortho_cost *cost)
+{
+    set_real(row, "bytes", cost->bytes);
+    set_real(row, "flops", cost->flops);
+}
+
+void ob_row_floor_set(json_t *row, double floor_ns, const char *of)
+{
+    set_real(row, "floor_ns", floor_ns);
+    set_text(row, "floor_of", of);
+}
+
+void ob_row_speedup_set(json_t *row, const char *over, const ob_sampler_lane *baseline,
+                        const ob_sampler_lane *lane, uint64_t seed)
+{
+    ob_interval ci = ob_bootstrap_ratio(baseline->samples, baseline->count, lane->samples,
+                                        lane->count, 0.95, 2000, seed);
+    double median = ob_median(lane->samples, lane->count);
+    if (!(median > 0))
+        return;
+    json_t *o = json_object();
+    set_text(o, "over", over);
+    set_real(o, "ratio", ob_median(baseline->samples, baseline->count) / median);
+    set_real(o, "lo", ci.lo);
+    set_real(o, "hi", ci.hi);
+    json_object_set_new(row, "speedup", o);
+}
+
+void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host)
+{
+    json_t *o = json_object();
+    set_int(o, "working", (int64_t)peak[ORTHO_WORKING]);
+    set_int(o, "weights", (int64_t)peak[ORTHO_WEIGHTS]);
+    set_int(o, "output", (int64_t)peak[ORTHO_OUTPUT]);
+    if (host > 0)
+        set_int(o, "host", (int64_t)host);
+    json_object_set_new(row, "peak_bytes", o);
+}
+
+void ob_row_divergence_set(json_t *row, const ob_divergence *d)
+{
+    double ratio;
+    if (!ob_divergence_ratio(d, &ratio))
+        return;
+    json_t *histogram = json_array();
+    for (int i = 0; i <= 32; i++)
+        json_array_append_new(histogram, json_real(d->histogram[i]));
+    json_object_set_new(
+        row, "divergence",
+        json_pack("{s:{s:f, s:o}}", "predicted", "value", ratio, "histogram", histogram));
+}
+
+void ob_row_quality_set(json_t *row, const ortho_quality *q, bool four_bit)
+{
+    json_t *o = json_object();
+    if (four_bit) {
+        set_text(o, "status", "n/a (4-bit source)");
+    } else {
+        set_real(o, "rel_frobenius", q->rel_frobenius);
+        set_real(o, "h_weighted", q->h_weighted);
+        set_real(o, "snr_db", q->snr_db);
+        set_real(o, "cosine", q->cosine);
+        set_real(o, "max_abs", q->max_abs);
+        set_real(o, "clip_rate", q->clip_rate);
+    }
+    set_real(o, "bits_per_weight", q->bits_per_weight);
+    set_int(o, "nnz", q->nnz);
+    set_real(o, "row_cv", q->row_cv);
+    set_int(o, "row_max", q->row_max);
+    set_real(o, "empty_rows", q->empty_rows);
+    json_object_set_new(row, "quality", o);
+}

@@ -1,0 +1,294 @@
+/*
+ * The session: plan, calibrate, then slice by slice: read it, and for each density sieve it, split
+ * it, multiply with it; one group of interleaved cases at a time. Every path ends in one document.
+ */
+#include "harness/session.h"
+
+#include "common/account.h"
+#include "common/error.h"
+#include "harness/environment.h"
+#include "harness/session_internal.h"
+#include "kernels/split.h"
+
+#include <jansson.h>
+#include <omp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The one mutable variable of the session at file scope: a signal handler has nothing else to
+ * write to. */
+static atomic_int interrupted;
+
+void ob_session_interrupt(void)
+{
+    atomic_store(&interrupted, 1);
+}
+
+bool ob_interrupted(void)
+{
+    return atomic_load(&interrupted) != 0;
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
+
+static ortho_status open_model(const ob_options *o, ortho_dataset **out, char why[512])
+{
+    char spec[1024];
+    why[0] = '\0';
+    if (o->model != NULL)
+        return ortho_dataset_open(o->model, out);
+    ortho_status status = ortho_models_choose(spec, why);
+    return status == ORTHO_OK ? ortho_dataset_open(spec, out) : status;
+}
+
+/* A quarter of the machine, 8 GiB at most, for the rotating copies of a group. */
+static size_t budget_of(void)
+{
+    size_t quarter = ob_environment_ram() / 4, most = (size_t)8 << 30;
+    return quarter == 0 ? (size_t)1 << 30 : quarter < most ? quarter : most;
+}
+
+static ortho_status open_session(ob_session *s, const ob_options *o, const ob_progress *progress,
+                                 char why[512])
+{
+    *s = (ob_session){.options = o, .progress = progress, .interrupt = &interrupted};
+    ortho_status status = open_model(o, &s->dataset, why);
+    if (status == ORTHO_OK)
+        status = ob_plan_make(o, s->dataset, &s->plan);
+    if (status == ORTHO_OK)
+        status = ob_timer_calibrate(&s->timer);
+    if (status != ORTHO_OK)
+        return status;
+    s->facts = ortho_dataset_facts(s->dataset);
+    s->backend = ob_backend_find(s->plan.backend);
+    s->threads = o->threads > 0 ? o->threads : omp_get_max_threads();
+    s->cache_bytes = s->backend->cache_bytes();
+    s->memory_budget = budget_of();
+    s->rows = json_array();
+    s->document =
+        json_pack("{s:s, s:o, s:O}", "schema", "ortho-bench/1", "context",
+                  ob_environment_context(o, s->facts, why[0] != '\0' ? why : NULL, &s->timer),
+                  "results", s->rows);
+    return s->document != NULL ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory for the results");
+}
+
+static void close_session(ob_session *s)
+{
+    if (s->scratch != NULL)
+        s->backend->free(s->scratch, s->backend->space);
+    ob_plan_free(&s->plan);
+    if (s->dataset != NULL)
+        ortho_dataset_close(s->dataset);
+    json_decref(s->rows);
+    json_decref(s->document);
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------- */
+
+/* Cases of one group starting at `first`. */
+static int group_length(const ob_plan *plan, int first)
+{
+    int end = first + 1;
+    while (end < plan->count && plan->cases[end].group_number == plan->cases[first].group_number)
+        end++;
+    return end - first;
+}
+
+static int make_blob(const ob_session *s, const ob_work *work, const ortho_split *split)
+{
+    if (s->options->verify_only)
+        return -1;
+    int blob = ob_memory_blob(&work->w, work->hessian, split);
+    if (blob < 0)
+        ob_say_note(s, "peaks of resident memory are left out: %s", ortho_last_message());
+    return blob;
+}
+
+/* The GEMM groups of one density, from plan index `first` on: they share a split. */
+static ortho_status run_gemms(ob_session *s, const ob_work *work, int first, int *next)
+{
+    const ob_plan *plan = &s->plan;
+    const ob_case *head = &plan->cases[first];
+    ortho_account account = {0};
+    ortho_services services = ortho_account_services(&account, s->threads);
+    ortho_split split;
+    ortho_status status = ob_work_split(s, work, head, &services, &split);
+    if (status != ORTHO_OK)
+        return status;
+    int blob = make_blob(s, work, &split), i = first;
+    while (status == ORTHO_OK && i < plan->count && !plan->cases[i].sieve &&
+           plan->cases[i].slice == head->slice && plan->cases[i].density == head->density &&
+           !ob_interrupted()) {
+        int length = group_length(plan, i);
+        status = ob_gemm_group(s, work, &split, blob, &plan->cases[i], length);
+        i += length;
+    }
+    if (blob >= 0)
+        close(blob);
+    ortho_split_free(&split, &services);
+    *next = i;
+    return status;
+}
+
+static ortho_status run_slice(ob_session *s, int first, int *next)
+{
+    const ob_plan *plan = &s->plan;
+    const ortho_slice *slice = plan->cases[first].slice;
+    ob_work work;
+    ortho_status status = ob_work_open(s, slice, &work);
+    if (status != ORTHO_OK)
+        return status;
+    int i = first;
+    while (status == ORTHO_OK && i < plan->count && plan->cases[i].slice == slice &&
+           !ob_interrupted()) {
+        if (!plan->cases[i].sieve) {
+            status = run_gemms(s, &work, i, &i);
+            continue;
+        }
+        int length = group_length(plan, i), blob = make_blob(s, &work, NULL);
+        status = ob_sieve_group(s, &work, blob, &plan->cases[i], length);
+        if (blob >= 0)
+            close(blob);
+        i += length;
+    }
+    ob_work_close(&work);
+    *next = i;
+    return status;
+}
+
+static ortho_status run_plan(ob_session *s)
+{
+    ortho_status status = ORTHO_OK;
+    if (s->options->do_gemm && s->options->l2 == OB_L2_COLD && !s->options->verify_only)
+        status = ob_ceilings_calibrate(s);
+    for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_interrupted();)
+        status = run_slice(s, i, &i);
+    return status;
+}
+
+/* ---- ending
+ * -------------------------------------------------------------------------------------- */
+
+static void finish_context(ob_session *s)
+{
+    json_t *context = json_object_get(s->document, "context"), *ceilings = json_object();
+    if (s->read.rate > 0)
+        json_object_set_new(ceilings, "read_gbps", json_real(s->read.rate));
+    if (s->copy.rate > 0)
+        json_object_set_new(ceilings, "copy_gbps", json_real(s->copy.rate));
+    if (json_object_size(ceilings) > 0)
+        json_object_set(context, "ceilings", ceilings);
+    json_decref(ceilings);
+    json_object_set_new(context, "interrupted", json_boolean(ob_interrupted()));
+    size_t rss = ob_environment_max_rss();
+    if (rss > 0)
+        json_object_set_new(context, "process",
+                            json_pack("{s:I}", "max_rss_bytes", (json_int_t)rss));
+}
+
+static int exit_of_error(ortho_status status)
+{
+    switch (status) {
+    case ORTHO_E_ARGUMENT:
+        return OB_EXIT_USAGE;
+    case ORTHO_E_CANCELLED:
+        return OB_EXIT_INTERRUPTED;
+    default:
+        return OB_EXIT_RUNTIME;
+    }
+}
+
+static int exit_of_session(const ob_session *s, ortho_status status)
+{
+    if (s->wrong > 0)
+        return OB_EXIT_WRONG;
+    if (ob_interrupted())
+        return OB_EXIT_INTERRUPTED;
+    if (status != ORTHO_OK)
+        return exit_of_error(status);
+    return s->ok + s->ambiguous == 0 ? OB_EXIT_SKIPPED : OB_EXIT_OK;
+}
+
+int ob_session_run(const ob_options *options, const ob_progress *progress, json_t **results)
+{
+    char why[512];
+    ob_session s;
+    atomic_store(&interrupted, 0);
+    ortho_status status = open_session(&s, options, progress, why);
+    if (status != ORTHO_OK) {
+        /* A backend that this machine hasn't got is a skip. */
+        int code = status == ORTHO_E_UNSUPPORTED ? OB_EXIT_SKIPPED
+                   : status == ORTHO_E_NOT_FOUND ? OB_EXIT_USAGE
+                                                 : exit_of_error(status);
+        close_session(&s);
+        return code;
+    }
+    if (why[0] != '\0')
+        ob_say_note(&s, "%s", why);
+    if (s.plan.backend_note[0] != '\0')
+        ob_say_note(&s, "%s", s.plan.backend_note);
+    if (progress != NULL && progress->plan != NULL)
+        progress->plan(progress->ctx, s.plan.count);
+    status = run_plan(&s);
+    if (status != ORTHO_OK && status != ORTHO_E_CANCELLED)
+        ob_say_note(&s, "%s", ortho_last_message());
+    finish_context(&s);
+    int code = exit_of_session(&s, status);
+    if (json_array_size(s.rows) > 0)
+        *results = json_incref(s.document);
+    close_session(&s);
+    return code;
+}
+
+/* ---- listing
+ * ------------------------------------------------------------------------------------- */
+
+/* Whether a variant would skip this case, in its own words. */
+static bool would_skip(const ob_options *o, const ob_case *c, const ortho_services *services)
+{
+    if (c->sieve) {
+        ortho_matrix w = {.rows = c->slice->n,
+                          .cols = c->slice->k,
+                          .stride = c->slice->k,
+                          .dtype = ortho_dataset_read_dtype(c->slice)};
+        ortho_sieve_problem p = {
+            .w = &w, .density = c->density, .nnz = c->nnz, .rule = o->rule, .group = c->group};
+        return c->variant->sieve->supports != NULL &&
+               c->variant->sieve->supports(&p, services) == ORTHO_E_UNSUPPORTED;
+    }
+    ortho_gemm_problem p = {.n = c->slice->n,
+                            .k = c->slice->k,
+                            .m = c->m,
+                            .nnz = c->nnz,
+                            .group = o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group,
+                            .dtype = o->dtype};
+    return c->variant->gemm->supports != NULL &&
+           c->variant->gemm->supports(&p, services) == ORTHO_E_UNSUPPORTED;
+}
+
+int ob_session_list(const ob_options *options, FILE *out)
+{
+    char why[512];
+    ortho_dataset *dataset = NULL;
+    ob_plan plan = {0};
+    ortho_status status = open_model(options, &dataset, why);
+    if (status == ORTHO_OK)
+        status = ob_plan_make(options, dataset, &plan);
+    ortho_services services = ortho_services_default();
+    for (int i = 0; status == ORTHO_OK && i < plan.count; i++) {
+        bool skip = would_skip(options, &plan.cases[i], &services);
+        fprintf(out, "%s%s%s\n", plan.cases[i].key, skip ? "  # skipped: " : "",
+                skip ? ortho_last_message() : "");
+    }
+    ob_plan_free(&plan);
+    if (dataset != NULL)
+        ortho_dataset_close(dataset);
+    return status == ORTHO_OK              ? OB_EXIT_OK
+           : status == ORTHO_E_UNSUPPORTED ? OB_EXIT_SKIPPED
+           : status == ORTHO_E_NOT_FOUND   ? OB_EXIT_USAGE
+                                           : exit_of_error(status);
+}

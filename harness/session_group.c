@@ -1,0 +1,383 @@
+/* What a group of GEMM cases and a group of sieve cases have in common: rotation, samples, rows. */
+#include "harness/session_internal.h"
+
+#include "common/error.h"
+#include "harness/gbench.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a cache of unknown size is taken for. */
+#define CACHE_UNKNOWN ((size_t)64 << 20)
+
+void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase)
+{
+    if (s->progress != NULL && s->progress->begin != NULL)
+        s->progress->begin(s->progress->ctx, s->done + offset, lane->c->key, phase);
+}
+
+void ob_say_note(const ob_session *s, const char *format, ...)
+{
+    char text[512];
+    if (s->progress == NULL || s->progress->note == NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    s->progress->note(s->progress->ctx, text);
+}
+
+void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane)
+{
+    *lane = (ob_lane){.c = c, .session = s, .open = true, .launches = 1, .copies = 1};
+    ob_memory_init(&lane->memory, s->backend, fence);
+    lane->row = ob_row_new(c, s->options, s->facts->synthetic);
+}
+
+void ob_lane_skip(ob_lane *lane, const char *reason)
+{
+    lane->out = true;
+    lane->session->skipped++;
+    ob_row_status(lane->row, "skipped", reason);
+}
+
+void ob_lane_fail(ob_lane *lane, const char *reason)
+{
+    lane->out = true;
+    lane->session->wrong++;
+    ob_row_status(lane->row, "failed", reason);
+    ob_row_verified_set(lane->row,
+                        &(ob_row_verified){.before = lane->before, .after = lane->after});
+}
+
+/* ---- rotation ----------------------------------------------------------------------------------
+ */
+
+static size_t flush_bytes(const ob_session *s)
+{
+    size_t cache = s->cache_bytes > 0 ? s->cache_bytes : CACHE_UNKNOWN;
+    return (size_t)(OB_COLD_FACTOR * (double)cache);
+}
+
+static bool flush_ready(ob_session *s)
+{
+    if (s->scratch == NULL) {
+        s->scratch_bytes = flush_bytes(s);
+        s->scratch = s->backend->alloc(s->scratch_bytes, s->backend->space);
+        if (s->scratch != NULL && s->backend->fill(s->scratch, 0, s->scratch_bytes) != ORTHO_OK) {
+            s->backend->free(s->scratch, s->backend->space);
+            s->scratch = NULL;
+        }
+    }
+    return s->scratch != NULL;
+}
+
+/* Cold by rotation where enough copies can be held and verified in time; a slow operation is cold
+ * by a flush before each sample; what can be neither is labelled warm. */
+void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
+{
+    ob_session *s = lane->session;
+    lane->copies = 1;
+    lane->flush = lane->cold = false;
+    if (s->options->l2 != OB_L2_COLD)
+        return;
+    lane->cold = true;
+    if (!(copy_bytes > 0))
+        return; /* touches nothing: there is nothing to be warm */
+    double want = ceil((double)flush_bytes(s) / copy_bytes) + 1;
+    double can = floor((double)budget / copy_bytes);
+    can = fmin(can, ceil(OB_ROTATE_SECONDS * 1e9 / fmax(lane->first_ns, 1)));
+    can = fmax(1, fmin(can, OB_COPIES_MAX));
+    if (want <= can) {
+        lane->copies = (int64_t)want;
+    } else if (lane->first_ns >= OB_SAMPLE_NS && flush_ready(s)) {
+        lane->copies = can >= 2 ? 2 : 1;
+        lane->flush = true;
+    } else {
+        lane->copies = (int64_t)can;
+        lane->cold = false;
+        json_object_set_new(lane->row, "l2", json_string(ob_l2_name(OB_L2_WARM)));
+        ob_say_note(s, "%s: %.0f copies can be held, a cold rotation needs %.0f: labelled warm",
+                    lane->c->key, can, want);
+    }
+}
+
+/* ---- samples -----------------------------------------------------------------------------------
+ */
+
+static ortho_status sample(void *ctx, double *ns, double *spent)
+{
+    ob_lane *lane = ctx;
+    ob_session *s = lane->session;
+    ortho_status status = ORTHO_OK;
+    double start = ob_timer_now(), took = 0;
+    if (lane->flush)
+        status = s->backend->flush(s->scratch, s->scratch_bytes, s->threads);
+    if (status == ORTHO_OK)
+        status = s->backend->time(&s->timer, &lane->loop, lane->cursor, lane->launches, &took);
+    if (status != ORTHO_OK)
+        return status;
+    lane->cursor += lane->launches;
+    *ns = took / (double)lane->launches;
+    *spent = ob_timer_now() - start; /* the flush too: it is what a timeout bounds */
+    return ORTHO_OK;
+}
+
+/* Finds how many launches a sample of OB_SAMPLE_NS needs, which warms the machine up as well. */
+static ortho_status calibrate(ob_lane *lane)
+{
+    for (lane->launches = 1; lane->launches < INT64_C(1) << 40;) {
+        double ns, spent;
+        ortho_status status = sample(lane, &ns, &spent);
+        if (status != ORTHO_OK || spent >= OB_SAMPLE_NS || lane->flush)
+            return status;
+        double grow = 1.1 * OB_SAMPLE_NS / fmax(spent, 100);
+        lane->launches = (int64_t)ceil((double)lane->launches * fmin(fmax(grow, 1.1), 10));
+    }
+    return ORTHO_OK;
+}
+
+static void prepare_sampler(ob_lane *lane)
+{
+    const ob_options *o = lane->session->options;
+    free(lane->sampler.samples);
+    lane->sampler = (ob_sampler_lane){.ctx = lane,
+                                      .sample = sample,
+                                      .rule = {.min_samples = 9,
+                                               .min_time = o->min_time,
+                                               .timeout = o->case_timeout,
+                                               .target = o->ci_target}};
+    ortho_status status = ORTHO_OK;
+    if (lane->first_ns < OB_SAMPLE_NS)
+        status = calibrate(lane);
+    if (status != ORTHO_OK) {
+        lane->sampler.status = status;
+        snprintf(lane->sampler.message, sizeof lane->sampler.message, "%s", ortho_last_message());
+    }
+}
+
+/* ---- Google Benchmark --------------------------------------------------------------------------
+ */
+
+static double gbench_sample(void *ctx, int repetition, char *error, size_t error_size)
+{
+    ob_lane *lane = ctx;
+    double ns, spent;
+    (void)repetition;
+    if (ob_interrupted()) {
+        snprintf(error, error_size, "interrupted");
+        return -1;
+    }
+    ortho_status status = sample(lane, &ns, &spent);
+    if (status == ORTHO_OK && !ob_sampler_push(&lane->sampler, ns, spent))
+        status = ortho_fail(ORTHO_E_MEMORY, "no memory for samples");
+    if (status == ORTHO_OK)
+        return ns * 1e-9;
+    snprintf(error, error_size, "%s", ortho_last_message());
+    lane->sampler.status = status;
+    snprintf(lane->sampler.message, sizeof lane->sampler.message, "%s", ortho_last_message());
+    return -1;
+}
+
+/* One case: as many repetitions as min_time asks at the pace of the first launch. */
+static void gbench_case(ob_lane *lane)
+{
+    const ob_options *o = lane->session->options;
+    double pace = fmax(lane->first_ns, OB_SAMPLE_NS) * 1e-9;
+    double wanted = fmin(fmax(o->min_time / pace, 9), fmax(o->case_timeout / pace, 1));
+    ob_gbench *g = NULL;
+    char *json = NULL;
+    ortho_status status = ob_gbench_new(&g);
+    if (status == ORTHO_OK)
+        status = ob_gbench_add(g, lane->c->key, (int)fmin(wanted, 1000), gbench_sample, lane);
+    if (status == ORTHO_OK)
+        status = ob_gbench_run(g, &json);
+    free(json); /* our own writers make the reports, from the samples */
+    ob_gbench_free(g);
+    ob_sampler_lane *l = &lane->sampler;
+    if (status != ORTHO_OK && l->status == ORTHO_OK && l->count == 0) {
+        l->status = status;
+        snprintf(l->message, sizeof l->message, "%s", ortho_last_message());
+    }
+    ob_stop_rule rule = l->rule;
+    rule.min_time = 0;
+    if (l->count > 0 && !ob_interrupted() &&
+        (l->stop = ob_should_stop(&rule, l->samples, l->count, l->elapsed)) == OB_STOP_NO)
+        l->stop = OB_STOP_TIMEOUT;
+}
+
+void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
+{
+    int in = 0;
+    ob_sampler_lane *samplers = calloc((size_t)count + 1, sizeof *samplers);
+    for (int i = 0; i < count && !ob_interrupted(); i++)
+        if (!lanes[i].out) {
+            ob_say_phase(s, i, &lanes[i], "time");
+            prepare_sampler(&lanes[i]);
+        }
+    if (samplers == NULL || s->options->engine == OB_ENGINE_GBENCH) {
+        for (int i = 0; i < count; i++)
+            if (!lanes[i].out && !ob_interrupted())
+                gbench_case(&lanes[i]);
+        free(samplers);
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        if (!lanes[i].out)
+            samplers[in++] = lanes[i].sampler;
+    ob_sampler_run(samplers, (size_t)in, s->interrupt);
+    in = 0;
+    for (int i = 0; i < count; i++)
+        if (!lanes[i].out)
+            lanes[i].sampler = samplers[in++];
+    free(samplers);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+static uint64_t row_seed(const ob_session *s, const ob_lane *lane)
+{
+    uint64_t h = s->options->seed ^ 0xcbf29ce484222325u;
+    for (const char *c = lane->c->key; *c != '\0'; c++)
+        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    return h;
+}
+
+/* The first baseline of the group that has a time. */
+static const ob_lane *baseline_of(const ob_lane *lanes, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!lanes[i].out && lanes[i].c->variant->role == ORTHO_BASELINE &&
+            lanes[i].sampler.count > 0)
+            return &lanes[i];
+    return NULL;
+}
+
+/* ---- floors ------------------------------------------------------------------------------------
+ */
+
+void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling)
+{
+    for (int i = 0; i < count; i++) {
+        const ob_sampler_lane *l = &lanes[i].sampler;
+        if (lanes[i].out || !lanes[i].cold || l->count < 3 ||
+            lanes[i].c->variant->role != ORTHO_CEILING)
+            continue;
+        double median = ob_median(l->samples, l->count);
+        ob_interval ci = ob_bootstrap_median(l->samples, l->count, 0.95, 2000, 1);
+        if (median > 0 && ci.lo > 0 && lanes[i].cost.bytes / median > ceiling->rate)
+            *ceiling = (ob_ceiling){.rate = lanes[i].cost.bytes / median,
+                                    .rate_hi = lanes[i].cost.bytes / ci.lo};
+    }
+}
+
+void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what)
+{
+    const ortho_cost *cost = &lane->cost;
+    ortho_role role = lane->c->variant->role;
+    if (role == ORTHO_HARNESS)
+        return; /* moves nothing */
+    ob_row_cost_set(lane->row, cost);
+    if (role == ORTHO_CEILING || !lane->cold || !(ceiling->rate > 0))
+        return;
+    char of[160];
+    snprintf(of, sizeof of, "bytes that must move / %.2f GB/s, the %s ceiling of this run",
+             ceiling->rate, what);
+    ob_row_floor_set(lane->row, cost->bytes / ceiling->rate, of);
+    const ob_sampler_lane *l = &lane->sampler;
+    double least = 0.98 * cost->bytes / ceiling->rate_hi;
+    double median = l->count > 0 ? ob_median(l->samples, l->count) : least;
+    if (median < least) {
+        char reason[256];
+        snprintf(reason, sizeof reason,
+                 "below the physical floor: %.0f ns, yet %.0f bytes take %.0f ns at %.2f GB/s",
+                 median, cost->bytes, cost->bytes / ceiling->rate, ceiling->rate);
+        ob_lane_fail(lane, reason);
+    }
+}
+
+static void report_status(ob_session *s, ob_lane *lane, const ob_interval *ci)
+{
+    const ob_sampler_lane *l = &lane->sampler;
+    char reason[256];
+    if (l->stop == OB_STOP_CONVERGED) {
+        s->ok++;
+        ob_row_status(lane->row, "ok", NULL);
+        return;
+    }
+    double median = ob_median(l->samples, l->count);
+    if (l->stop == OB_STOP_NO)
+        snprintf(reason, sizeof reason, "interrupted after %zu samples", l->count);
+    else if (l->count < l->rule.min_samples)
+        snprintf(reason, sizeof reason, "only %zu samples fitted into %.3g s", l->count,
+                 l->rule.timeout);
+    else
+        snprintf(reason, sizeof reason,
+                 "after %zu samples in %.3g s the interval is %.2g %% of the median, %.2g %% was "
+                 "asked",
+                 l->count, l->elapsed, 100 * (ci->hi - ci->lo) / median, 100 * l->rule.target);
+    s->ambiguous++;
+    ob_row_status(lane->row, "ambiguous", reason);
+}
+
+static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
+{
+    ob_row_verified_set(lane->row, &(ob_row_verified){.before = lane->before,
+                                                      .after = lane->after,
+                                                      .verdict = &lane->verdict,
+                                                      .copies = (int)lane->copies});
+    if (lane->sampler.count == 0) {
+        s->ok += s->options->verify_only;
+        s->skipped += !s->options->verify_only;
+        ob_row_status(lane->row, s->options->verify_only ? "ok" : "skipped",
+                      s->options->verify_only ? NULL : "interrupted before the first sample");
+        return;
+    }
+    ob_interval ci;
+    ob_row_time_set(lane->row,
+                    &(ob_row_time){.lane = &lane->sampler,
+                                   .launches = lane->launches,
+                                   .copies = lane->copies,
+                                   .seed = row_seed(s, lane),
+                                   .flushed = lane->flush},
+                    &ci);
+    report_status(s, lane, &ci);
+    if (baseline != NULL && baseline != lane && lane->c->variant->role != ORTHO_HARNESS &&
+        lane->c->variant->role != ORTHO_CEILING)
+        ob_row_speedup_set(lane->row, baseline->c->variant->name, &baseline->sampler,
+                           &lane->sampler, row_seed(s, lane) + 1);
+}
+
+void ob_group_report(ob_session *s, ob_lane *lanes, int count)
+{
+    const ob_lane *baseline = baseline_of(lanes, count);
+    for (int i = 0; i < count; i++)
+        if (!lanes[i].out)
+            report_lane(s, &lanes[i], baseline);
+}
+
+void ob_group_finish(ob_session *s, ob_lane *lanes, int count)
+{
+    for (int i = 0; i < count; i++) {
+        ob_lane *lane = &lanes[i];
+        if (!lane->open)
+            continue;
+        size_t leaked = ob_memory_close(&lane->memory);
+        if (leaked > 0)
+            ob_say_note(s, "%s: its release left %zu allocations behind", lane->c->key, leaked);
+        ob_sampler_clear(&lane->sampler);
+        json_array_append(s->rows, lane->row);
+        if (s->progress != NULL && s->progress->end != NULL)
+            s->progress->end(s->progress->ctx, s->done, lane->row);
+        json_decref(lane->row);
+        s->done++;
+    }
+    if (s->progress != NULL && s->progress->checkpoint != NULL)
+        s->progress->checkpoint(s->progress->ctx, s->document);
+}

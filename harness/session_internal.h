@@ -1,0 +1,122 @@
+/*
+ * session_internal.h: what the files of the session share. session.c walks the plan;
+ * session_slice.c holds the one slice at work; session_gemm.c and session_sieve.c run a group of
+ * cases; session_group.c does what both need (sampling, rows).
+ */
+#ifndef ORTHO_HARNESS_SESSION_INTERNAL_H
+#define ORTHO_HARNESS_SESSION_INTERNAL_H
+
+#include "harness/memory.h"
+#include "harness/plan.h"
+#include "harness/results.h"
+#include "harness/sampler.h"
+#include "harness/session.h"
+#include "harness/verify.h"
+
+struct json_t;
+
+/* A cold rotation exceeds the last-level cache by this factor. */
+#define OB_COLD_FACTOR 1.25
+/* No more copies than this, whatever the cache asks. */
+#define OB_COPIES_MAX 16384
+/* A verification pass over rotated copies takes about this many seconds at most: a slower operation
+ * gets fewer copies, and a flush before each sample. */
+#define OB_ROTATE_SECONDS 1.0
+/* A sample lasts at least this long, in launches of one operation at least. */
+#define OB_SAMPLE_NS 2e6
+/* A first launch shorter than this is done twice before its time is believed. */
+#define OB_AGAIN_NS 2e8
+
+/* The slice at work. */
+typedef struct ob_work {
+    const ortho_slice *slice;
+    ortho_matrix w;
+    float *hessian;        /* [k], or NULL: from the weights */
+    double *exact_hessian; /* [k] */
+} ob_work;
+
+/* The most that a ceiling reached so far, in bytes per nanosecond (GB/s), by its median and by the
+ * fast end of its confidence interval; 0: not measured. */
+typedef struct ob_ceiling {
+    double rate, rate_hi;
+} ob_ceiling;
+
+typedef struct ob_session {
+    const ob_options *options;
+    const ob_progress *progress;
+    const ob_backend *backend;
+    ob_timer timer;
+    ob_plan plan;
+    ortho_dataset *dataset;
+    const ortho_model_facts *facts;
+    int threads;
+    size_t cache_bytes, memory_budget;
+    ob_ceiling read, copy; /* cold: of the GEMMs, of the sieves */
+    const atomic_int *interrupt;
+    void *scratch; /* of the flush; allocated at the first need */
+    size_t scratch_bytes;
+    struct json_t *document, *rows;
+    int done; /* cases finished */
+    int wrong, skipped, ambiguous, ok;
+    bool stopped; /* Ctrl-C */
+} ob_session;
+
+/* One case of a group while it is at work. Its ctx in the operation's own file. */
+typedef struct ob_lane {
+    const ob_case *c;
+    struct json_t *row;
+    ob_memory memory; /* what the variant allocates */
+    bool open;        /* memory is initialised */
+    bool out;         /* failed or skipped: its row has status and reason */
+    bool flush;       /* before each sample */
+    bool cold;        /* the rotation, or the flush, is what cold promises */
+    int64_t launches, copies, cursor;
+    double first_ns; /* of the first verified launch */
+    ob_verdict verdict;
+    ortho_cost cost;
+    const char *before, *after;
+    ob_sampler_lane sampler;
+    ob_session *session;
+    ob_launches loop;
+} ob_lane;
+
+/* session_slice.c */
+ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out);
+void ob_work_close(ob_work *work);
+/* The split that every GEMM of a density prepares from, --ortho-rows imposed; checked. */
+ortho_status ob_work_split(ob_session *s, const ob_work *work, const ob_case *c,
+                           const ortho_services *services, ortho_split *out);
+/* Standard normal numbers by seed, in dtype; count elements. */
+void ob_fill_gaussian(void *data, ortho_dtype dtype, int64_t count, uint64_t seed);
+
+/* session_group.c */
+void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane);
+void ob_lane_skip(ob_lane *lane, const char *reason);
+/* A wrong result, or a hook's error: the session's exit code will say so. */
+void ob_lane_fail(ob_lane *lane, const char *reason);
+/* Chooses copies, launches and flush from the bytes one copy touches and its first launch. */
+void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget);
+/* Samples the lanes that are in, interleaved or through Google Benchmark. */
+void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
+/* Raises a ceiling to what a lane of that role reached, where it was cold. */
+void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling);
+/* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */
+void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what);
+/* Once verified again: time, speed-up, status into the row. */
+void ob_group_report(ob_session *s, ob_lane *lanes, int count);
+/* Hands the rows over, in order, and clears the lanes. */
+void ob_group_finish(ob_session *s, ob_lane *lanes, int count);
+void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase);
+void ob_say_note(const ob_session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool ob_interrupted(void);
+
+/* session_gemm.c, session_sieve.c: one group of cases, over the slice at work. */
+ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split *split, int blob,
+                           const ob_case *cases, int count);
+ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const ob_case *cases,
+                            int count);
+/* Measures what the ceilings reach over a buffer larger than the cache. */
+ortho_status ob_ceilings_calibrate(ob_session *s);
+
+#endif
