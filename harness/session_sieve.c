@@ -58,6 +58,8 @@ struct group {
 
 static ortho_status need_copies(group *g, int64_t count)
 {
+    if (count <= g->made)
+        return ORTHO_OK;
     ortho_matrix *grown = realloc(g->w, (size_t)count * sizeof *grown);
     if (grown == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for %lld copies", (long long)count);
