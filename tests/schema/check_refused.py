@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Breaks the example in one way at a time and asks check_schema.py to refuse each: check_refused.py SCHEMA EXAMPLE.
+Each breach is a sentence of docs/RESULTS.md that a document must not get away with."""
+import copy
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def first(document, **wanted):
+    return next(r for r in document["results"] if all(r.get(k) == v for k, v in wanted.items()))
+
+
+def ok(d):
+    return first(d, status="ok", variant="csr", op="gemm")
+
+
+BREACHES = {
+    "another-schema": lambda d: d.update(schema="ortho-bench/2"),
+    "no-context": lambda d: d.pop("context"),
+    "results-no-list": lambda d: d.update(results={}),
+    "unknown-status": lambda d: ok(d).update(status="fine"),
+    "unknown-key": lambda d: ok(d).update(gflops=3.0),
+    "ok-without-time": lambda d: ok(d).pop("time_ns"),
+    "ok-without-verified": lambda d: ok(d).pop("verified"),
+    "ok-with-failed-verdict": lambda d: ok(d)["verified"].update(after="fail"),
+    "ok-verified-only-before": lambda d: ok(d)["verified"].pop("after"),
+    "failed-with-time": lambda d: first(d, status="failed").update(time_ns=ok(d)["time_ns"]),
+    "skipped-with-time": lambda d: first(d, status="skipped").update(time_ns=ok(d)["time_ns"]),
+    "skipped-without-reason": lambda d: first(d, status="skipped").pop("reason"),
+    "ambiguous-without-reason": lambda d: first(d, status="ambiguous").pop("reason"),
+    "zero-for-absent": lambda d: ok(d)["time_ns"].update(median=0),
+    "null-for-absent": lambda d: ok(d).update(floor_ns=None),
+    "text-for-number": lambda d: ok(d).update(density="0.01"),
+    "sieve-with-m": lambda d: first(d, op="sieve").update(m=1),
+    "gemm-with-quality": lambda d: ok(d).update(quality={"nnz": 1}),
+    "short-histogram": lambda d: ok(d)["divergence"]["predicted"].update(histogram=[0.0] * 32),
+    "lanes-above-one": lambda d: ok(d)["divergence"]["predicted"].update(value=1.5),
+    "lanes-unlike-histogram": lambda d: ok(d)["divergence"]["predicted"].update(value=0.99),
+    "interval-off-median": lambda d: ok(d)["time_ns"].update(lo=ok(d)["time_ns"]["hi"], hi=ok(d)["time_ns"]["hi"]),
+    "key-twice": lambda d: d["results"].append(copy.deepcopy(ok(d))),
+    "not-a-number": lambda d: ok(d).update(bytes=float("nan")),
+}
+
+
+def main():
+    schema, example = sys.argv[1:3]
+    with open(example, encoding="utf-8") as f:
+        good = json.load(f)
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for name, breach in BREACHES.items():
+            document = copy.deepcopy(good)
+            breach(document)
+            files.append("!" + os.path.join(folder, name + ".json"))
+            with open(files[-1][1:], "w", encoding="utf-8") as f:
+                json.dump(document, f)
+        return subprocess.run([sys.executable, os.path.join(HERE, "check_schema.py"), schema, *files]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
