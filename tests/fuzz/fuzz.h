@@ -1,0 +1,96 @@
+/* fuzz.h: what the targets share: hostile bytes become a file in a folder of this process's own,
+ * which is opened as a dataset; whatever can be read of it is read. */
+#ifndef ORTHO_TEST_FUZZ_H
+#define ORTHO_TEST_FUZZ_H
+
+#include "datasets/datasets.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static char fuzz_folder[64];
+
+static void fuzz_remove_folder(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", fuzz_folder);
+    if (fuzz_folder[0] && system(command) != 0)
+        fprintf(stderr, "%s is left behind\n", fuzz_folder);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(fuzz_folder, sizeof fuzz_folder, "%s/ortho-fuzz-XXXXXX", place);
+    if (!mkdtemp(fuzz_folder)) {
+        perror(fuzz_folder);
+        exit(1);
+    }
+    atexit(fuzz_remove_folder);
+    return 0;
+}
+
+/* "FOLDER/NAME" with these bytes in it. */
+static void fuzz_write(char path[128], const char *name, const uint8_t *data, size_t size)
+{
+    snprintf(path, 128, "%s/%s", fuzz_folder, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void fuzz_read_row(ortho_dataset *dataset, const ortho_slice *slice, int64_t row)
+{
+    ortho_dtype dtype;
+    void *dst = malloc((size_t)slice->k * 4); /* a row lies in the file, so that this is bounded */
+    if (!dst)
+        abort();
+    if (ortho_dataset_read(dataset, slice, row, 1, dst, &dtype) != ORTHO_OK &&
+        !ortho_last_message()[0])
+        abort(); /* refused without a word */
+    free(dst);
+}
+
+/* First and last row of every matrix, whether its name is known or not. */
+static void fuzz_read_tensor(ortho_dataset *dataset, int64_t index)
+{
+    const ortho_tensor *t = ortho_dataset_tensor(dataset, index);
+    struct stat st;
+    if (stat(t->file, &st) != 0 || t->end < t->begin || t->end > (uint64_t)st.st_size)
+        abort(); /* a range outside of the file was let through */
+    if (t->rank != 2 || t->shape[0] < 1 || t->shape[1] < 1)
+        return;
+    if ((uint64_t)t->shape[1] > 2 * (uint64_t)st.st_size)
+        abort(); /* a row that the file can't hold: F4 packs two to a byte */
+    ortho_slice slice = {.index = index, .n = t->shape[0], .k = t->shape[1], .tensor = t};
+    fuzz_read_row(dataset, &slice, 0);
+    fuzz_read_row(dataset, &slice, t->shape[0] - 1);
+}
+
+static void fuzz_dataset(const char *spec)
+{
+    ortho_dataset *dataset = NULL;
+    if (ortho_dataset_open(spec, &dataset) != ORTHO_OK) {
+        if (dataset || !ortho_last_message()[0])
+            abort();
+        return;
+    }
+    for (int64_t i = 0; i < ortho_dataset_tensors(dataset); i++)
+        fuzz_read_tensor(dataset, i);
+    for (int64_t i = 0; i < ortho_dataset_slices(dataset); i++)
+        if (!ortho_dataset_slice(dataset, i)->proj[0])
+            abort();
+    ortho_dataset_close(dataset);
+}
+
+#endif

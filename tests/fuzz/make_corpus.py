@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Writes the seed corpus: small files that reach every part of the readers. usage: make_corpus.py
+DIR (default: corpus/ beside this script). The files are committed; this says how they were made."""
+import json
+import pathlib
+import struct
+import sys
+
+
+def safetensors(header, data):
+    text = json.dumps(header, separators=(",", ":")).encode() if isinstance(header, dict) else header
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def gguf_string(text):
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def gguf_key(name, kind, payload):
+    return gguf_string(name) + struct.pack("<I", kind) + payload
+
+
+def gguf_tensor(name, dims, kind, offset):
+    return (gguf_string(name) + struct.pack("<I", len(dims)) +
+            b"".join(struct.pack("<Q", d) for d in dims) + struct.pack("<IQ", kind, offset))
+
+
+def gguf(version, keys, tensors, data, alignment=32):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + b"".join(keys + tensors)
+    return head + bytes(-len(head) % alignment) + data
+
+
+def safetensors_seeds():
+    layer = "model.layers.1.mlp.up_proj.weight"
+    yield "empty", safetensors({}, b"")
+    yield "scalar", safetensors({"s": entry("F32", [], 0, 4)}, bytes(4))
+    yield "plain", safetensors({
+        "__metadata__": {"format": "pt"}, layer: entry("F32", [2, 3], 0, 24),
+        "h": entry("F16", [2, 2], 24, 32), "b": entry("BF16", [2, 2], 32, 40),
+        "i": entry("I64", [0, 5], 40, 40)}, bytes(range(40)))
+    yield "small", safetensors({
+        "four": entry("F4", [2, 2], 0, 2), "six": entry("F6_E2M3", [2, 2], 2, 5),
+        "eight": entry("F8_E4M3", [3], 5, 8), "c": entry("C64", [1], 8, 16),
+        "t": entry("BOOL", [1, 1, 1], 16, 17)}, bytes(17))
+    yield "nan", safetensors({"w": entry("F32", [1, 2], 0, 8)}, struct.pack("<ff", 1, float("nan")))
+    yield "escapes", safetensors(b'{"a\\u0041\\n":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}} ',
+                                 b"x")
+    yield "hole", safetensors({"a": entry("U8", [1], 0, 1), "b": entry("U8", [1], 2, 3)}, b"xyz")
+
+
+def gguf_seeds():
+    numbers = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8]
+    keys = [gguf_key(f"k{i}", i, bytes(n)) for i, n in enumerate(numbers) if n]
+    keys += [gguf_key("s", 8, gguf_string("text")),
+             gguf_key("a", 9, struct.pack("<IQ", 8, 2) + gguf_string("x") + gguf_string("")),
+             gguf_key("n", 9, struct.pack("<IQ", 5, 2) + bytes(8))]
+    align = [gguf_key("general.alignment", 4, struct.pack("<I", 64))]
+    yield "empty", gguf(3, [], [], b"")
+    yield "keys", gguf(2, keys, [], b"")
+    kinds = [("f32", 0, 128), ("f16", 1, 64), ("q40", 2, 18), ("q41", 3, 20), ("q80", 8, 34),
+             ("bf16", 30, 64)]
+    tensors, data = [], b""
+    for name, kind, size in kinds:
+        tensors.append(gguf_tensor(name, [32, 1], kind, len(data)))
+        data += bytes(i & 63 for i in range(size)) + bytes(-size % 32)
+    yield "blocks", gguf(3, [], tensors, data)
+    yield "aligned", gguf(3, align, [gguf_tensor("blk.0.attn_q.weight", [2, 2], 0, 64),
+                                     gguf_tensor("s", [], 24, 0)], bytes(80), 64)
+    yield "four-dims", gguf(3, keys, [gguf_tensor("t", [1, 2, 3, 0], 27, 0)], b"")
+
+
+def index_seeds():
+    shard = safetensors({"a": entry("F32", [1, 2], 0, 8), "c": entry("U8", [1], 8, 9)}, bytes(9))
+    both = {"metadata": {"total_size": 1.0}, "weight_map": {"a": "a", "b": "b", "c": "a"}}
+    yield "both", json.dumps(both).encode() + b"\0" + shard
+    yield "good", b'{"weight_map":{"b":"b"}}'
+    yield "missing", b'{"weight_map":{"b":"b","x":"b"}}'
+    yield "dots", b'{"weight_map":{"b":"../b"}}'
+    yield "empty", b'{"weight_map":{}}\0'
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
+    for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
+                        ("index", index_seeds)):
+        (root / kind).mkdir(parents=True, exist_ok=True)
+        for name, content in seeds():
+            (root / kind / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
