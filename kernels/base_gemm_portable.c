@@ -36,6 +36,39 @@ static bool fits(const ortho_base *base)
     return true;
 }
 
+/* Weights of columns [begin, end), which share the scale s. */
+static void decode(const uint8_t *q, int64_t begin, int64_t end, float s, float *to)
+{
+    int64_t c = begin;
+    if (c < end && c % 2 == 1) {
+        *to++ = (float)((q[c / 2] >> 4 ^ 8) - 8) * s;
+        c++;
+    }
+    for (; c + 2 <= end; c += 2, to += 2) {
+        int byte = q[c / 2];
+        to[0] = (float)(((byte & 15) ^ 8) - 8) * s;
+        to[1] = (float)((byte >> 4 ^ 8) - 8) * s;
+    }
+    if (c < end)
+        *to = (float)(((q[c / 2] & 15) ^ 8) - 8) * s;
+}
+
+static void dequantise(const ortho_base *base, int64_t row, int64_t first, int64_t columns,
+                       float *to)
+{
+    const uint8_t *q = base->q + row * ((base->k + 1) / 2);
+    const uint16_t *scale = base->scale + row * base->groups;
+    int64_t end = first + columns < base->k ? first + columns : base->k;
+    for (int64_t c = first; c < end;) {
+        int64_t group = c / base->group, stop = (group + 1) * base->group;
+        stop = stop < end ? stop : end;
+        decode(q, c, stop, ortho_fp16_to_float(scale[group]), to + c - first);
+        c = stop;
+    }
+    for (int64_t c = end; c < first + columns; c++)
+        to[c - first] = 0;
+}
+
 static void tile(const ortho_base_tile *job)
 {
     for (int r = 0; r < ORTHO_BASE_QUAD; r++)
@@ -57,6 +90,6 @@ const ortho_base_kernels ortho_base_kernels_portable = {
     .store = store,
     .fits = fits,
     .row_sums = NULL,
-    .dequantise = ortho_base_dequantise_any,
+    .dequantise = dequantise,
     .tile = tile,
 };
