@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* %g drops digits and %.17g adds noise: the shortest text that reads back the same. */
+/* %g drops digits and %.17g adds noise: the shortest text from six digits on that reads back the
+ * same. */
 static void print_number(FILE *f, double value)
 {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

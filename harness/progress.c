@@ -38,11 +38,13 @@ void ob_progress_close(ob_progress_view *view)
 
 static void print_left(ob_progress_view *view, char text[32])
 {
-    if (view->done == 0 || view->done >= view->total) {
+    if (view->done == 0 && view->total > 0) {
         snprintf(text, 32, "--:--");
         return;
     }
-    double left = (now() - view->started) / view->done * (view->total - view->done);
+    double left =
+        view->done > 0 ? (now() - view->started) / view->done * (view->total - view->done) : 0;
+    left = left > 0 ? left : 0;
     long seconds = left < 359999 ? (long)(left + 0.5) : 359999;
     if (seconds >= 3600)
         snprintf(text, 32, "%ld:%02ld:%02ld", seconds / 3600, seconds / 60 % 60, seconds % 60);

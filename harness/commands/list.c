@@ -4,6 +4,7 @@
 #include "harness/commands/command.h"
 #include "harness/log.h"
 #include "harness/options_table.h"
+#include "harness/session.h"
 #include "reports/reports.h"
 #include "variants/table.h"
 
@@ -67,7 +68,7 @@ static int list_models(FILE *out, const ob_log *log)
 static int list(const ob_options *options)
 {
     ob_log log = ob_log_open(options);
-    bool nothing_asked = !options->list_models && !options->list_formats;
+    bool nothing_asked = !options->list_models && !options->list_formats && !options->list_cases;
     int code = OB_EXIT_OK;
     if (options->list_variants || nothing_asked)
         list_variants(stdout);
@@ -75,6 +76,8 @@ static int list(const ob_options *options)
         code = list_models(stdout, &log);
     if (options->list_formats && code == OB_EXIT_OK)
         list_formats(stdout);
+    if (options->list_cases && code == OB_EXIT_OK)
+        code = ob_session_list(options, stdout);
     return code;
 }
 
