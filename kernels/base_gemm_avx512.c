@@ -14,7 +14,7 @@
  *     one row, prefetched 2 KiB ahead                     0.50 ms   26 GB/s
  *     four rows, 4 apart, each asking for its next row    0.45 ms   29 GB/s, 89 % of a plain read
  *
- * With 1 % of Ortho on top (14.0 MB, threads at the same speed): 84 % of a plain read with
+ * With 1 % of Ortho on top (14.0 MB): 84 % of a plain read with
  * warp-per-row, 83 % with block-csr, 65 to 72 % with csr's scalar loop.
  */
 #include "kernels/base_gemm_kernels.h"
