@@ -186,6 +186,11 @@ void ortho_quant_candidates(float absmax_kept, int count, ortho_candidates *out)
     }
 }
 
+static void candidates(float absmax_kept, ortho_candidates *out)
+{
+    ortho_quant_candidates(absmax_kept, ORTHO_CANDIDATES, out);
+}
+
 const ortho_quant_ops ortho_quant_portable = {
     .load = load,
     .squares_down = squares_down,
@@ -193,6 +198,7 @@ const ortho_quant_ops ortho_quant_portable = {
     .absmax = absmax,
     .keep = keep,
     .magnitudes = magnitudes,
+    .candidates = candidates,
     .search = search,
     .quantise = quantise,
     .scores = scores,

@@ -60,6 +60,8 @@ typedef struct ortho_quant_ops {
     void (*keep)(const float *w, int count, const ortho_outliers *out, float *kept);
     /* Keys of |w| / rms. */
     void (*magnitudes)(const float *w, int count, float inverse_rms, uint32_t *keys);
+    /* All candidates for a group whose largest kept |w| is absmax. */
+    void (*candidates)(float absmax, ortho_candidates *out);
     /* sums[c] += sum over the chunk of (e * e) * h with candidate c; outliers must be 0 in w. */
     void (*search)(const float *w, const float *h, int count, const ortho_candidates *try,
                    double sums[ORTHO_CANDIDATES]);

@@ -160,6 +160,11 @@ static void search(const float *w, const float *h, int count, const ortho_candid
     }
 }
 
+static void candidates(float absmax_kept, ortho_candidates *out)
+{
+    ortho_quant_candidates(absmax_kept, ORTHO_CANDIDATES, out);
+}
+
 static void quantise(const float *w, int count, float scale, uint8_t *nibbles)
 {
     int32_t q[ORTHO_CHUNK];
@@ -212,6 +217,7 @@ const ortho_quant_ops ortho_quant_avx2 = {
     .absmax = absmax,
     .keep = keep,
     .magnitudes = magnitudes,
+    .candidates = candidates,
     .search = search,
     .quantise = quantise,
     .scores = scores,

@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#define PREFETCH_BYTES 2048 /* hardware prefetching stops at every page */
+
 static inline __mmask16 tail(int count, int v)
 {
     return count - v >= ORTHO_LANES ? (__mmask16)0xffff : (__mmask16)((1u << (count - v)) - 1);
@@ -24,6 +26,10 @@ static void load(ortho_dtype dtype, const void *data, int64_t first, int count, 
     for (int v = 0; v < count; v += ORTHO_LANES) {
         __mmask16 m = tail(count, v);
         __m512 x;
+        _mm_prefetch((const char *)(dtype == ORTHO_F32 ? (const void *)(full + v)
+                                                       : (const void *)(half + v)) +
+                         PREFETCH_BYTES,
+                     _MM_HINT_T0);
         if (dtype == ORTHO_BF16)
             x = _mm512_castsi512_ps(_mm512_slli_epi32(
                 _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, half + v)), 16));
@@ -142,6 +148,34 @@ static void search(const float *w, const float *h, int count, const ortho_candid
     }
 }
 
+/* Eight of ortho_quant_scale's, as floats rounded to odd; what is too small for fp16 by far is 0.
+ */
+static inline __m256 exact_scales(double absmax_kept, __m512d multiple)
+{
+    __m512d exact = _mm512_mul_pd(_mm512_set1_pd(absmax_kept), multiple);
+    exact = _mm512_div_pd(exact, _mm512_set1_pd(224.0));
+    __m256 cut = _mm512_cvt_roundpd_ps(exact, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    __mmask8 inexact = _mm512_cmp_pd_mask(_mm512_cvtps_pd(cut), exact, _CMP_NEQ_OQ);
+    __m256i odd = _mm256_or_si256(_mm256_castps_si256(cut), _mm256_set1_epi32(1));
+    cut = _mm256_mask_mov_ps(cut, inexact, _mm256_castsi256_ps(odd));
+    return _mm256_maskz_mov_ps(_mm512_cmp_pd_mask(exact, _mm512_set1_pd(0x1p-60), _CMP_NLT_UQ),
+                               cut);
+}
+
+static void candidates(float absmax_kept, ortho_candidates *out)
+{
+    __m512d first = _mm512_set_pd(25, 26, 27, 28, 29, 30, 31, 32);
+    __m256 a = exact_scales((double)absmax_kept, first);
+    __m256 b = exact_scales((double)absmax_kept, _mm512_sub_pd(first, _mm512_set1_pd(8)));
+    __m512 both = _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1);
+    __m256i half = _mm512_cvtps_ph(both, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 scale = _mm512_cvtph_ps(half);
+    __mmask16 some = _mm512_cmp_ps_mask(scale, _mm512_setzero_ps(), _CMP_GT_OQ);
+    _mm256_storeu_si256((__m256i *)out->half, half);
+    _mm512_storeu_ps(out->scale, scale);
+    _mm512_storeu_ps(out->inverse, _mm512_maskz_div_ps(some, _mm512_set1_ps(1.0f), scale));
+}
+
 static void quantise(const float *w, int count, float scale, uint8_t *nibbles)
 {
     _Alignas(64) uint8_t packed[ORTHO_CHUNK / 2];
@@ -178,17 +212,23 @@ static void scores(const ortho_chunk *c, uint32_t *keys)
     }
 }
 
+static int list_bits(uint64_t in, int base, uint8_t *index, int found)
+{
+    for (; in != 0; in &= in - 1)
+        index[found++] = (uint8_t)(base + __builtin_ctzll(in));
+    return found;
+}
+
+/* The chunk's comparison as two words of 64 bits: one loop over what was found, not eight. */
 static int collect(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, uint8_t *index)
 {
     __m512i from = _mm512_set1_epi32((int)lo), width = _mm512_set1_epi32((int)(hi - lo));
-    int found = 0;
+    uint64_t in[2] = {0, 0};
     for (int v = 0; v < count; v += ORTHO_LANES) {
-        __m512i key = _mm512_load_si512(keys + v);
-        unsigned in = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(key, from), width);
-        for (; in != 0; in &= in - 1)
-            index[found++] = (uint8_t)(v + __builtin_ctz(in));
+        __m512i key = _mm512_sub_epi32(_mm512_load_si512(keys + v), from);
+        in[v / 64] |= (uint64_t)_mm512_cmplt_epu32_mask(key, width) << v % 64;
     }
-    return found;
+    return list_bits(in[1], 64, index, list_bits(in[0], 0, index, 0));
 }
 
 const ortho_quant_ops ortho_quant_avx512 = {
@@ -198,6 +238,7 @@ const ortho_quant_ops ortho_quant_avx512 = {
     .absmax = absmax,
     .keep = keep,
     .magnitudes = magnitudes,
+    .candidates = candidates,
     .search = search,
     .quantise = quantise,
     .scores = scores,

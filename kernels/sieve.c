@@ -20,8 +20,6 @@
 #include <omp.h>
 #include <string.h>
 
-#define COLUMNS_A_TURN 512
-
 int64_t ortho_sieve_group(const ortho_sieve_problem *p)
 {
     return p->rule == ORTHO_RULE_LEGACY || p->group <= 0 || p->group > p->w->cols ? p->w->cols
@@ -91,11 +89,11 @@ static ortho_status weigh_by_columns(ortho_sieve_run *r)
     double *sums = sv->alloc(sv->ctx, (size_t)r->k * sizeof *sums, ORTHO_HOST, ORTHO_WORKING);
     if (sums == NULL)
         return ORTHO_E_MEMORY;
-#pragma omp parallel for num_threads(r->threads) schedule(dynamic, 1)
-    for (int64_t begin = 0; begin < r->k; begin += COLUMNS_A_TURN) {
-        int64_t end = begin + COLUMNS_A_TURN < r->k ? begin + COLUMNS_A_TURN : r->k;
-        sum_columns(r, begin, end, sums);
-    }
+    int64_t share = (r->k + r->threads - 1) / r->threads;
+    share = (share + ORTHO_CHUNK - 1) / ORTHO_CHUNK * ORTHO_CHUNK;
+#pragma omp parallel for num_threads(r->threads) schedule(static, 1)
+    for (int64_t begin = 0; begin < r->k; begin += share)
+        sum_columns(r, begin, begin + share < r->k ? begin + share : r->k, sums);
     for (int64_t k = 0; k < r->k; k++)
         r->weight[k] = (float)(sums[k] / (double)r->n);
     sv->free(sv->ctx, sums);
@@ -185,18 +183,21 @@ static void magnitude_keys(void *ctx, int64_t row, int64_t col, int count, uint3
     r->ops->magnitudes(w, count, r->inverse_rms[row], keys);
 }
 
+/* One scale a chunk is the rule: groups of 128 or more; else one for every 16 columns. */
 static void chunk_scales(const ortho_sieve_run *r, int64_t row, ortho_chunk *c, int64_t col)
 {
-    const uint16_t *scale = r->scale + row * r->groups;
-    int64_t before = -1;
-    for (int v = 0; v * ORTHO_LANES < c->count; v++) {
-        int64_t g = (col + v * ORTHO_LANES) / r->group;
-        c->scale[v] = g == before ? c->scale[v - 1] : ortho_fp16_to_float(scale[g]);
-        c->inverse[v] = g == before          ? c->inverse[v - 1]
-                        : c->scale[v] > 0.0f ? 1.0f / c->scale[v]
-                                             : 0.0f;
-        before = g;
-    }
+    const uint16_t *scale = r->scale + row * r->groups + col / r->group;
+    int vectors = (c->count + ORTHO_LANES - 1) / ORTHO_LANES;
+    int a_group = r->groups == 1 || r->group % ORTHO_CHUNK == 0 ? vectors : (int)(32 / ORTHO_LANES);
+    for (int v = 0; v < vectors; v++)
+        if (v % a_group == 0) {
+            int64_t ahead = a_group == vectors ? 0 : (col % r->group + v * ORTHO_LANES) / r->group;
+            c->scale[v] = ortho_fp16_to_float(scale[ahead]);
+            c->inverse[v] = c->scale[v] > 0.0f ? 1.0f / c->scale[v] : 0.0f;
+        } else {
+            c->scale[v] = c->scale[v - 1];
+            c->inverse[v] = c->inverse[v - 1];
+        }
 }
 
 static void score_keys(void *ctx, int64_t row, int64_t col, int count, uint32_t *keys)

@@ -64,7 +64,10 @@ static void fit_group(fit *f, uint16_t *scale)
     f->whole = f->end - f->begin <= ORTHO_CHUNK;
     float most = group_absmax(f);
     ortho_candidates try;
-    ortho_quant_candidates(most, searches ? ORTHO_CANDIDATES : 1, &try);
+    if (searches)
+        r->ops->candidates(most, &try);
+    else
+        ortho_quant_candidates(most, 1, &try);
     if ((try.half[0] & 0x7c00u) == 0x7c00u) { /* NaN, Inf or beyond fp16 */
         ortho_sieve_reject(r, f->row);
         try.half[0] = 0;
