@@ -73,8 +73,11 @@ typedef struct ortho_quant_ops {
     int (*collect)(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, uint8_t *index);
 } ortho_quant_ops;
 
-/* The kernels of a level. */
+/* The kernels written for a level. */
 const ortho_quant_ops *ortho_quant_ops_for(ortho_cpu_level level);
+
+/* The plain loops as compiled for a level. */
+const ortho_quant_ops *ortho_quant_ops_plain(ortho_cpu_level level);
 
 /* fp16 of absmax / 7 * (32 - c) / 32, rounded once from the exact value. */
 uint16_t ortho_quant_scale(float absmax, int c);
@@ -82,6 +85,7 @@ uint16_t ortho_quant_scale(float absmax, int c);
 /* The first `count` candidates. */
 void ortho_quant_candidates(float absmax, int count, ortho_candidates *out);
 
-extern const ortho_quant_ops ortho_quant_portable, ortho_quant_avx2, ortho_quant_avx512;
+extern const ortho_quant_ops ortho_quant_portable, ortho_quant_plain_avx2, ortho_quant_avx2,
+    ortho_quant_avx512;
 
 #endif

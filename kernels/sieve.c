@@ -189,22 +189,25 @@ static void chunk_scales(const ortho_sieve_run *r, int64_t row, ortho_chunk *c, 
     const uint16_t *scale = r->scale + row * r->groups + col / r->group;
     int vectors = (c->count + ORTHO_LANES - 1) / ORTHO_LANES;
     int a_group = r->groups == 1 || r->group % ORTHO_CHUNK == 0 ? vectors : (int)(32 / ORTHO_LANES);
-    for (int v = 0; v < vectors; v++)
-        if (v % a_group == 0) {
-            int64_t ahead = a_group == vectors ? 0 : (col % r->group + v * ORTHO_LANES) / r->group;
-            c->scale[v] = ortho_fp16_to_float(scale[ahead]);
-            c->inverse[v] = c->scale[v] > 0.0f ? 1.0f / c->scale[v] : 0.0f;
-        } else {
-            c->scale[v] = c->scale[v - 1];
-            c->inverse[v] = c->inverse[v - 1];
+    for (int begin = 0; begin < vectors; begin += a_group) {
+        int64_t ahead = begin == 0 ? 0 : (col % r->group + begin * ORTHO_LANES) / r->group;
+        float value = ortho_fp16_to_float(scale[ahead]);
+        float inverse = value > 0.0f ? 1.0f / value : 0.0f;
+        for (int v = begin; v < begin + a_group && v < vectors; v++) {
+            c->scale[v] = value;
+            c->inverse[v] = inverse;
         }
+    }
 }
 
 static void score_keys(void *ctx, int64_t row, int64_t col, int count, uint32_t *keys)
 {
     _Alignas(64) float w[ORTHO_CHUNK];
     ortho_sieve_run *r = ctx;
-    ortho_chunk c = {.w = w, .h = r->weight + col, .count = count};
+    ortho_chunk c; /* set field by field: clearing its arrays would cost as much as using them */
+    c.w = w;
+    c.h = r->weight + col;
+    c.count = count;
     c.out = ortho_sieve_outliers(r, row, col);
     ortho_sieve_load(r, row, col, count, w);
     chunk_scales(r, row, &c, col);
@@ -368,8 +371,8 @@ ortho_status ortho_sieve_stream(const ortho_sieve_problem *problem, ortho_sieve_
     r.group = ortho_sieve_group(problem);
     r.groups = (r.k + r.group - 1) / r.group;
     r.threads = threads_for(r.n * r.k, services->threads);
-    r.ops =
-        ortho_quant_ops_for(walk == ORTHO_WALK_VECTOR ? ortho_cpu_detect() : ORTHO_CPU_PORTABLE);
+    ortho_cpu_level level = ortho_cpu_detect();
+    r.ops = walk == ORTHO_WALK_VECTOR ? ortho_quant_ops_for(level) : ortho_quant_ops_plain(level);
     atomic_store(&r.bad_row, r.n);
     r.weight = services->alloc(services->ctx, (size_t)(r.k + ORTHO_LANES) * sizeof *r.weight,
                                ORTHO_HOST, ORTHO_WORKING);
