@@ -186,6 +186,7 @@ bool ortho_model_synthetic(const json_t *results)
 void ortho_model_slice(const json_t *row, char *out, size_t size)
 {
     double layer = ortho_model_number(row, "layer");
+    layer = layer >= 0 ? layer : NAN;
     const char *proj = ortho_model_string(row, "proj");
     const char *tensor = ortho_model_string(row, "tensor");
     char name[192], *clean = ortho_text_clean(proj != NULL ? proj : tensor != NULL ? tensor : "");

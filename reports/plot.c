@@ -350,7 +350,7 @@ ortho_status ortho_plot_text_script(const json_t *results, const ortho_plot *plo
         return status;
     fprintf(gp,
             "set encoding utf8\ntty = 1\nset terminal dumb noenhanced size %d,%d\n"
-            "set key below\nunset grid\n",
+            "set key below\nunset grid\nset bmargin 5\n",
             size.width, size.height);
     put_style(gp);
     return plot->body(results, gp);

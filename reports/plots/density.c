@@ -135,6 +135,8 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
             if (row == NULL)
                 continue;
             bool timed = ortho_model_timed(row);
+            if (!timed)
+                fputc('\n', tsv); /* NaN alone would not break the line on a log axis */
             const double values[] = {p.densities[d], ortho_model_time(row) / 1e3,
                                      timed ? ortho_model_number(row, "time_ns.lo") / 1e3 : NAN,
                                      timed ? ortho_model_number(row, "time_ns.hi") / 1e3 : NAN, s};

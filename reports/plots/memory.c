@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define PANELS 2
+#define FEW    5 /* bars that a panel has room for at least */
 
 typedef struct panel {
     const json_t *first; /* the group shown; NULL: none */
@@ -100,7 +101,8 @@ static ortho_status open_picture(const json_t *results, picture *out)
     return ORTHO_OK;
 }
 
-/* panel, place, kept bytes, working bytes, op, slice, variant, status, total in words */
+/* panel, place, kept bytes, working bytes, op, slice, variant, status (ok where there is a bar),
+ * total in words */
 static void put_bar(const json_t *row, int index, int place, FILE *tsv)
 {
     char slice[256], words[32];
@@ -114,9 +116,9 @@ static void put_bar(const json_t *row, int index, int place, FILE *tsv)
     ortho_text_bytes(total(row), words, sizeof words);
     ortho_case_status status = ortho_model_status(row);
     const char *fields[] = {ops[index], slice, ortho_model_string(row, "variant"),
-                            isnan(total(row)) && status == ORTHO_CASE_OK
-                                ? "not booked"
-                                : ortho_model_status_name(status),
+                            !isnan(total(row))        ? "ok"
+                            : status == ORTHO_CASE_OK ? "not booked"
+                                                      : ortho_model_status_name(status),
                             words};
     for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) {
         ortho_plot_field(fields[f], tsv);
@@ -175,18 +177,21 @@ static void put_panel(const picture *p, int index, const double sides[2], FILE *
     const panel *shown = &p->panels[index];
     char slice[160], heading[320];
     const char *name;
-    double unit = unit_of(shown->top, &name);
+    double unit = unit_of(shown->top, &name), middle = (shown->bars - 1) / 2.0;
+    double span = (shown->bars > FEW ? shown->bars : FEW) + 0.2; /* one bar alone is no wall */
     ortho_model_slice(shown->first, slice, sizeof slice);
     snprintf(heading, sizeof heading, "%s · %s (%.0f×%.0f) · %s", ops[index], slice,
              ortho_model_number(shown->first, "n"), ortho_model_number(shown->first, "k"), name);
     fprintf(gp, "if (!tty) { set lmargin at screen %.3f; set rmargin at screen %.3f }\n", sides[0],
             sides[1]);
-    fputs("set label 6 ", gp);
+    fputs("if (tty) { set title ", gp);
+    ortho_plot_quote(heading, 60, gp);
+    fputs(" } else { set label 6 ", gp);
     ortho_plot_quote(heading, 60, gp);
     fprintf(gp,
-            " at graph 0, graph 1.05 left font ',11' tc rgb '#222222'\n"
-            "set xrange [-0.6:%.1f]\nset yrange [0:%.6g]\n",
-            shown->bars - 0.4, 1.12 * shown->top / unit);
+            " at graph 0, graph 1.05 left font ',11' tc rgb '#222222' }\n"
+            "set xrange [%.2f:%.2f]\nset yrange [0:%.6g]\n",
+            middle - span / 2, middle + span / 2, 1.12 * shown->top / unit);
     put_tics(p, shown, gp);
     fprintf(gp,
             "plot $data using ($1 == %d ? $2 : NaN):($3 / %.0f) with boxes fillstyle pattern 3 "
@@ -199,8 +204,8 @@ static void put_panel(const picture *p, int index, const double sides[2], FILE *
             index, unit, index, unit, unit, unit, index, unit);
     if (shown->missing) /* an empty list of labels would crash gnuplot 5.4 */
         fprintf(gp,
-                ", \\\n    $data using ($1 == %d && strcol(9) eq '" ORTHO_PLOT_ABSENT
-                "' ? $2 : NaN):(0):8 with labels rotate by 90 left offset 0,0.5 font ',10' tc rgb "
+                ", \\\n    $data using ($1 == %d && strcol(8) ne 'ok' ? $2 : NaN):(0):8 with "
+                "labels rotate by 90 left offset 0,0.5 font ',10' tc rgb "
                 "'#B00000' notitle",
                 index);
     fputc('\n', gp);
@@ -221,20 +226,20 @@ static ortho_status write_body(const json_t *results, FILE *gp)
         "slice that was run");
     fputs("set boxwidth 0.6 absolute\nset format y '%g'\n", gp);
     if (both)
-        fputs("set multiplot\n", gp);
+        fputs("if (!tty) { set multiplot }\n", gp);
     if (p.panels[0].bars > 0) {
         if (both)
-            fputs("unset key\n", gp);
+            fputs("if (!tty) { unset key }\n", gp);
         put_panel(&p, 0, left, gp);
     }
     if (both)
-        fputs("set key\nunset label 1; unset label 2; unset label 3; unset label 4; "
+        fputs("if (!tty) { set key }\nunset label 1; unset label 2; unset label 3; unset label 4; "
               "unset label 5\n",
               gp);
     if (p.panels[1].bars > 0)
         put_panel(&p, 1, right, gp);
     if (both)
-        fputs("unset multiplot\n", gp);
+        fputs("if (!tty) { unset multiplot }\n", gp);
     ortho_groups_free(&p.groups);
     return ORTHO_OK;
 }

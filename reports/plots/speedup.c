@@ -13,6 +13,7 @@
 #define CLUSTERS_SHOWN   14
 #define BARS_WITH_LABELS 30
 #define BARS_WITH_WORDS  60
+#define FEW              8 /* bars that there is room for at least */
 #define CLUSTER_WIDTH    0.84
 #define LABEL_ROOM       96 /* characters of tic labels that fit side by side */
 
@@ -196,6 +197,8 @@ static void put_tics(const picture *p, FILE *gp)
         cluster_label(p, p->groups.group[g].rows[0], label, sizeof label);
         characters += ortho_text_width(label) + 3;
         fputs(cluster > 0 ? ", " : "", gp);
+        if (cluster % 2 == 1) /* a terminal has no room for them side by side */
+            fputs("(tty ? \"\\n\" : '').", gp);
         ortho_plot_tic(label, 24, gp);
         fprintf(gp, " %zu", cluster++);
     }
@@ -249,7 +252,7 @@ static void put_bars(const picture *p, size_t shown, FILE *gp)
         fprintf(gp,
                 ", \\\n    $data using (strcol(9) eq 'ok' ? NaN : $1):(0):%s with labels %s "
                 "offset 0,0.5 font ',9' tc rgb '#B00000' notitle",
-                thin ? "('×')" : "9", thin ? "center" : "rotate by 90 left");
+                thin ? "('×')" : "(tty ? '×' : strcol(9))", thin ? "center" : "rotate by 90 left");
     fputc('\n', gp);
 }
 
@@ -264,8 +267,11 @@ static ortho_status write_body(const json_t *results, FILE *gp)
           "top\n",
           gp);
     put_headings(&p, gp);
-    fprintf(gp, "set xrange [-0.5:%.1f]\nset yrange [0:%.6g]\nset boxwidth %.6g absolute\n",
-            (double)shown - 0.5, p.top * 1.12, bar_width(&p) * 0.9);
+    double middle = ((double)shown - 1) / 2, span = (double)shown;
+    if (shown * (size_t)p.slots < FEW)
+        span = FEW * bar_width(&p); /* one bar alone is no wall */
+    fprintf(gp, "set xrange [%.3f:%.3f]\nset yrange [0:%.6g]\nset boxwidth %.6g absolute\n",
+            middle - span / 2, middle + span / 2, p.top * 1.12, bar_width(&p) * 0.9);
     ortho_plot_unit(gp, "times as fast");
     put_tics(&p, gp);
     put_bars(&p, shown, gp);
