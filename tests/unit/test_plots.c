@@ -1,0 +1,237 @@
+/* Plots: what stands in their data, that failed rows are never drawn as numbers, that gnuplot takes
+ * the scripts (also alone), and that a name can't run a command. */
+#define _GNU_SOURCE
+#include "common/error.h"
+#include "reports/gnuplot.h"
+#include "reports/model.h"
+#include "reports/plot.h"
+#include "reports/reports.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define EXAMPLE ORTHO_SOURCE_DIR "/tests/schema/example.json"
+
+static json_t *example(void)
+{
+    json_t *document = NULL;
+    assert_int_equal(ortho_results_load(EXAMPLE, &document), ORTHO_OK);
+    return document;
+}
+
+static const ortho_plot *find_plot(const char *name)
+{
+    for (size_t i = 0; ortho_plots[i] != NULL; i++)
+        if (strcmp(ortho_plots[i]->name, name) == 0)
+            return ortho_plots[i];
+    fail_msg("no plot %s", name);
+    return NULL;
+}
+
+static char *data_of(const json_t *document, const char *name)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(find_plot(name)->data(document, out), ORTHO_OK);
+    fclose(out);
+    return text;
+}
+
+static bool have_gnuplot(void)
+{
+    return ortho_gnuplot_run("/dev/null", NULL, NULL) != ORTHO_E_UNSUPPORTED;
+}
+
+static void speedup_data(void **state)
+{
+    (void)state;
+    json_t *document = example();
+    char *text = data_of(document, "speedup"), *save;
+    int bars = 0, marks = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        double x, ratio, lo, hi;
+        if (sscanf(line, "%lf\t%lf\t%lf\t%lf", &x, &ratio, &lo, &hi) == 4 && ratio == ratio) {
+            assert_true(lo <= ratio && ratio <= hi);
+            assert_non_null(strstr(line, "\tok\t"));
+            bars++;
+        } else {
+            assert_non_null(strstr(line, "\tNaN\tNaN\tNaN\t"));
+            assert_null(strstr(line, "\tok\t"));
+            marks++;
+        }
+    }
+    assert_int_equal(bars, 8 * 4 - 7);
+    assert_int_equal(marks, 7); /* 4 skipped, 2 failed, 1 ambiguous without a speed-up */
+    free(text);
+    json_decref(document);
+}
+
+static void lanes_data(void **state)
+{
+    (void)state;
+    json_t *document = example();
+    char *text = data_of(document, "lanes"), *save;
+    int lines = 0;
+    double shares = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        int lane;
+        double share;
+        assert_int_equal(sscanf(line, "%d\t%lf", &lane, &share), 2);
+        assert_int_equal(lane, lines++ % 33);
+        shares += share;
+    }
+    assert_int_equal(lines, 4 * 33);
+    assert_float_equal(shares, 4.0, 1e-9);
+    free(text);
+    json_decref(document);
+}
+
+static void density_needs_two(void **state)
+{
+    (void)state;
+    json_t *document = example();
+    size_t i;
+    json_t *row, *rows = json_object_get(document, "results");
+    json_array_foreach(rows, i, row) json_object_set_new(row, "density", json_real(0.01));
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(find_plot("density")->data(document, out), ORTHO_E_UNSUPPORTED);
+    assert_non_null(strstr(ortho_last_message(), "two densities"));
+    fclose(out);
+    free(text);
+    json_decref(document);
+}
+
+static void quoting(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ortho_plot_quote("a'b`c`{d}\\n\n\"#@x$y", 40, out);
+    ortho_plot_tic("50 % of q_proj", 40, out);
+    ortho_plot_quote("abcdefghij", 5, out);
+    fclose(out);
+    for (const char *bad = "`{}\\\n\"#@$%"; *bad != '\0'; bad++)
+        assert_null(strchr(text, *bad));
+    assert_non_null(strstr(text, "'50  of q_proj'"));
+    assert_non_null(strstr(text, "'abcd…'"));
+    free(text);
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.')
+            unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
+    assert_int_equal(rmdir(folder), 0); /* the folder to draw in is gone too */
+}
+
+static void count_lines(void *ctx, const char *line)
+{
+    *(int *)ctx += strncmp(line, "drew ", 5) == 0;
+}
+
+/* The whole folder, with a variant whose name tries to run a command, drawn; then each script alone
+ * in an empty folder, which must give the same bytes. */
+static void folder_and_scripts(void **state)
+{
+    (void)state;
+    if (!have_gnuplot())
+        skip();
+    char folder[] = "/tmp/ortho-test-XXXXXX", alone[] = "/tmp/ortho-test-XXXXXX", path[128];
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(alone));
+    json_t *document = example();
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(document, "results"), i,
+                       row) if (strcmp(ortho_model_string(row, "variant"), "csr") == 0)
+        json_object_set_new(row, "variant",
+                            json_string("'; system('touch owned') #`touch owned`{"));
+    int drawn = 0;
+    assert_int_equal(ortho_report_folder(document, folder, count_lines, &drawn), ORTHO_OK);
+    assert_int_equal(drawn, 5);
+    for (i = 0; ortho_plots[i] != NULL; i++) {
+        static const char *const kinds[] = {"svg", "png"};
+        snprintf(path, sizeof path, "%s/%s.gp", folder, ortho_plots[i]->name);
+        assert_int_equal(ortho_gnuplot_run(path, alone, NULL), ORTHO_OK);
+        for (int k = 0; k < 2; k++) {
+            struct stat here, there;
+            snprintf(path, sizeof path, "%s/%s.%s", folder, ortho_plots[i]->name, kinds[k]);
+            assert_int_equal(stat(path, &here), 0);
+            snprintf(path, sizeof path, "%s/%s.%s", alone, ortho_plots[i]->name, kinds[k]);
+            assert_int_equal(stat(path, &there), 0);
+            assert_true(here.st_size > 1000 && here.st_size == there.st_size);
+        }
+    }
+    snprintf(path, sizeof path, "%s/owned", alone);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_not_equal(access("owned", F_OK), 0);
+    json_decref(document);
+    remove_folder(folder);
+    remove_folder(alone);
+}
+
+static void terminal(void **state)
+{
+    (void)state;
+    if (!have_gnuplot())
+        skip();
+    json_t *document = example();
+    for (size_t i = 0; ortho_plots[i] != NULL; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        assert_int_equal(ortho_plot_tty(document, ortho_plots[i], 100, 30, out), ORTHO_OK);
+        fclose(out);
+        assert_non_null(strstr(text, "csr"));
+        assert_null(strchr(text, '\033'));
+        free(text);
+    }
+    json_decref(document);
+}
+
+/* An absent gnuplot is a reason, not a failure; the script and the data are there. */
+static void no_gnuplot(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/ortho-test-XXXXXX", path[128];
+    char *saved = strdup(getenv("PATH"));
+    assert_non_null(mkdtemp(folder));
+    setenv("PATH", "/nonexistent", 1);
+    json_t *document = example();
+    int drawn = 0;
+    ortho_status status = ortho_report_folder(document, folder, count_lines, &drawn);
+    setenv("PATH", saved, 1);
+    free(saved);
+    assert_int_equal(status, ORTHO_OK);
+    assert_int_equal(drawn, 0);
+    snprintf(path, sizeof path, "%s/speedup.gp", folder);
+    assert_int_equal(access(path, F_OK), 0);
+    json_decref(document);
+    remove_folder(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(speedup_data),       cmocka_unit_test(lanes_data),
+        cmocka_unit_test(density_needs_two),  cmocka_unit_test(quoting),
+        cmocka_unit_test(folder_and_scripts), cmocka_unit_test(terminal),
+        cmocka_unit_test(no_gnuplot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
