@@ -10,6 +10,7 @@
 #include "common/error.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ struct group {
     ortho_dtype dtype;
     size_t x_bytes, y_bytes;
     void *x;                /* the activations, host */
-    void *host;             /* y_bytes, for what comes back */
+    void *host, *back;      /* for the y and the x that come back */
     ob_gemm_truth truth[2]; /* by ortho_computes: SPLIT, UNSPLIT; made at the first need */
     int count;
     ob_lane *lanes;
@@ -130,38 +131,33 @@ static ortho_status truth_of(group *g, ortho_computes computes, const ob_gemm_tr
     return status;
 }
 
-/* What a copy holds now: its y, that x is as it was, and the fences around everything. */
-static ortho_status check_copy(gemm *e, const copy *c)
+static ortho_status check_input(const group *g, const copy *c)
 {
-    group *g = e->g;
-    const ob_backend *b = g->s->backend;
-    ortho_status status = b->download(g->host, c->y, g->y_bytes);
-    if (status != ORTHO_OK)
-        return status;
-    if (e->hooks->computes == ORTHO_COMPUTES_NOTHING) {
-        status = ob_poison_verify(g->host, g->y_bytes, &e->lane->verdict);
-    } else {
-        const ob_gemm_truth *truth;
-        status = truth_of(g, e->hooks->computes, &truth);
-        if (status == ORTHO_OK)
-            status = ob_gemm_verify(truth, g->host, &e->lane->verdict);
-    }
+    ortho_status status = g->s->backend->download(g->back, c->x, g->x_bytes);
+    if (status == ORTHO_OK && memcmp(g->back, g->x, g->x_bytes) != 0)
+        status = ortho_fail(ORTHO_E_WRONG, "it changed its input x");
     return status;
 }
 
-static ortho_status check_inputs(gemm *e)
+/* What a copy holds now: that x is as it was, and its y. */
+static ortho_status check_copy(gemm *e, const copy *c)
 {
     group *g = e->g;
-    void *back = malloc(g->x_bytes > 0 ? g->x_bytes : 1);
-    ortho_status status = back != NULL ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory for x");
-    for (int64_t i = 0; status == ORTHO_OK && i < e->made; i++) {
-        status = g->s->backend->download(back, e->copies[i].x, g->x_bytes);
-        if (status == ORTHO_OK && memcmp(back, g->x, g->x_bytes) != 0)
-            status = ortho_fail(ORTHO_E_WRONG, "it changed its input x");
-    }
-    free(back);
+    const ob_gemm_truth *truth;
+    ortho_status status = check_input(g, c);
     if (status == ORTHO_OK)
-        status = ob_memory_check(&e->bench);
+        status = g->s->backend->download(g->host, c->y, g->y_bytes);
+    if (status != ORTHO_OK)
+        return status;
+    if (e->hooks->computes == ORTHO_COMPUTES_NOTHING)
+        return ob_poison_verify(g->host, g->y_bytes, &e->lane->verdict);
+    status = truth_of(g, e->hooks->computes, &truth);
+    return status == ORTHO_OK ? ob_gemm_verify(truth, g->host, &e->lane->verdict) : status;
+}
+
+static ortho_status check_fences(gemm *e)
+{
+    ortho_status status = ob_memory_check(&e->bench);
     return status == ORTHO_OK ? ob_memory_check(&e->lane->memory) : status;
 }
 
@@ -184,19 +180,21 @@ static ortho_status launch_one(gemm *e, int64_t index, double *ns)
 }
 
 /* One launch on one copy and its verdict. The first copy's launch is timed, to plan the rotation:
- * a second time where it was short, since the first one meets pages and threads that aren't there
- * yet. */
+ * the least of three where it is short, since the first one meets pages and threads that aren't
+ * there yet. */
 static ortho_status first_launch(gemm *e, int64_t index)
 {
-    double ns = 0;
-    ortho_status status = launch_one(e, index, &ns);
-    if (status == ORTHO_OK && index == 0 && ns < OB_AGAIN_NS) {
+    double ns = 0, least = INFINITY;
+    ob_expect_message();
+    ortho_status status = launch_one(e, index, &least);
+    for (int i = 0; status == ORTHO_OK && index == 0 && i < 2 && least < OB_AGAIN_NS; i++) {
         status = e->g->s->backend->fill(e->copies[0].y, 0xff, e->g->y_bytes);
         if (status == ORTHO_OK)
             status = launch_one(e, index, &ns);
+        least = fmin(least, ns);
     }
     if (index == 0)
-        e->lane->first_ns = ns;
+        e->lane->first_ns = least;
     return status == ORTHO_OK ? check_copy(e, &e->copies[index]) : status;
 }
 
@@ -273,7 +271,7 @@ static void prepare_lane(gemm *e)
         status = other_copies(e);
     }
     if (status == ORTHO_OK)
-        status = check_inputs(e);
+        status = check_fences(e);
     if (status == ORTHO_E_CANCELLED)
         ob_lane_skip(lane, "interrupted");
     else if (status != ORTHO_OK)
@@ -303,7 +301,7 @@ static void verify_after(gemm *e)
     for (int64_t i = 0; status == ORTHO_OK && i < e->made; i++)
         status = i < reached ? check_copy(e, &e->copies[i]) : first_launch(e, i);
     if (status == ORTHO_OK)
-        status = check_inputs(e);
+        status = check_fences(e);
     lane->after = status == ORTHO_OK ? pass_word(e) : "fail";
     if (status != ORTHO_OK)
         ob_lane_fail(lane, ortho_last_message());
@@ -362,7 +360,8 @@ static ortho_status open_group(group *g, const ob_case *cases)
     g->gemms = calloc((size_t)g->count, sizeof *g->gemms);
     g->x = malloc(g->x_bytes);
     g->host = malloc(g->y_bytes);
-    if (g->lanes == NULL || g->gemms == NULL || g->x == NULL || g->host == NULL)
+    g->back = malloc(g->x_bytes);
+    if (g->lanes == NULL || g->gemms == NULL || g->x == NULL || g->host == NULL || g->back == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a batch of %lld", (long long)g->m);
     ob_fill_gaussian(g->x, g->dtype, g->m * g->k, g->s->options->seed + (uint64_t)g->m);
     for (int i = 0; i < g->count; i++) {
@@ -396,6 +395,7 @@ static void close_group(group *g)
         ob_group_finish(g->s, g->lanes, g->count);
     for (int i = 0; i < 2; i++)
         ob_gemm_truth_free(&g->truth[i]);
+    free(g->back);
     free(g->host);
     free(g->x);
     free(g->gemms);

@@ -58,7 +58,6 @@ typedef struct ob_session {
     struct json_t *document, *rows;
     int done; /* cases finished */
     int wrong, skipped, ambiguous, ok;
-    bool stopped; /* Ctrl-C */
 } ob_session;
 
 /* One case of a group while it is at work. Its ctx in the operation's own file. */
@@ -91,6 +90,8 @@ void ob_fill_gaussian(void *data, ortho_dtype dtype, int64_t count, uint64_t see
 
 /* session_group.c */
 void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane);
+/* Called before a variant's hook: what is said if it fails and leaves no message of its own. */
+void ob_expect_message(void);
 void ob_lane_skip(ob_lane *lane, const char *reason);
 /* A wrong result, or a hook's error: the session's exit code will say so. */
 void ob_lane_fail(ob_lane *lane, const char *reason);

@@ -187,20 +187,35 @@ static ortho_status check_fences(sieve *e)
     return status == ORTHO_OK ? ob_memory_check(&e->lane->memory) : status;
 }
 
+/* W is shared, so a copy that was changed is mended for the others. */
+static ortho_status check_w(group *g, int64_t index)
+{
+    void *data = (void *)g->w[index].data;
+    if (memcmp(data, g->work->w.data, g->w_bytes) == 0)
+        return ORTHO_OK;
+    ortho_status status = g->s->backend->upload(data, g->work->w.data, g->w_bytes);
+    return status == ORTHO_OK ? ortho_fail(ORTHO_E_WRONG, "it changed its input W") : status;
+}
+
 static ortho_status verified_run(sieve *e, int64_t index)
 {
     group *g = e->g;
     double ns = 0;
     e->next = index;
+    ob_expect_message();
     ortho_status status = ob_memory_poison(&e->lane->memory, ORTHO_OUTPUT);
     if (status == ORTHO_OK)
         status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
-    if (status == ORTHO_OK && index == 0 && ns < OB_AGAIN_NS) {
+    double least = ns; /* of three where it is short: the first meets pages that aren't there yet */
+    for (int i = 0; status == ORTHO_OK && index == 0 && i < 2 && least < OB_AGAIN_NS; i++) {
         e->next = index;
         status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
+        least = ns < least ? ns : least;
     }
-    if (status == ORTHO_OK && index == 0)
-        e->lane->first_ns = ns;
+    if (index == 0)
+        e->lane->first_ns = least;
+    if (status == ORTHO_OK)
+        status = check_w(g, index);
     if (status == ORTHO_OK)
         status = check_export(e);
     return status == ORTHO_OK ? check_fences(e) : status;
@@ -301,34 +316,13 @@ static void verify_after(sieve *e)
         ob_lane_fail(lane, ortho_last_message());
 }
 
-static bool w_is_whole(const group *g)
-{
-    for (int64_t i = 0; i < g->made; i++)
-        if (memcmp(g->w[i].data, g->work->w.data, g->w_bytes) != 0)
-            return false;
-    return true;
-}
-
-/* W is shared, so it is looked at after each lane's verification, and mended for the others. */
-static ortho_status check_w_before(sieve *e)
-{
-    group *g = e->g;
-    ortho_status status = ORTHO_OK;
-    if (w_is_whole(g))
-        return ORTHO_OK;
-    e->lane->before = "fail";
-    ob_lane_fail(e->lane, "it changed its input W");
-    for (int64_t i = 0; status == ORTHO_OK && i < g->made; i++)
-        status = g->s->backend->upload((void *)g->w[i].data, g->work->w.data, g->w_bytes);
-    return status;
-}
-
 /* In the interleaved timing nobody can tell who it was. */
 static void check_w_after(group *g)
 {
-    if (w_is_whole(g))
-        return;
-    for (int i = 0; i < g->count; i++)
+    bool whole = true;
+    for (int64_t i = 0; i < g->made; i++)
+        whole = check_w(g, i) == ORTHO_OK && whole;
+    for (int i = 0; !whole && i < g->count; i++)
         if (!g->lanes[i].out) {
             g->lanes[i].after = "fail";
             ob_lane_fail(&g->lanes[i], "a variant of this group changed W while it was timed");
@@ -457,8 +451,6 @@ ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const 
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.sieves[i]);
-        if (!g.lanes[i].out)
-            status = check_w_before(&g.sieves[i]);
     }
     if (status == ORTHO_OK && !s->options->verify_only)
         ob_group_sample(s, g.lanes, count);
