@@ -35,6 +35,9 @@ static inline uint32_t magnitude_bits(float w)
 static void load(ortho_dtype dtype, const void *data, int64_t first, int count, float *w)
 {
     const uint16_t *half = (const uint16_t *)data + first;
+    const char *ahead = dtype == ORTHO_F32 ? (const char *)data + first * 4 : (const char *)half;
+    for (int line = 0; line < ORTHO_CHUNK * 2; line += 64)
+        __builtin_prefetch(ahead + line + 2048); /* hardware stops at every page */
     switch (dtype) {
     case ORTHO_BF16:
         for (int i = 0; i < count; i++)
@@ -159,9 +162,10 @@ static int collect(const uint32_t *keys, int count, uint32_t lo, uint32_t hi, ui
         int32_t any = 0, from = (int32_t)lo;
         for (int j = 0; j < ORTHO_LANES; j++)
             any |= (int32_t)keys[v + j] >= from;
-        for (int j = 0; any != 0 && j < ORTHO_LANES; j++)
-            if (keys[v + j] - lo < hi - lo)
-                index[found++] = (uint8_t)(v + j);
+        for (int j = 0; any != 0 && j < ORTHO_LANES; j++) {
+            index[found] = (uint8_t)(v + j); /* found <= v + j: it fits even if it doesn't count */
+            found += keys[v + j] - lo < hi - lo;
+        }
     }
     return found;
 }
