@@ -2,6 +2,7 @@
 #include "harness/commands/outcome.h"
 
 #include "common/error.h"
+#include "common/output.h"
 #include "reports/reports.h"
 
 #include <jansson.h>
@@ -57,6 +58,16 @@ ortho_status ob_outcome_folder(const json_t *results, const char *folder, const 
     ortho_status status = ortho_report_folder(results, folder, tell, &copy);
     if (status == ORTHO_OK)
         ob_log_note(log, "report and plots: %s", folder);
+    return status;
+}
+
+ortho_status ob_outcome_check(const char *path)
+{
+    ortho_output probe = {0};
+    if (strcmp(path, "-") == 0)
+        return ORTHO_OK;
+    ortho_status status = ortho_output_begin(path, &probe);
+    ortho_output_abort(&probe);
     return status;
 }
 

@@ -13,6 +13,11 @@ ortho_status ob_outcome_print(const struct json_t *results, const ob_options *op
 /* Writes every export and plot into `folder`, telling where. */
 ortho_status ob_outcome_folder(const struct json_t *results, const char *folder, const ob_log *log);
 
+/* Whether a file can be written there, found out before minutes of measuring: makes missing
+ * folders.
+ */
+ortho_status ob_outcome_check(const char *path);
+
 /* Writes the native document to a path ("-": stdout). */
 ortho_status ob_outcome_save(const struct json_t *results, const char *path);
 

@@ -3,6 +3,7 @@
 #include "harness/commands/run.h"
 
 #include "common/error.h"
+#include "common/output.h"
 #include "harness/commands/command.h"
 #include "harness/commands/outcome.h"
 #include "harness/options_table.h"
@@ -20,7 +21,7 @@
 
 typedef struct running {
     ob_progress_view view;
-    char partial[PATH_MAX]; /* "" when there is none to keep */
+    const char *partial; /* path; NULL: none is kept */
     time_t checked;
 } running;
 
@@ -57,12 +58,12 @@ static void on_checkpoint(void *ctx, const json_t *results)
 {
     running *r = ctx;
     time_t t = time(NULL);
-    if (r->partial[0] == '\0' || t - r->checked < CHECKPOINT_SECONDS)
+    if (r->partial == NULL || t - r->checked < CHECKPOINT_SECONDS)
         return;
     r->checked = t;
     if (ob_outcome_save(results, r->partial) != ORTHO_OK) {
         ob_log_error(r->view.log, "%s", ortho_last_message());
-        r->partial[0] = '\0'; /* said once; the end will say whether the results could be saved */
+        r->partial = NULL; /* said once; the end will say whether the results could be saved */
     }
 }
 
@@ -75,70 +76,69 @@ static ob_progress callbacks(running *r)
     return p;
 }
 
-/* Saves first: what was measured must not be lost to a terminal or a report that fails. */
+static ortho_status tell_failure(const ob_log *log, ortho_status status)
+{
+    if (status != ORTHO_OK)
+        ob_log_error(log, "%s", ortho_last_message());
+    return status;
+}
+
+/* Saves first: what was measured must not be lost to a terminal or a report that fails. Every step
+ * is taken whatever became of the others; the first failure is returned. */
 static ortho_status deliver(const json_t *results, const ob_options *options, const char *out,
                             const ob_log *log)
 {
-    bool to_stdout = out != NULL && strcmp(out, "-") == 0;
-    ortho_status first = ORTHO_OK, status;
-    if (out != NULL) {
-        first = ob_outcome_save(results, out);
-        if (first != ORTHO_OK)
-            ob_log_error(log, "%s", ortho_last_message());
-    }
-    status = to_stdout ? ORTHO_OK : ob_outcome_print(results, options);
-    if (status != ORTHO_OK)
-        ob_log_error(log, "%s", ortho_last_message());
-    fflush(stdout);
-    first = first != ORTHO_OK ? first : status;
-    if (out != NULL && !to_stdout && first == ORTHO_OK)
+    bool to_stdout = strcmp(out, "-") == 0;
+    ortho_status saved = tell_failure(log, ob_outcome_save(results, out));
+    ortho_status printed = ORTHO_OK, reported = ORTHO_OK;
+    if (!to_stdout)
+        printed = tell_failure(log, ob_outcome_print(results, options));
+    fflush(stdout); /* before what is said of it on stderr */
+    if (!to_stdout && saved == ORTHO_OK)
         ob_log_note(log, "results: %s", out);
-    status = options->report != NULL ? ob_outcome_folder(results, options->report, log) : ORTHO_OK;
-    if (status != ORTHO_OK)
-        ob_log_error(log, "%s", ortho_last_message());
-    return first != ORTHO_OK ? first : status;
+    if (options->report != NULL)
+        reported = tell_failure(log, ob_outcome_folder(results, options->report, log));
+    return saved != ORTHO_OK ? saved : printed != ORTHO_OK ? printed : reported;
 }
 
-int ob_run_session(const ob_options *options, bool keeps_results)
+int ob_session_watch(const ob_options *options, const ob_log *log, const char *partial,
+                     json_t **results)
 {
-    if (options->dry_run)
-        return ob_session_list(options, stdout);
-    ob_log log = ob_log_open(options);
-    running r = {.view = ob_progress_open(&log), .checked = time(NULL)};
-    char path[PATH_MAX];
-    const char *out = options->out;
-    if (out == NULL && keeps_results) {
-        if (default_out(path) != ORTHO_OK) {
-            ob_log_error(&log, "%s", ortho_last_message());
-            return OB_EXIT_RUNTIME;
-        }
-        out = path;
-    }
-    if (out != NULL && strcmp(out, "-") != 0 &&
-        snprintf(r.partial, sizeof r.partial, "%s.partial", out) >= (int)sizeof r.partial)
-        r.partial[0] = '\0';
-    char partial[PATH_MAX];
-    memcpy(partial, r.partial, sizeof partial);
-
-    json_t *results = NULL;
+    running r = {.view = ob_progress_open(log), .partial = partial, .checked = time(NULL)};
     catch_signals();
     ob_progress progress = callbacks(&r);
-    int code = ob_session_run(options, &progress, &results);
+    int code = ob_session_run(options, &progress, results);
     ob_progress_close(&r.view);
-    if (results == NULL)
-        return code;
-    ortho_status status = deliver(results, options, out, &log);
-    if (status == ORTHO_OK && partial[0] != '\0')
-        unlink(partial);
-    json_decref(results);
     if (code == OB_EXIT_INTERRUPTED)
-        ob_log_note(&log, "interrupted: these are the cases that were finished");
-    return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
+        ob_log_note(log, "interrupted: these are the cases that were finished");
+    return code;
 }
 
 static int run(const ob_options *options)
 {
-    return ob_run_session(options, true);
+    if (options->dry_run)
+        return ob_session_list(options, stdout);
+    ob_log log = ob_log_open(options);
+    char path[PATH_MAX], partial[PATH_MAX];
+    const char *out = options->out != NULL ? options->out : path;
+    ortho_status status = options->out == NULL ? default_out(path) : ORTHO_OK;
+    if (status == ORTHO_OK)
+        status = ob_outcome_check(out);
+    if (status == ORTHO_OK && options->report != NULL)
+        status = ortho_make_folders(options->report);
+    if (tell_failure(&log, status) != ORTHO_OK)
+        return OB_EXIT_RUNTIME;
+    bool has_partial = strcmp(out, "-") != 0 &&
+                       snprintf(partial, sizeof partial, "%s.partial", out) < (int)sizeof partial;
+    json_t *results = NULL;
+    int code = ob_session_watch(options, &log, has_partial ? partial : NULL, &results);
+    if (results == NULL)
+        return code;
+    status = deliver(results, options, out, &log);
+    if (status == ORTHO_OK && has_partial)
+        unlink(partial);
+    json_decref(results);
+    return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
 }
 
 extern const ob_command ob_command_run;

@@ -2,11 +2,14 @@
 #ifndef ORTHO_HARNESS_RUN_H
 #define ORTHO_HARNESS_RUN_H
 
-#include "harness/options.h"
+#include "harness/log.h"
 
-/* Runs the session of these options: progress on stderr, results on stdout, the native document to
- * --out (by default a dated name under out/ when `keeps_results`), --report's folder. Ctrl-C ends
- * it after the sample at work and keeps what was measured. Returns an ob_exit. */
-int ob_run_session(const ob_options *options, bool keeps_results);
+struct json_t;
+
+/* Runs the session with progress on `log`. Ctrl-C ends it after the sample at work; a second one
+ * ends the process. `partial` names a file for what a crash would lose; NULL: none. Returns the
+ * session's ob_exit; *results is as ob_session_run leaves it. */
+int ob_session_watch(const ob_options *options, const ob_log *log, const char *partial,
+                     struct json_t **results);
 
 #endif

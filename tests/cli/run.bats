@@ -1,0 +1,141 @@
+# run and verify: what is measured arrives whole, on the right stream, with the right exit code, also
+# when it is interrupted.
+
+load common
+
+# Small, quick and the same every time.
+small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --threads 1 --l2 warm)
+
+@test "--dry-run lists the keys and measures nothing; list --cases is the same" {
+    try --dry-run "${small[@]}" --variant csr --batch 1,3 --density 0.01,0.1
+    wants 0
+    grep -q '^gemm/csr/cpu/L0.w/m3/d0.1/outlier/g128/fp32/warm' out
+    grep -q '^sieve/csr/cpu/L0.w/d0.01/outlier/g128/warm' out
+    cp out first
+    try list --cases "${small[@]}" --variant csr --batch 1,3 --density 0.01,0.1
+    wants 0
+    cmp out first
+}
+
+@test "a run prints a table, writes results with a dated name, and says where" {
+    mkdir work
+    code=0
+    (cd work && exec "$BENCH" "${small[@]}" --variant csr) >out 2>err </dev/null || code=$?
+    wants 0 "results: "
+    says csr
+    lacks "results: " out
+    written=$(sed -n 's/.*results: //p' err)
+    [[ $written =~ ^out/ortho-bench-[0-9]{8}-[0-9]{6}(-[0-9]+)?\.json$ ]]
+    [ "$(cd work && find . -type f)" = "./$written" ]
+    json 'd["schema"] == "ortho-bench/1" and d["context"]["interrupted"] is False' "work/$written"
+    json 'any(r["variant"] == "csr" and r["status"] in ("ok", "ambiguous") for r in d["results"])' "work/$written"
+    # not on a terminal: a line a case
+    [ "$(grep -cE '^ortho-bench: \[[0-9]+/[0-9]+\] ' err)" -ge 2 ]
+    lacks $'\r' err
+}
+
+@test "the effective options are in the results: defaults, config, environment, flags" {
+    printf 'density = 0.1\nseed = 5\nvariant = coo\n' >my.ini
+    ORTHO_BENCH_SEED=6 ORTHO_BENCH_VARIANT=warp-per-row \
+        try "${small[@]}" --config my.ini --variant csr --op gemm --out r.json --quiet
+    wants 0
+    [ ! -s err ]
+    json 'd["context"]["options"]["density"] == "0.1"' r.json
+    json 'd["context"]["options"]["seed"] == "6" and d["context"]["seed"] == 6' r.json
+    json 'd["context"]["options"]["variant"] == "csr" and d["context"]["options"]["batch"] == "1"' r.json
+    json 'not any(r["variant"] == "warp-per-row" for r in d["results"])' r.json
+}
+
+@test "--case KEY runs that row alone, with nothing else repeated" {
+    key=gemm/csr/cpu/L0.w/m3/d0.05/residual/g32/fp32/warm
+    try "${small[@]}" --case $key --out r.json
+    wants 0
+    json "[r['key'] for r in d['results']] == ['$key']" r.json
+    try "${small[@]}" --case gemm/csr/cpu/L7.w/m3/d0.05/residual/g32/fp32/warm --out s.json
+    [ "$code" -ne 0 ]
+    [ ! -e s.json ]
+}
+
+@test "--out - is the document on stdout, and only that" {
+    try "${small[@]}" --variant csr --op gemm --out -
+    wants 0
+    json 'd["schema"] == "ortho-bench/1"' out
+}
+
+@test "--format names the writer of stdout" {
+    try "${small[@]}" --variant csr --op gemm --out r.json --format csv
+    wants 0
+    head -1 out | grep -q '^key,op,variant'
+    try report r.json --format csv
+    wants 0
+    grep -q '^gemm/csr/' out
+}
+
+@test "report makes every export and plot of a run again" {
+    try "${small[@]}" --variant csr --op gemm --out r.json --report rep
+    wants 0 "report and plots: rep"
+    [ -s rep/results.csv ] && [ -s rep/results.json ]
+    try report r.json --report again --out table.txt
+    wants 0
+    [ -s table.txt ] && [ ! -s out ]
+    cmp rep/results.csv again/results.csv
+    cp r.json s.json
+    try report r.json s.json --out both.txt
+    wants 2 "--out holds one report"
+    try report r.json ./r.json --report two
+    wants 2 "would share a folder"
+    try report r.json s.json --report two --quiet
+    wants 0
+    [ -s two/r/results.csv ] && [ -s two/s/results.csv ]
+    try report my.ini
+    wants 1 "my.ini"
+}
+
+@test "Ctrl-C keeps what was measured: exit 130, a whole document that says so" {
+    "$BENCH" --model random:512x512 --variant csr,warp-per-row,block-csr --batch 1,2,3,4,5,6,7,8 \
+        --density 0.01,0.02,0.03,0.04 --min-time 1 --ci-target 1e-6 --case-timeout 2 --threads 1 --l2 warm \
+        --out r.json >out 2>err </dev/null &
+    pid=$!
+    for _ in $(seq 300); do
+        grep -q '\[2/' err && break
+        sleep 0.1
+    done
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    wants 130 "interrupted"
+    json 'd["context"]["interrupted"] is True' r.json
+    json 'sum(r["status"] in ("ok", "ambiguous") and "time_ns" in r for r in d["results"]) >= 1' r.json
+    [ -s out ]
+    [ "$(ls r.json*)" = r.json ]
+}
+
+@test "a full disk: the results can't be written, and the exit code says so" {
+    try "${small[@]}" --variant csr --op gemm --out /proc/nowhere/r.json
+    wants 1 "/proc/nowhere"
+    [ -w /dev/full ] || return 0
+    code=0
+    "$BENCH" "${small[@]}" --variant csr --op gemm --out r.json >/dev/full 2>err || code=$?
+    wants 1 "standard output"
+    json 'd["schema"] == "ortho-bench/1"' r.json
+}
+
+@test "verify: a verdict a case, no timing, no file" {
+    mkdir work && cd work
+    try verify "${small[@]}" --variant csr --batch 1,3 --density 0,1
+    wants 0
+    [ "$(ls)" = "$(printf 'err\nout')" ]
+    head -1 out | grep -q '^status *verdict *rel_error *tolerance *case$'
+    [ "$(grep -cE '^ok +pass .*(sieve|gemm)/csr/' out)" -eq 6 ]
+    lacks failed out
+    try verify --out v.json
+    wants 2 "--out is an option of \`run\`, not of \`verify\`"
+}
+
+@test "usage errors that only the session can see" {
+    try "${small[@]}" --layers 5 --variant csr --out r.json
+    wants 2
+    try "${small[@]}" --proj gate --variant csr --out r.json
+    wants 2
+    [ ! -s out ]
+}
