@@ -167,8 +167,9 @@ const size_t ortho_column_count = sizeof ortho_columns / sizeof *ortho_columns;
 
 void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell *out)
 {
+    ortho_case_status status = ortho_model_status(row);
     *out = (ortho_cell){.text = ""};
-    if (ortho_model_timed(row))
+    if (status == ORTHO_CASE_OK || (status == ORTHO_CASE_AMBIGUOUS && column == ortho_columns))
         column->cell(row, out);
 }
 
@@ -209,9 +210,13 @@ static void put_words(const json_t *context, const word *words, size_t count, FI
         char *clean = text != NULL ? ortho_text_clean(text) : NULL;
         if (clean != NULL && *clean != '\0')
             fprintf(out, "%s%s%s", words[i].before, clean, words[i].after);
-        else if (!isnan(number))
-            fprintf(out, "%s%s%s", words[i].before, ortho_text_number(number, digits),
-                    words[i].after);
+        else if (!isnan(number)) {
+            if (number == floor(number))
+                ortho_text_number(number, digits);
+            else
+                ortho_text_three(number, digits, sizeof digits);
+            fprintf(out, "%s%s%s", words[i].before, digits, words[i].after);
+        }
         free(clean);
     }
 }

@@ -34,7 +34,8 @@ extern const size_t ortho_column_count;
 /* Does any row of the group fill it? */
 bool ortho_column_filled(const ortho_column *column, const ortho_group *group);
 
-/* Sets *out to the cell of a row; empty when the row has no time. */
+/* Sets *out to the cell of a row; empty when the row has no verified time. An ambiguous row has
+ * only its time, the first column: its interval is the message. */
 void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell *out);
 
 /* The tone in which a status is told. */

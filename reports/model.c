@@ -126,6 +126,8 @@ double ortho_model_time(const json_t *row)
 
 double ortho_model_half_width(const json_t *row)
 {
+    if (json_array_size(ortho_model_at(row, "time_ns.samples")) == 1)
+        return NAN; /* one sample has no interval, and "± 0" would claim one */
     return (ortho_model_number(row, "time_ns.hi") - ortho_model_number(row, "time_ns.lo")) / 2 /
            ortho_model_time(row);
 }

@@ -23,6 +23,7 @@ typedef struct picture {
     ortho_series series;
     int slots;                               /* bars in a cluster */
     int slot[ORTHO_PLOT_SERIES];             /* of a series; -1: in no cluster */
+    int ambiguous;                           /* bars whose interval stayed wide */
     bool missing;                            /* a bar has no verified speed-up */
     size_t clusters;                         /* groups that qualify */
     double top;                              /* of the whiskers shown */
@@ -83,6 +84,8 @@ static void take_group(picture *p, const ortho_group *group)
         if (!has_place(p, row))
             continue;
         p->slot[s] = 0;
+        p->ambiguous += has_speedup(row) && ortho_model_status(row) == ORTHO_CASE_AMBIGUOUS &&
+                        p->clusters < CLUSTERS_SHOWN;
         p->missing = p->missing || (!has_speedup(row) && p->clusters < CLUSTERS_SHOWN);
         double hi = ortho_model_number(row, "speedup.hi");
         double ratio = ortho_model_number(row, "speedup.ratio");
@@ -209,7 +212,7 @@ static void put_tics(const picture *p, FILE *gp)
 
 static void put_headings(const picture *p, FILE *gp)
 {
-    char title[128], subtitle[320], setting[160], more[80] = "";
+    char title[128], wide[48] = "", subtitle[360], setting[160], more[80] = "";
     const char *over = NULL;
     for (size_t g = 0; g < p->groups.count && over == NULL; g++)
         for (size_t i = 0; i < p->groups.group[g].count && over == NULL; i++)
@@ -221,7 +224,9 @@ static void put_headings(const picture *p, FILE *gp)
         snprintf(more, sizeof more, " · the first %d of %zu settings, all in the TSV",
                  CLUSTERS_SHOWN, p->clusters);
     size_t shown = p->clusters < CLUSTERS_SHOWN ? p->clusters : CLUSTERS_SHOWN;
-    snprintf(subtitle, sizeof subtitle, "medians, 95 %% confidence · %s%s%s",
+    if (p->ambiguous > 0)
+        snprintf(wide, sizeof wide, " · %d ambiguous", p->ambiguous);
+    snprintf(subtitle, sizeof subtitle, "medians, 95 %% confidence%s · %s%s%s", wide,
              p->same_setting ? setting : "by slice and setting",
              p->missing && shown * (size_t)p->slots > BARS_WITH_WORDS ? " · ×: no verified time"
                                                                       : "",
