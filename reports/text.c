@@ -133,22 +133,24 @@ void ortho_text_wrap(const char *utf8, ortho_wrap wrap, FILE *out)
 
 const char *ortho_text_number(double value, char out[32])
 {
+    char text[32];
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
             break;
     }
     char point = localeconv()->decimal_point[0];
-    char *at = point != '.' ? strchr(out, point) : NULL;
+    char *at = point != '.' ? strchr(text, point) : NULL;
     if (at != NULL)
         *at = '.';
+    memcpy(out, text, sizeof text);
     return out;
 }
 
 void ortho_text_three(double value, char *out, size_t size)
 {
     if (isnan(value)) {
-        snprintf(out, size, "%s", "");
+        out[0] = '\0';
         return;
     }
     double magnitude = fabs(value);
@@ -174,7 +176,7 @@ void ortho_text_time(double ns, char *out, size_t size)
 {
     static const char *const units[] = {"ns", "µs", "ms", "s", NULL};
     if (isnan(ns))
-        snprintf(out, size, "%s", "");
+        out[0] = '\0';
     else
         scaled(ns, 1000, units, out, size);
 }
@@ -183,7 +185,7 @@ void ortho_text_bytes(double bytes, char *out, size_t size)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", NULL};
     if (isnan(bytes))
-        snprintf(out, size, "%s", "");
+        out[0] = '\0';
     else if (fabs(bytes) < 1024)
         snprintf(out, size, "%.0f B", bytes);
     else
