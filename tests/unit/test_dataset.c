@@ -77,6 +77,20 @@ static void leaves_unknown_names(void **state)
     ortho_dataset_close(dataset);
 }
 
+/* Names of two schemes in one file: the first scheme is the checkpoint's. */
+static void takes_one_scheme(void **state)
+{
+    char header[500] = "{", data[64] = {0};
+    int at = 0;
+    add_entry(header, "blk.0.attn_q.weight", "F32", 2, 3, &at);
+    add_entry(header, "model.layers.0.self_attn.q_proj.weight", "F32", 2, 3, &at);
+    strcat(header, "}");
+    ortho_dataset *dataset = open_entries(in_folder(state, "two.safetensors"), header, data, at);
+    assert_int_equal(ortho_dataset_slices(dataset), 1);
+    assert_int_equal(ortho_dataset_slice(dataset, 0)->index, 1);
+    ortho_dataset_close(dataset);
+}
+
 /* A bad value of each dtype at (row 3, column 2) of [5, 1111]. */
 static void names_bad_values(void **state)
 {
@@ -226,7 +240,7 @@ int main(void)
         FOLDER_TEST(orders_slices),       FOLDER_TEST(leaves_unknown_names),
         FOLDER_TEST(names_bad_values),    FOLDER_TEST(hashes_headers),
         FOLDER_TEST(believes_made_files), FOLDER_TEST(reads_hessians),
-        FOLDER_TEST(refuses_hessians),
+        FOLDER_TEST(refuses_hessians),    FOLDER_TEST(takes_one_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

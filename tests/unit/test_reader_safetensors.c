@@ -65,6 +65,8 @@ static const refusal refusals[] = {
     {"negative offset", "{" F32_A("[-24,0]") "}", 24, "a", "\"a\"", 0, "two whole numbers"},
     {"fractional offset", "{" F32_A("[0,24.0]") "}", 24, "a", "\"a\"", 0, "two whole numbers"},
     {"end before begin", "{" F32_A("[24,0]") "}", 24, "a", "\"a\"", 0, "ends at 0 before"},
+    {"more data than the shape takes", "{" F32_A("[0,28]") "}", 28, "a", "\"a\"", 0,
+     "28 bytes of data, but 6 elements of F32 take 24"},
     {"size against shape", "{" F32_A("[0,20]") "}", 20, "a", "\"a\"", 0,
      "20 bytes of data, but 6 elements of F32 take 24"},
 };
@@ -187,6 +189,8 @@ static void refuses_what_is_no_file(void **state)
     const char *path = in_folder(state, "fifo.safetensors");
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_not_equal(ortho_dataset_open(path, &dataset), ORTHO_OK); /* and doesn't hang */
+    assert_int_equal(ortho_hessian_from_file(path, NULL, NULL), ORTHO_E_ARGUMENT);
+    assert_non_null(strstr(ortho_last_message(), "fifo.safetensors: not a regular file"));
     path = in_folder(state, "missing.safetensors");
     assert_int_equal(ortho_dataset_open(path, &dataset), ORTHO_E_NOT_FOUND);
     assert_non_null(strstr(ortho_last_message(), "missing.safetensors"));
