@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Follows docs/ADDING-A-VARIANT.md to the letter in a copy of the tree: every ```sh block is run, every
-# ```c FILE block is written to FILE. usage: add_variant.sh SOURCE_DIR
+# Follows docs/ADDING-A-VARIANT.md to the letter in a copy of the tree. A block opened by ```sh is run and
+# must succeed, ```sh exit N must end with N (any: a measurement, which a busy machine may leave
+# ambiguous); a block opened by ```c FILE is written to FILE. usage: add_variant.sh SOURCE_DIR
 set -euo pipefail
 source_dir=$1
 copy=$(mktemp -d)
@@ -9,15 +10,34 @@ trap 'rm -rf "$copy"' EXIT
     --exclude=./.cache .) | tar -x -C "$copy"
 cd "$copy"
 
+# Each block becomes blocks/NNN, its first line what the fence said.
+mkdir blocks
 awk '
-    /^```sh$/      { kind = "sh"; next }
-    /^```c /       { kind = "c"; printf "cat > %s <<\"END-OF-C\"\n", $2; next }
-    /^```/ && kind { if (kind == "c") print "END-OF-C"; kind = ""; next }
-    kind           { print }
-' docs/ADDING-A-VARIANT.md >steps.sh
-[ "$(grep -c scripts/bench steps.sh)" -ge 5 ] || { echo "the document lost its commands" >&2 && exit 1; }
+    /^```(sh|c )/   { file = sprintf("blocks/%03d", ++count); print substr($0, 4) > file; next }
+    /^```/          { file = "" }
+    file            { print > file }
+' docs/ADDING-A-VARIANT.md
+[ "$(find blocks -type f | wc -l)" -ge 6 ] || { echo "the document lost its blocks" >&2 && exit 1; }
 
-bash -eux steps.sh
+export ORTHO_BENCH_CASE_TIMEOUT=1
+for block in blocks/*; do
+    read -r kind what wanted <"$block"
+    tail -n +2 "$block" >body
+    if [ "$kind" = c ]; then
+        cp body "$what"
+        continue
+    fi
+    printf '+ %s\n' "$(cat body)"
+    code=0
+    bash -eu body >said 2>&1 || code=$?
+    if [ "${wanted:-0}" != any ] && [ "$code" -ne "${wanted:-0}" ]; then
+        cat said >&2
+        echo "exit code $code, the document says ${wanted:-0}" >&2
+        exit 1
+    fi
+    grep -q 'my-way' said body || { echo "my-way is not mentioned" >&2 && exit 1; }
+done
+find out -name '*.json' -exec grep -l '"my-way"' {} + || { echo "no result was saved" >&2 && exit 1; }
 
 # The example is as clean as what it was added to.
 clang-format --dry-run -Werror variants/my-way/cpu.c
