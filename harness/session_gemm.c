@@ -234,7 +234,8 @@ static ortho_status other_copies(gemm *e)
     if (grown == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for %lld copies", (long long)lane->copies);
     e->copies = grown;
-    while (e->made < lane->copies) {
+    double start = ob_timer_now();
+    while (e->made < lane->copies && !ob_lane_late(lane, start, e->made)) {
         if (ob_interrupted())
             return ORTHO_E_CANCELLED;
         copy *c = &e->copies[e->made++];

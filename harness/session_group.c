@@ -82,6 +82,26 @@ static bool flush_ready(ob_session *s)
     return s->scratch != NULL;
 }
 
+void ob_lane_warm(ob_lane *lane, int64_t copies)
+{
+    lane->copies = copies;
+    lane->cold = false;
+    json_object_set_new(lane->row, "l2", json_string(ob_l2_name(OB_L2_WARM)));
+}
+
+bool ob_lane_late(ob_lane *lane, double start, int64_t made)
+{
+    double seconds = (ob_timer_now() - start) * 1e-9;
+    if (seconds < OB_ROTATE_PATIENCE * OB_ROTATE_SECONDS || lane->flush)
+        return false;
+    ob_say_note(lane->session,
+                "%s: %lld of %lld copies took %.1f s to verify, the rest is left out: labelled "
+                "warm",
+                lane->c->key, (long long)made, (long long)lane->copies, seconds);
+    ob_lane_warm(lane, made);
+    return true;
+}
+
 /* Cold by rotation where enough copies can be held and verified in time; a slow operation is cold
  * by a flush before each sample; what can be neither is labelled warm. */
 void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
@@ -104,9 +124,7 @@ void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
         lane->copies = can >= 2 ? 2 : 1;
         lane->flush = true;
     } else {
-        lane->copies = (int64_t)can;
-        lane->cold = false;
-        json_object_set_new(lane->row, "l2", json_string(ob_l2_name(OB_L2_WARM)));
+        ob_lane_warm(lane, (int64_t)can);
         ob_say_note(s, "%s: %.0f copies can be held, a cold rotation needs %.0f: labelled warm",
                     lane->c->key, can, want);
     }

@@ -22,6 +22,8 @@ struct json_t;
 /* A verification pass over rotated copies takes about this many seconds at most: a slower operation
  * gets fewer copies, and a flush before each sample. */
 #define OB_ROTATE_SECONDS 1.0
+/* A busy machine may take this many times as long before copies are given up. */
+#define OB_ROTATE_PATIENCE 4
 /* A sample lasts at least this long, in launches of one operation at least. */
 #define OB_SAMPLE_NS 2e6
 /* A first launch shorter than this is done twice before its time is believed. */
@@ -97,6 +99,10 @@ void ob_lane_skip(ob_lane *lane, const char *reason);
 void ob_lane_fail(ob_lane *lane, const char *reason);
 /* Chooses copies, launches and flush from the bytes one copy touches and its first launch. */
 void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget);
+/* Fewer copies than a cold rotation needs: the row says so. */
+void ob_lane_warm(ob_lane *lane, int64_t copies);
+/* Whether making copies, since `start` (ob_timer_now), takes too long: it ends with `made` ones. */
+bool ob_lane_late(ob_lane *lane, double start, int64_t made);
 /* Samples the lanes that are in, interleaved or through Google Benchmark. */
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
 /* Raises a ceiling to what a lane of that role reached, where it was cold. */

@@ -255,7 +255,9 @@ static const char *pass_word(const sieve *e)
 static ortho_status other_copies(sieve *e)
 {
     ortho_status status = need_copies(e->g, e->lane->copies);
-    for (int64_t i = 1; status == ORTHO_OK && i < e->lane->copies; i++)
+    double start = ob_timer_now();
+    for (int64_t i = 1;
+         status == ORTHO_OK && i < e->lane->copies && !ob_lane_late(e->lane, start, i); i++)
         status = ob_interrupted() ? ORTHO_E_CANCELLED : verified_run(e, i);
     return status;
 }
