@@ -55,7 +55,7 @@ static ortho_status open_blas(blas *out, const ortho_services *services)
     blas b = {.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)};
     if (b.library == NULL)
         return services->fail(ORTHO_E_UNSUPPORTED,
-                              LIBRARY " can't be loaded (%s): install libopenblas0-pthread",
+                              LIBRARY " can't be loaded (%s): install libopenblas0-openmp",
                               dlerror());
     if (!find(b.library, "cblas_sgemm", &b.sgemm) || !find(b.library, "cblas_sgemv", &b.sgemv) ||
         !find(b.library, "openblas_set_num_threads", &b.set_threads)) {
