@@ -403,12 +403,26 @@ static void close_group(group *g)
     free(g->lanes);
 }
 
+/* Before a lane is refused for beating the ceiling, the ceiling is measured once more. */
+static void recheck_ceiling(const group *g)
+{
+    for (int i = 0; i < g->count; i++)
+        if (ob_lane_beats(&g->lanes[i], &g->s->read)) {
+            ob_say_note(g->s, "%s beats the read ceiling: measuring that again",
+                        g->lanes[i].c->key);
+            if (ob_ceilings_calibrate(g->s) != ORTHO_OK)
+                ob_say_note(g->s, "%s", ortho_last_message());
+            return;
+        }
+}
+
 static void report(group *g, int blob)
 {
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)
             g->lanes[i].cost = cost_of(&g->gemms[i]);
     ob_group_ceiling(g->lanes, g->count, &g->s->read);
+    recheck_ceiling(g);
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)
             ob_lane_floor(&g->lanes[i], &g->s->read, "read");

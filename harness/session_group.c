@@ -309,7 +309,7 @@ void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling)
 {
     for (int i = 0; i < count; i++) {
         const ob_sampler_lane *l = &lanes[i].sampler;
-        if (lanes[i].out || !lanes[i].cold || l->count < 3 ||
+        if (lanes[i].out || !lanes[i].cold || l->stop != OB_STOP_CONVERGED ||
             lanes[i].c->variant->role != ORTHO_CEILING)
             continue;
         double median = ob_median(l->samples, l->count);
@@ -320,29 +320,40 @@ void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling)
     }
 }
 
+/* The least that a median may be: 2 % below what the ceiling's fastest end allows. */
+static double least_ns(const ob_lane *lane, const ob_ceiling *ceiling)
+{
+    return ceiling->rate_hi > 0 ? 0.98 * lane->cost.bytes / ceiling->rate_hi : 0;
+}
+
+bool ob_lane_beats(const ob_lane *lane, const ob_ceiling *ceiling)
+{
+    ortho_role role = lane->c->variant->role;
+    const ob_sampler_lane *l = &lane->sampler;
+    return !lane->out && lane->cold && role != ORTHO_HARNESS && role != ORTHO_CEILING &&
+           l->count > 0 && ob_median(l->samples, l->count) < least_ns(lane, ceiling);
+}
+
 void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what)
 {
-    const ortho_cost *cost = &lane->cost;
     ortho_role role = lane->c->variant->role;
     if (role == ORTHO_HARNESS)
         return; /* moves nothing */
-    ob_row_cost_set(lane->row, cost);
+    ob_row_cost_set(lane->row, &lane->cost);
     if (role == ORTHO_CEILING || !lane->cold || !(ceiling->rate > 0))
         return;
-    char of[160];
-    snprintf(of, sizeof of, "bytes that must move / %.2f GB/s, the %s ceiling of this run",
+    char text[256];
+    double floor_ns = lane->cost.bytes / ceiling->rate;
+    snprintf(text, sizeof text, "bytes that must move / %.2f GB/s, the %s ceiling of this run",
              ceiling->rate, what);
-    ob_row_floor_set(lane->row, cost->bytes / ceiling->rate, of);
-    const ob_sampler_lane *l = &lane->sampler;
-    double least = 0.98 * cost->bytes / ceiling->rate_hi;
-    double median = l->count > 0 ? ob_median(l->samples, l->count) : least;
-    if (median < least) {
-        char reason[256];
-        snprintf(reason, sizeof reason,
-                 "below the physical floor: %.0f ns, yet %.0f bytes take %.0f ns at %.2f GB/s",
-                 median, cost->bytes, cost->bytes / ceiling->rate, ceiling->rate);
-        ob_lane_fail(lane, reason);
-    }
+    ob_row_floor_set(lane->row, floor_ns, text);
+    if (!ob_lane_beats(lane, ceiling))
+        return;
+    snprintf(text, sizeof text,
+             "below the physical floor: %.0f ns, yet %.0f bytes take %.0f ns at %.2f GB/s",
+             ob_median(lane->sampler.samples, lane->sampler.count), lane->cost.bytes, floor_ns,
+             ceiling->rate);
+    ob_lane_fail(lane, text);
 }
 
 static void report_status(ob_session *s, ob_lane *lane, const ob_interval *ci)

@@ -105,8 +105,11 @@ void ob_lane_warm(ob_lane *lane, int64_t copies);
 bool ob_lane_late(ob_lane *lane, double start, int64_t made);
 /* Samples the lanes that are in, interleaved or through Google Benchmark. */
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
-/* Raises a ceiling to what a lane of that role reached, where it was cold. */
+/* Raises a ceiling to what a lane of that role reached, where it was cold and its interval narrow:
+ * a busy machine's ceiling would refuse what is right. */
 void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling);
+/* Whether a lane was faster than the ceiling allows, by more than tolerance and noise. */
+bool ob_lane_beats(const ob_lane *lane, const ob_ceiling *ceiling);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */
 void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what);
 /* Once verified again: time, speed-up, status into the row. */
