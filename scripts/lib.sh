@@ -6,7 +6,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${ORTHO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ortho-bench}
 QUIET=${QUIET:-no}
 
-say() { [ "$QUIET" = yes ] || printf '== %s\n' "$*" >&2; }
+note() { printf '== %s\n' "$*" >&2; }
+say() { [ "$QUIET" = yes ] || note "$*"; } # what --quiet silences
 warn() { printf '%s: warning: %s\n' "${0##*/}" "$*" >&2; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
