@@ -65,7 +65,7 @@ typedef struct ob_options {
     uint64_t seed;
     int threads;          /* 0: all */
     const char *case_key; /* --case: only this one */
-    double case_timeout;  /* seconds of timing for a case: default 10 */
+    double case_timeout;  /* seconds of timing for a case */
     double min_time;      /* seconds of samples wanted before the CI is trusted: default 0.2 */
     double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */
     ob_engine engine;     /* --engine own|gbench */

@@ -176,10 +176,10 @@ static ortho_status run_plan(ob_session *s)
 static void finish_context(ob_session *s)
 {
     json_t *context = json_object_get(s->document, "context"), *ceilings = json_object();
-    if (s->read.rate > 0)
-        json_object_set_new(ceilings, "read_gbps", json_real(s->read.rate));
-    if (s->copy.rate > 0)
-        json_object_set_new(ceilings, "copy_gbps", json_real(s->copy.rate));
+    if (s->read > 0)
+        json_object_set_new(ceilings, "read_gbps", json_real(s->read));
+    if (s->copy > 0)
+        json_object_set_new(ceilings, "copy_gbps", json_real(s->copy));
     if (json_object_size(ceilings) > 0)
         json_object_set(context, "ceilings", ceilings);
     json_decref(ceilings);

@@ -407,7 +407,7 @@ static void close_group(group *g)
 static void recheck_ceiling(const group *g)
 {
     for (int i = 0; i < g->count; i++)
-        if (ob_lane_beats(&g->lanes[i], &g->s->read)) {
+        if (ob_lane_beats(&g->lanes[i], g->s->read)) {
             ob_say_note(g->s, "%s beats the read ceiling: measuring that again",
                         g->lanes[i].c->key);
             if (ob_ceilings_calibrate(g->s) != ORTHO_OK)
@@ -425,7 +425,7 @@ static void report(group *g, int blob)
     recheck_ceiling(g);
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)
-            ob_lane_floor(&g->lanes[i], &g->s->read, "read");
+            ob_lane_floor(&g->lanes[i], g->s->read);
     ob_group_report(g->s, g->lanes, g->count);
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)

@@ -2,6 +2,7 @@
 #include "harness/session_internal.h"
 
 #include "common/error.h"
+#include "harness/affinity.h"
 #include "harness/gbench.h"
 
 #include <jansson.h>
@@ -258,6 +259,7 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
 {
     int in = 0;
     ob_sampler_lane *samplers = calloc((size_t)count + 1, sizeof *samplers);
+    ob_affinity *pinned = s->backend->space == ORTHO_HOST ? ob_affinity_pin(s->threads) : NULL;
     for (int i = 0; i < count && !ob_interrupted(); i++)
         if (!lanes[i].out) {
             ob_say_phase(s, i, &lanes[i], "time");
@@ -267,6 +269,7 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
         for (int i = 0; i < count; i++)
             if (!lanes[i].out && !ob_interrupted())
                 gbench_case(&lanes[i]);
+        ob_affinity_release(pinned);
         free(samplers);
         return;
     }
@@ -274,6 +277,7 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
         if (!lanes[i].out)
             samplers[in++] = lanes[i].sampler;
     ob_sampler_run(samplers, (size_t)in, s->interrupt);
+    ob_affinity_release(pinned);
     in = 0;
     for (int i = 0; i < count; i++)
         if (!lanes[i].out)
@@ -305,28 +309,24 @@ static const ob_lane *baseline_of(const ob_lane *lanes, int count)
 /* ---- floors ------------------------------------------------------------------------------------
  */
 
-void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling)
+void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling)
 {
     for (int i = 0; i < count; i++) {
         const ob_sampler_lane *l = &lanes[i].sampler;
-        if (lanes[i].out || !lanes[i].cold || l->stop != OB_STOP_CONVERGED ||
-            lanes[i].c->variant->role != ORTHO_CEILING)
+        if (lanes[i].out || !lanes[i].cold || lanes[i].c->variant->role != ORTHO_CEILING)
             continue;
-        double median = ob_median(l->samples, l->count);
-        ob_interval ci = ob_bootstrap_median(l->samples, l->count, 0.95, 2000, 1);
-        if (median > 0 && ci.lo > 0 && lanes[i].cost.bytes / median > ceiling->rate)
-            *ceiling = (ob_ceiling){.rate = lanes[i].cost.bytes / median,
-                                    .rate_hi = lanes[i].cost.bytes / ci.lo};
+        for (size_t j = 0; j < l->count; j++)
+            *ceiling = fmax(*ceiling, lanes[i].cost.bytes / l->samples[j]);
     }
 }
 
-/* The least that a median may be: 2 % below what the ceiling's fastest end allows. */
-static double least_ns(const ob_lane *lane, const ob_ceiling *ceiling)
+/* The least that a median may be: 2 % below what the ceiling allows. */
+static double least_ns(const ob_lane *lane, double ceiling)
 {
-    return ceiling->rate_hi > 0 ? 0.98 * lane->cost.bytes / ceiling->rate_hi : 0;
+    return ceiling > 0 ? 0.98 * lane->cost.bytes / ceiling : 0;
 }
 
-bool ob_lane_beats(const ob_lane *lane, const ob_ceiling *ceiling)
+bool ob_lane_beats(const ob_lane *lane, double ceiling)
 {
     ortho_role role = lane->c->variant->role;
     const ob_sampler_lane *l = &lane->sampler;
@@ -334,25 +334,25 @@ bool ob_lane_beats(const ob_lane *lane, const ob_ceiling *ceiling)
            l->count > 0 && ob_median(l->samples, l->count) < least_ns(lane, ceiling);
 }
 
-void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what)
+void ob_lane_floor(ob_lane *lane, double ceiling)
 {
     ortho_role role = lane->c->variant->role;
     if (role == ORTHO_HARNESS)
         return; /* moves nothing */
     ob_row_cost_set(lane->row, &lane->cost);
-    if (role == ORTHO_CEILING || !lane->cold || !(ceiling->rate > 0))
+    if (role == ORTHO_CEILING || !lane->cold || !(ceiling > 0))
         return;
     char text[256];
-    double floor_ns = lane->cost.bytes / ceiling->rate;
-    snprintf(text, sizeof text, "bytes that must move / %.2f GB/s, the %s ceiling of this run",
-             ceiling->rate, what);
+    double floor_ns = lane->cost.bytes / ceiling;
+    snprintf(text, sizeof text, "bytes that must move / %.2f GB/s, the read ceiling of this run",
+             ceiling);
     ob_row_floor_set(lane->row, floor_ns, text);
     if (!ob_lane_beats(lane, ceiling))
         return;
     snprintf(text, sizeof text,
              "below the physical floor: %.0f ns, yet %.0f bytes take %.0f ns at %.2f GB/s",
              ob_median(lane->sampler.samples, lane->sampler.count), lane->cost.bytes, floor_ns,
-             ceiling->rate);
+             ceiling);
     ob_lane_fail(lane, text);
 }
 

@@ -37,12 +37,6 @@ typedef struct ob_work {
     double *exact_hessian; /* [k] */
 } ob_work;
 
-/* The most that a ceiling reached so far, in bytes per nanosecond (GB/s), by its median and by the
- * fast end of its confidence interval; 0: not measured. */
-typedef struct ob_ceiling {
-    double rate, rate_hi;
-} ob_ceiling;
-
 typedef struct ob_session {
     const ob_options *options;
     const ob_progress *progress;
@@ -53,7 +47,9 @@ typedef struct ob_session {
     const ortho_model_facts *facts;
     int threads;
     size_t cache_bytes, memory_budget;
-    ob_ceiling read, copy; /* cold: of the GEMMs, of the sieves */
+    /* The most that a cold sample of role CEILING reached so far, in bytes per nanosecond (GB/s):
+     * of the GEMM hook, which reads, and of the sieve hook, which copies. 0: not measured. */
+    double read, copy;
     const atomic_int *interrupt;
     void *scratch; /* of the flush; allocated at the first need */
     size_t scratch_bytes;
@@ -105,13 +101,13 @@ void ob_lane_warm(ob_lane *lane, int64_t copies);
 bool ob_lane_late(ob_lane *lane, double start, int64_t made);
 /* Samples the lanes that are in, interleaved or through Google Benchmark. */
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
-/* Raises a ceiling to what a lane of that role reached, where it was cold and its interval narrow:
- * a busy machine's ceiling would refuse what is right. */
-void ob_group_ceiling(const ob_lane *lanes, int count, ob_ceiling *ceiling);
+/* Raises a ceiling to the fastest sample of a cold lane of that role: neighbours make samples
+ * slower, never faster, so the fastest is the nearest to what the machine can do. */
+void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling);
 /* Whether a lane was faster than the ceiling allows, by more than tolerance and noise. */
-bool ob_lane_beats(const ob_lane *lane, const ob_ceiling *ceiling);
+bool ob_lane_beats(const ob_lane *lane, double ceiling);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */
-void ob_lane_floor(ob_lane *lane, const ob_ceiling *ceiling, const char *what);
+void ob_lane_floor(ob_lane *lane, double ceiling);
 /* Once verified again: time, speed-up, status into the row. */
 void ob_group_report(ob_session *s, ob_lane *lanes, int count);
 /* Hands the rows over, in order, and clears the lanes. */

@@ -334,15 +334,16 @@ static void check_w_after(group *g)
 /* ---- rows
  * ---------------------------------------------------------------------------------------- */
 
-/* W as often as the algorithm must read it for this rule, and the split written once. */
+/* What no sieve can do without: W read once, the split (of a copy: W) written once. An algorithm
+ * that reads W again may find it in a cache, so its further reads are told apart (w_reads) and make
+ * no floor. */
 static ortho_cost cost_of(const sieve *e)
 {
     const group *g = e->g;
-    int reads = e->hooks->w_reads[g->problem.rule];
-    double out = (double)(ortho_split_base_bytes(&g->split) + ortho_split_ortho_bytes(&g->split));
-    double weights = (double)g->split.n * (double)g->split.k;
-    return (ortho_cost){.bytes = (double)g->w_bytes * (reads > 0 ? reads : 1) + out,
-                        .flops = weights};
+    size_t out = e->exports ? ortho_split_base_bytes(&g->split) + ortho_split_ortho_bytes(&g->split)
+                            : g->w_bytes;
+    return (ortho_cost){.bytes = (double)(g->w_bytes + out),
+                        .flops = (double)g->split.n * (double)g->split.k};
 }
 
 static void describe(sieve *e, int blob)
@@ -371,6 +372,8 @@ static void describe(sieve *e, int blob)
     if (!e->exports)
         return;
     ob_row_quality_set(e->lane->row, &e->quality, g->s->facts->four_bit);
+    int reads = e->hooks->w_reads[g->problem.rule];
+    json_object_set_new(e->lane->row, "w_reads", json_integer(reads > 0 ? reads : 1));
     if (e->hooks->lanes != NULL && check_export(e) == ORTHO_OK) {
         ob_divergence d = {{0}};
         ortho_lane_sink sink = ob_divergence_sink(&d);
@@ -387,7 +390,7 @@ static void report(group *g, int blob)
     ob_group_ceiling(g->lanes, g->count, &g->s->copy);
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)
-            ob_lane_floor(&g->lanes[i], &g->s->copy, "copy");
+            ob_lane_floor(&g->lanes[i], g->s->read);
     ob_group_report(g->s, g->lanes, g->count);
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)

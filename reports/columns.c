@@ -15,10 +15,13 @@ static void cell_time(const json_t *row, ortho_cell *out)
     ortho_text_time(ortho_model_time(row), time, sizeof time);
     double share = ortho_model_half_width(row);
     snprintf(half, sizeof half, 100 * share < 9.95 ? "%.1f" : "%.0f", 100 * share);
+    bool ambiguous = ortho_model_status(row) == ORTHO_CASE_AMBIGUOUS;
+    const char *mark = ambiguous ? "~ " : "";
+    out->tone = ambiguous ? ORTHO_TONE_DOUBT : ORTHO_TONE_PLAIN;
     if (isnan(share))
-        snprintf(out->text, sizeof out->text, "%s", time);
+        snprintf(out->text, sizeof out->text, "%s%s", mark, time);
     else
-        snprintf(out->text, sizeof out->text, "%s ±%4s %%", time, half);
+        snprintf(out->text, sizeof out->text, "%s%s ±%4s %%", mark, time, half);
 }
 
 static void cell_rate(const json_t *row, ortho_cell *out)
@@ -122,7 +125,9 @@ static void cell_verified(const json_t *row, ortho_cell *out)
 
 const ortho_column ortho_columns[] = {
     {.title = "time",
-     .meaning = "median of the samples, ± half of its 95 % confidence interval",
+     .meaning =
+         "median of the samples, ± half of its 95 % confidence interval; ~ is ambiguous: the "
+         "interval stayed wider than asked, so the row indicates and proves nothing",
      .cell = cell_time},
     {.title = "rate",
      .meaning = "bytes that must move ÷ time; from 16 tokens on, operations where there are any",
@@ -169,7 +174,7 @@ void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell
 {
     ortho_case_status status = ortho_model_status(row);
     *out = (ortho_cell){.text = ""};
-    if (status == ORTHO_CASE_OK || (status == ORTHO_CASE_AMBIGUOUS && column == ortho_columns))
+    if (status == ORTHO_CASE_OK || status == ORTHO_CASE_AMBIGUOUS)
         column->cell(row, out);
 }
 

@@ -60,24 +60,18 @@ static ortho_status put_words(const char *before, const char *text, FILE *out)
     return put_escaped(text, out);
 }
 
-/* How many of the leading columns a row fills with numbers; the next cell holds its status. */
-static size_t numbers_of(ortho_case_status status)
-{
-    return status == ORTHO_CASE_OK ? ortho_column_count : status == ORTHO_CASE_AMBIGUOUS ? 1 : 0;
-}
-
 static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
 {
     ortho_case_status case_status = ortho_model_status(row);
-    size_t numbers = numbers_of(case_status);
+    bool timed = case_status == ORTHO_CASE_OK || case_status == ORTHO_CASE_AMBIGUOUS;
     const char *name = ortho_model_string(row, "variant");
     ortho_status status = put_words("| ", name != NULL ? name : "?", out);
-    bool told = case_status == ORTHO_CASE_OK;
+    bool told = false;
     for (size_t c = 0; c < ortho_column_count && status == ORTHO_OK; c++) {
         ortho_cell cell = {.text = ""};
         if (!shown[c])
             continue;
-        if (c < numbers) {
+        if (timed) {
             ortho_column_cell(&ortho_columns[c], row, &cell);
             status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
         } else if (!told) {

@@ -2,9 +2,8 @@
  * table: results for a terminal. One table a group (operation, slice, setting), a row a variant.
  *
  * A row that has no verified time shows its status and reason where the numbers would stand; an
- * ambiguous one shows its time, whose interval is the message, and its reason instead of what would
- * be derived from it. Columns that no row of a group fills are left out; on a narrow terminal the
- * least needed go first, and the footnote names them.
+ * ambiguous one is marked ~, and its interval is the message. Columns that no row of a group fills
+ * are left out; on a narrow terminal the least needed go first, and the footnote names them.
  */
 #include "common/error.h"
 #include "reports/columns.h"
@@ -193,10 +192,8 @@ static ortho_status put_row(const paper *p, const layout *l, const json_t *row)
     pad(p, l->variant - ortho_text_width(name));
     free(name);
     ortho_status status = ORTHO_OK;
-    size_t numbers = shown == ORTHO_CASE_OK          ? ortho_column_count
-                     : shown == ORTHO_CASE_AMBIGUOUS ? 1 /* the time, the first column */
-                                                     : 0;
-    for (size_t c = 0; c < numbers; c++) {
+    bool timed = shown == ORTHO_CASE_OK || shown == ORTHO_CASE_AMBIGUOUS;
+    for (size_t c = 0; timed && c < ortho_column_count; c++) {
         ortho_cell cell;
         ortho_column_cell(&ortho_columns[c], row, &cell);
         bool absent = cell.text[0] == '\0';
@@ -204,8 +201,8 @@ static ortho_status put_row(const paper *p, const layout *l, const json_t *row)
             put_cell(p, absent ? "–" : cell.text, l->width[c], ortho_columns[c].left,
                      absent ? ORTHO_TONE_QUIET : cell.tone);
     }
-    if (shown != ORTHO_CASE_OK)
-        status = put_reason(p, row, l->variant + (numbers > 0 ? GAP + l->width[0] : 0));
+    if (!timed)
+        status = put_reason(p, row, l->variant);
     fputc('\n', p->out);
     return status;
 }
@@ -251,7 +248,7 @@ static void put_footnotes(const paper *p, const layout *l, const json_t *results
     fputc('\n', p->out);
     for (size_t c = 0; c < ortho_column_count; c++)
         if (l->used[c]) {
-            char note[192];
+            char note[256];
             snprintf(note, sizeof note, "%s: %s", ortho_columns[c].title, ortho_columns[c].meaning);
             put_wrapped(p, note, 4, ORTHO_TONE_QUIET);
         }
