@@ -14,6 +14,7 @@
 #include <omp.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -213,6 +214,16 @@ static int exit_of_session(const ob_session *s, ortho_status status)
     return s->ok + s->ambiguous == 0 ? OB_EXIT_SKIPPED : OB_EXIT_OK;
 }
 
+/* What runs beside us is measured with us. */
+static void warn_of_load(const ob_session *s)
+{
+    double load;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!s->options->verify_only && getloadavg(&load, 1) == 1 && load > 0.5 * (double)processors)
+        ob_say_note(s, "the machine is busy (load %.1f on %ld processors): intervals will be wide",
+                    load, processors);
+}
+
 int ob_session_run(const ob_options *options, const ob_progress *progress, json_t **results)
 {
     char why[512];
@@ -231,6 +242,7 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
         ob_say_note(&s, "%s", why);
     if (s.plan.backend_note[0] != '\0')
         ob_say_note(&s, "%s", s.plan.backend_note);
+    warn_of_load(&s);
     if (progress != NULL && progress->plan != NULL)
         progress->plan(progress->ctx, s.plan.count);
     status = run_plan(&s);

@@ -104,7 +104,7 @@ bool ob_lane_late(ob_lane *lane, double start, int64_t made)
 }
 
 /* Cold by rotation where enough copies can be held and verified in time; a slow operation is cold
- * by a flush before each sample; what can be neither is labelled warm. */
+ * by a flush before each sample of one launch; what can be neither is labelled warm. */
 void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
 {
     ob_session *s = lane->session;
@@ -121,7 +121,7 @@ void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
     can = fmax(1, fmin(can, OB_COPIES_MAX));
     if (want <= can) {
         lane->copies = (int64_t)want;
-    } else if (lane->first_ns >= OB_SAMPLE_NS && flush_ready(s)) {
+    } else if (lane->first_ns >= OB_FLUSH_NS && flush_ready(s)) {
         lane->copies = can >= 2 ? 2 : 1;
         lane->flush = true;
     } else {
@@ -177,7 +177,7 @@ static ortho_status calibrate(ob_lane *lane)
     for (lane->launches = 1; lane->launches < INT64_C(1) << 40;) {
         double took;
         ortho_status status = short_sample(lane, &took);
-        if (status != ORTHO_OK || took >= OB_SAMPLE_NS || lane->flush)
+        if (status != ORTHO_OK || took >= OB_SAMPLE_NS)
             return status;
         double grow = 1.1 * OB_SAMPLE_NS / fmax(took, 100);
         lane->launches = (int64_t)ceil((double)lane->launches * fmin(fmax(grow, 1.1), 10));
@@ -197,7 +197,7 @@ static void prepare_sampler(ob_lane *lane)
                                                .target = o->ci_target}};
     ortho_status status = ORTHO_OK;
     ob_expect_message();
-    if (lane->first_ns < OB_SAMPLE_NS)
+    if (lane->first_ns < OB_SAMPLE_NS && !lane->flush)
         status = calibrate(lane);
     if (status != ORTHO_OK) {
         lane->sampler.status = status;

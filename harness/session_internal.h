@@ -24,10 +24,14 @@ struct json_t;
 #define OB_ROTATE_SECONDS 1.0
 /* A busy machine may take this many times as long before copies are given up. */
 #define OB_ROTATE_PATIENCE 4
+/* From here on one launch is long enough to be a sample, where a flush must come before each. */
+#define OB_FLUSH_NS 5e5
 /* A sample lasts at least this long, in launches of one operation at least. */
 #define OB_SAMPLE_NS 2e6
-/* A first launch shorter than this is done twice before its time is believed. */
-#define OB_AGAIN_NS 2e8
+/* A first launch is repeated while all launches together stay below this, OB_AGAIN times at most;
+ * the least counts. */
+#define OB_AGAIN_NS 1e8
+#define OB_AGAIN    9
 
 /* The slice at work. */
 typedef struct ob_work {

@@ -206,11 +206,12 @@ static ortho_status verified_run(sieve *e, int64_t index)
     ortho_status status = ob_memory_poison(&e->lane->memory, ORTHO_OUTPUT);
     if (status == ORTHO_OK)
         status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
-    double least = ns; /* of three where it is short: the first meets pages that aren't there yet */
-    for (int i = 0; status == ORTHO_OK && index == 0 && i < 2 && least < OB_AGAIN_NS; i++) {
+    double least = ns, total = ns; /* the first run meets pages that aren't there yet */
+    for (int i = 0; status == ORTHO_OK && index == 0 && i < OB_AGAIN && total < OB_AGAIN_NS; i++) {
         e->next = index;
         status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
         least = ns < least ? ns : least;
+        total += ns;
     }
     if (index == 0)
         e->lane->first_ns = least;

@@ -39,7 +39,7 @@ static ortho_status run(void *state_, const ortho_sieve_problem *p, const ortho_
 #endif
 #ifdef BAD_LATER
     static int calls;
-    if (++calls > 20)
+    if (++calls > 30)
         st->s.val[0] ^= 1;
 #endif
     return status;
