@@ -45,9 +45,12 @@ static void take(ob_sampler_lane *lane)
         fail(lane, status);
         return;
     }
-    lane->stop = ob_should_stop(&lane->rule, lane->samples, lane->count, lane->elapsed);
-    if (lane->stop == OB_STOP_NO && lane->count >= SAMPLES_MAX)
-        lane->stop = OB_STOP_TIMEOUT;
+    ob_stop_rule rule = lane->rule;
+    if (lane->count >= SAMPLES_MAX) { /* enough of them: time no longer matters, the interval does */
+        rule.min_time = 0;
+        rule.timeout = 0;
+    }
+    lane->stop = ob_should_stop(&rule, lane->samples, lane->count, lane->elapsed);
 }
 
 bool ob_sampler_run(ob_sampler_lane *lanes, size_t count, const atomic_int *interrupt)
