@@ -285,6 +285,20 @@ static void store_block(const worker *w, const ortho_patch *block, int64_t first
     }
 }
 
+/* A line of x comes round every so many blocks. */
+#define WARM_TURN 16
+
+/* Base reads x reordered; x as it is, that of the entries, is read wherever a column happens to
+ * have one. Where entries are rare the stream of Base drives it out of the caches, and each of them
+ * would wait some 200 ns for its x: so a share of x is touched with every block. */
+static void keep_warm(const worker *w, int64_t index)
+{
+    const char *x = (const char *)w->transposed;
+    int64_t bytes = w->base->k * (int64_t)sizeof(float);
+    for (int64_t at = index % WARM_TURN * 64; at < bytes; at += WARM_TURN * 64)
+        __builtin_prefetch(x + at, 0, 3);
+}
+
 static void run_block(const worker *w, int64_t index, int64_t first, int tokens)
 {
     const ortho_base *base = w->base;
@@ -301,6 +315,8 @@ static void run_block(const worker *w, int64_t index, int64_t first, int tokens)
     };
     if (w->patcher != NULL && w->patcher->prefetch != NULL && row + ORTHO_BASE_ROWS < base->n)
         w->patcher->prefetch(w->patcher->ctx, index + 1);
+    if (w->patcher != NULL && tokens == 1)
+        keep_warm(w, index);
     if (tokens == 1 && base->kernels->row_sums != NULL && base->kernels->fits(base) &&
         w->stride == 1) {
         base->kernels->row_sums(base, w->ordered, row, block.rows, w->sum);

@@ -69,9 +69,22 @@ static void prefetch_range(const void *array, size_t element, int64_t begin, int
         __builtin_prefetch(at, 0, 3);
 }
 
+/* How far the pointers run ahead of the entries, in pointers: four lines. */
+#define POINTERS_AHEAD 64
+
+/* The loops below branch on pointers. A pointer that is still in DRAM would hold back every
+ * misprediction, and with it the stream of Base, for as long as the line takes: 64 lone entries
+ * cost 2 % of the time so. */
+static void prefetch_pointers(const int32_t *pointers, int64_t from, int64_t count)
+{
+    int64_t at = from + POINTERS_AHEAD;
+    __builtin_prefetch(pointers + (at < count ? at : count - 1), 0, 3);
+}
+
 void ortho_csr_prefetch(const ortho_csr *csr, int64_t block)
 {
     int64_t row = block * ORTHO_BASE_ROWS;
+    prefetch_pointers(csr->row_ptr, row, csr->n + 1);
     int64_t last = row + ORTHO_BASE_ROWS < csr->n ? row + ORTHO_BASE_ROWS : csr->n;
     int64_t begin = csr->row_ptr[row], end = csr->row_ptr[last];
     prefetch_range(csr->col, ortho_split_col_bytes(csr->k), begin, end);
@@ -81,6 +94,8 @@ void ortho_csr_prefetch(const ortho_csr *csr, int64_t block)
 void ortho_bcsr_prefetch(const ortho_bcsr *bcsr, int64_t block)
 {
     int64_t tiles = (bcsr->k + bcsr->tile_cols - 1) / bcsr->tile_cols;
+    int64_t blocks = (bcsr->n + bcsr->block_rows - 1) / bcsr->block_rows;
+    prefetch_pointers(bcsr->bucket_ptr, block * tiles, blocks * tiles + 1);
     int64_t begin = bcsr->bucket_ptr[block * tiles], end = bcsr->bucket_ptr[(block + 1) * tiles];
     prefetch_range(bcsr->row, sizeof(uint16_t), begin, end);
     prefetch_range(bcsr->col, sizeof(uint16_t), begin, end);
