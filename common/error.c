@@ -49,7 +49,9 @@ ortho_status ortho_fail_prefix(ortho_status status, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof message)
-        snprintf(message + used, sizeof message - (size_t)used, ": %s", before);
+    if (used >= 0 && (size_t)used + 3 < sizeof message) {
+        size_t room = sizeof message - (size_t)used;
+        snprintf(message + used, room, ": %.*s", (int)room - 3, before); /* what fits */
+    }
     return status;
 }

@@ -14,8 +14,9 @@
  *     one row, prefetched 2 KiB ahead                     0.50 ms   26 GB/s
  *     four rows, 4 apart, each asking for its next row    0.45 ms   29 GB/s, 89 % of a plain read
  *
- * With 1 % of Ortho on top (14.0 MB): 84 % of a plain read with
- * warp-per-row, 83 % with block-csr, 65 to 72 % with csr's scalar loop.
+ * With 1 % of Ortho on top (14.0 MB), medians on a quiet machine: 73 % of memcpy's read with
+ * warp-per-row, 69 % with block-csr, 61 % with csr's scalar loop
+ * (reports/results/cpu/llama-3.2-3b-gate.json).
  */
 #include "kernels/base_gemm_kernels.h"
 
