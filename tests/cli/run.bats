@@ -139,3 +139,14 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     wants 2
     [ ! -s out ]
 }
+
+@test "a wrong result: exit 4 from run and from verify, and no time for it" {
+    wrong=${ORTHO_BAD:?folder of the bad plug-ins}/bad_gemm_row.so
+    try verify "${small[@]}" --op gemm --plugin "$wrong"
+    wants 4
+    try run "${small[@]}" --op gemm --plugin "$wrong" --out wrong.json
+    wants 4
+    json 'any(r["status"] == "failed" and "time_ns" not in r for r in d["results"])' wrong.json
+    try run "${small[@]}" --op gemm --plugin "${wrong%row.so}not.so" --out right.json
+    wants 0
+}
