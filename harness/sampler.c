@@ -46,7 +46,8 @@ static void take(ob_sampler_lane *lane)
         return;
     }
     ob_stop_rule rule = lane->rule;
-    if (lane->count >= SAMPLES_MAX) { /* enough of them: time no longer matters, the interval does */
+    if (lane->count >=
+        SAMPLES_MAX) { /* enough of them: time no longer matters, the interval does */
         rule.min_time = 0;
         rule.timeout = 0;
     }

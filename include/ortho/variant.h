@@ -124,6 +124,19 @@ static inline void ortho_lanes_loop(const ortho_lane_sink *sink, const int64_t t
     }
 }
 
+/* A thread a row, 32 consecutive rows a warp, one trip of `weight` instructions per entry of the
+ * row: rows of unequal length leave lanes waiting for the longest. Lanes beyond n never enter. */
+static inline void ortho_lanes_rows(const ortho_split *split, const ortho_lane_sink *sink,
+                                    double weight)
+{
+    for (int64_t row = 0; row < split->n; row += 32) {
+        int64_t trips[32] = {0};
+        for (int lane = 0; lane < 32 && row + lane < split->n; lane++)
+            trips[lane] = split->row_ptr[row + lane + 1] - split->row_ptr[row + lane];
+        ortho_lanes_loop(sink, trips, weight);
+    }
+}
+
 /* ---- dual GEMM ------------------------------------------------------------------------------ */
 
 typedef struct ortho_gemm_problem {

@@ -1,7 +1,6 @@
 /*
- * csr, lane model of the GPU mapping: a thread a row, 32 consecutive rows a warp, one trip per
- * entry of the row; the loop runs once a token. Rows of unequal length leave lanes waiting for the
- * longest of the 32. Lanes beyond n never enter.
+ * csr, lane model of the GPU mapping: a thread a row, one trip per entry of the row; the loop runs
+ * once a token.
  */
 #include <ortho/variant.h>
 
@@ -9,10 +8,5 @@ void ortho_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink 
 
 void ortho_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink *sink)
 {
-    for (int64_t row = 0; row < split->n; row += 32) {
-        int64_t trips[32] = {0};
-        for (int lane = 0; lane < 32 && row + lane < split->n; lane++)
-            trips[lane] = split->row_ptr[row + lane + 1] - split->row_ptr[row + lane];
-        ortho_lanes_loop(sink, trips, (double)m);
-    }
+    ortho_lanes_rows(split, sink, (double)m);
 }

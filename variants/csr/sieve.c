@@ -11,12 +11,7 @@ static ortho_status run(void *state, const ortho_sieve_problem *problem,
  * waits for the fullest of the 32. */
 static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
 {
-    for (int64_t row = 0; row < s->n; row += 32) {
-        int64_t trips[32] = {0};
-        for (int l = 0; l < 32 && row + l < s->n; l++)
-            trips[l] = s->row_ptr[row + l + 1] - s->row_ptr[row + l];
-        ortho_lanes_loop(sink, trips, 1.0);
-    }
+    ortho_lanes_rows(s, sink, 1.0);
 }
 
 extern const ortho_sieve_hooks ortho_csr_sieve_cpu;
