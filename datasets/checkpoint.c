@@ -5,6 +5,7 @@
 #include "datasets/decode.h"
 #include "datasets/reject.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PIECE_BLOCKS 8192 /* storage units decoded at a time: at most 272 KiB of buffer */
@@ -41,6 +42,26 @@ ortho_status ortho_checkpoint_add_file(ortho_source *source, const char *path, s
         return status;
     *index = source->file_count++;
     return ORTHO_OK;
+}
+
+ortho_status ortho_checkpoint_open(const char *path,
+                                   ortho_status (*parse)(ortho_source *, size_t file),
+                                   ortho_source **out)
+{
+    ortho_source *source = NULL;
+    size_t file = 0;
+    ortho_status status = ortho_checkpoint_new(&source);
+    if (status != ORTHO_OK)
+        return status;
+    snprintf(source->facts.path, sizeof source->facts.path, "%s", path);
+    status = ortho_checkpoint_add_file(source, path, &file);
+    if (status == ORTHO_OK)
+        status = parse(source, file);
+    if (status == ORTHO_OK)
+        *out = source;
+    else
+        ortho_checkpoint_free(source);
+    return status;
 }
 
 static ortho_status grow_tensors(ortho_source *source)

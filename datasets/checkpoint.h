@@ -28,6 +28,11 @@ void ortho_checkpoint_free(ortho_source *);
 /* Opens a file; *index is its number in files. */
 ortho_status ortho_checkpoint_add_file(ortho_source *, const char *path, size_t *index);
 
+/* A checkpoint of one file: adds it and lets `parse` read its header. */
+ortho_status ortho_checkpoint_open(const char *path,
+                                   ortho_status (*parse)(ortho_source *, size_t file),
+                                   ortho_source **out);
+
 /* Copies a tensor whose name, shape and range were checked; sets its `file`. */
 ortho_status ortho_checkpoint_add_tensor(ortho_source *, const ortho_tensor *, size_t file);
 

@@ -4,7 +4,6 @@
 #include "datasets/datasets.h"
 #include "datasets/gguf_header.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool claims(const char *spec)
@@ -16,23 +15,7 @@ static bool claims(const char *spec)
 
 static ortho_status open_file(const char *spec, ortho_source **out)
 {
-    ortho_source *source;
-    size_t file;
-    ortho_status status = ortho_checkpoint_new(&source);
-    if (status != ORTHO_OK)
-        return status;
-    snprintf(source->facts.path, sizeof source->facts.path, "%s", spec);
-    status = ortho_checkpoint_add_file(source, spec, &file);
-    if (status != ORTHO_OK)
-        goto fail;
-    status = ortho_gguf_parse(source, file);
-    if (status != ORTHO_OK)
-        goto fail;
-    *out = source;
-    return ORTHO_OK;
-fail:
-    ortho_checkpoint_free(source);
-    return status;
+    return ortho_checkpoint_open(spec, ortho_gguf_parse, out);
 }
 
 extern const ortho_reader ortho_reader_gguf;

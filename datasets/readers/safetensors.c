@@ -4,7 +4,6 @@
 #include "datasets/datasets.h"
 #include "datasets/safetensors_header.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool claims(const char *spec)
@@ -14,25 +13,14 @@ static bool claims(const char *spec)
            ortho_path_is_file(spec);
 }
 
+static ortho_status parse(ortho_source *source, size_t file)
+{
+    return ortho_safetensors_parse(source, file, NULL); /* no index claims its tensors */
+}
+
 static ortho_status open_file(const char *spec, ortho_source **out)
 {
-    ortho_source *source;
-    size_t file;
-    ortho_status status = ortho_checkpoint_new(&source);
-    if (status != ORTHO_OK)
-        return status;
-    snprintf(source->facts.path, sizeof source->facts.path, "%s", spec);
-    status = ortho_checkpoint_add_file(source, spec, &file);
-    if (status != ORTHO_OK)
-        goto fail;
-    status = ortho_safetensors_parse(source, file, NULL);
-    if (status != ORTHO_OK)
-        goto fail;
-    *out = source;
-    return ORTHO_OK;
-fail:
-    ortho_checkpoint_free(source);
-    return status;
+    return ortho_checkpoint_open(spec, parse, out);
 }
 
 extern const ortho_reader ortho_reader_safetensors;
