@@ -79,7 +79,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_true(o.alpha == 1);
     assert_string_equal(o.ortho_rows, "sieve");
     assert_int_equal(o.seed, 1);
-    assert_true(o.case_timeout == 10 && o.min_time == 0.2 && o.ci_target == 0.02);
+    assert_true(o.case_timeout == 5 && o.min_time == 0.2 && o.ci_target == 0.02);
     assert_string_equal(o.format, "table");
     assert_int_equal(o.plot, OB_PLOT_NOWHERE);
     assert_int_equal(o.color, OB_COLOR_AUTO);
@@ -205,7 +205,7 @@ static void numbers(void **state)
     load("--density 0.005,0,1 --alpha -0.5 --case-timeout 1e2", &o);
     assert_int_equal(o.densities.count, 3);
     assert_true(o.densities.item[0] == 0.005 && o.densities.item[2] == 1);
-    assert_true(o.alpha == -0.5 && o.case_timeout == 100);
+    assert_true(o.alpha == -0.5 && o.case_timeout == 50);
     ob_options_clear(&o);
     load("--alpha -0", &o);
     assert_false(signbit(o.alpha)); /* else two keys for one case */
