@@ -205,7 +205,7 @@ static void numbers(void **state)
     load("--density 0.005,0,1 --alpha -0.5 --case-timeout 1e2", &o);
     assert_int_equal(o.densities.count, 3);
     assert_true(o.densities.item[0] == 0.005 && o.densities.item[2] == 1);
-    assert_true(o.alpha == -0.5 && o.case_timeout == 50);
+    assert_true(o.alpha == -0.5 && o.case_timeout == 100);
     ob_options_clear(&o);
     load("--alpha -0", &o);
     assert_false(signbit(o.alpha)); /* else two keys for one case */
