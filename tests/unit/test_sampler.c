@@ -108,6 +108,36 @@ static void an_interruption_keeps_samples(void **state)
     ob_sampler_clear(&lane);
 }
 
+/* Samples that cost no time never reach min_time or timeout: at the cap the interval alone decides.
+ */
+static ortho_status instant(void *ctx, double *ns, double *spent)
+{
+    fake *f = ctx;
+    *ns = f->ns + (f->taken++ % 2 ? f->spread : -f->spread);
+    *spent = 0;
+    return ORTHO_OK;
+}
+
+static ob_stop stop_at_the_cap(double spread)
+{
+    fake f = {.ns = 100, .spread = spread};
+    ob_sampler_lane lane = lane_of(&f, 9, 1);
+    atomic_int never = 0;
+    lane.sample = instant;
+    lane.rule.min_time = 1;
+    assert_false(ob_sampler_run(&lane, 1, &never));
+    ob_stop stop = lane.stop;
+    ob_sampler_clear(&lane);
+    return stop;
+}
+
+static void the_cap_leaves_the_verdict_to_the_interval(void **state)
+{
+    (void)state;
+    assert_int_equal(stop_at_the_cap(0.1), OB_STOP_CONVERGED);
+    assert_int_equal(stop_at_the_cap(50), OB_STOP_TIMEOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_wide_lane_times_out_alone),
         cmocka_unit_test(a_failure_leaves_with_its_message),
         cmocka_unit_test(an_interruption_keeps_samples),
+        cmocka_unit_test(the_cap_leaves_the_verdict_to_the_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
