@@ -160,21 +160,6 @@ double ortho_model_lanes(const json_t *row)
     return ortho_model_number(row, "divergence.predicted.value");
 }
 
-double ortho_model_stddev(const json_t *samples)
-{
-    size_t n = json_array_size(samples);
-    if (n < 2)
-        return NAN;
-    double mean = 0, squares = 0;
-    for (size_t i = 0; i < n; i++)
-        mean += json_number_value(json_array_get(samples, i)) / (double)n;
-    for (size_t i = 0; i < n; i++) {
-        double d = json_number_value(json_array_get(samples, i)) - mean;
-        squares += d * d;
-    }
-    return sqrt(squares / (double)(n - 1));
-}
-
 bool ortho_model_synthetic(const json_t *results)
 {
     if (ortho_model_true(results, "context.model.synthetic"))

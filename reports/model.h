@@ -49,7 +49,6 @@ double ortho_model_gbps(const json_t *row);        /* bytes / time */
 double ortho_model_gflops(const json_t *row);      /* flops / time */
 double ortho_model_floor_share(const json_t *row); /* floor_ns / time, a share */
 double ortho_model_lanes(const json_t *row);       /* predicted active lanes, a share */
-double ortho_model_stddev(const json_t *samples);  /* n - 1; NAN below 2 samples */
 
 /* The context says that the weights were made, not trained, or a row does. */
 bool ortho_model_synthetic(const json_t *results);
