@@ -18,8 +18,13 @@ target_compile_options(ortho_flags INTERFACE
     "$<${_c_only}:-Wmissing-prototypes;-Wstrict-prototypes>")
 # x*y+z is one operation or two as the source says, so that every SIMD level agrees with portable C.
 target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-ffp-contract=off>")
+set(_cuda_only "$<COMPILE_LANGUAGE:CUDA>")
+# Line numbers cost nothing at run time, and a profiler shows the source by them.
+target_compile_options(ortho_flags INTERFACE
+    "$<${_cuda_only}:-lineinfo;-Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers,-fvisibility=hidden>")
 if(ORTHO_WERROR)
-    target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-Werror>")
+    target_compile_options(ortho_flags INTERFACE
+        "$<${_c_cxx}:-Werror>" "$<${_cuda_only}:-Werror=all-warnings;-Xcompiler=-Werror>")
 endif()
 foreach(_s IN LISTS ORTHO_SANITIZE)
     target_compile_options(ortho_flags INTERFACE "$<${_c_cxx}:-fsanitize=${_s};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
@@ -38,14 +43,23 @@ function(ortho_simd_suffixes target)
     endforeach()
 endfunction()
 
+# Which GPUs to compile for, from ORTHO_CUDA_ARCHITECTURES.
+function(ortho_cuda_architectures out)
+    set(_list "${ORTHO_CUDA_ARCHITECTURES}")
+    if(_list STREQUAL "developer")
+        set(_list 90a)
+    elseif(_list STREQUAL "release") # 90 beside 90a: GPUs to come can't run what is compiled for 90a
+        set(_list 80-real 86-real 89-real 90-real 90a-real 100-real 120)
+    endif()
+    set(${out} "${_list}" PARENT_SCOPE)
+endfunction()
+
 set(ORTHO_HAVE_CUDA OFF)
 if(NOT ORTHO_CUDA STREQUAL "OFF")
     include(CheckLanguage)
     check_language(CUDA)
     if(CMAKE_CUDA_COMPILER)
-        if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-            set(CMAKE_CUDA_ARCHITECTURES 90a)
-        endif()
+        ortho_cuda_architectures(CMAKE_CUDA_ARCHITECTURES)
         enable_language(CUDA)
         if(NOT TARGET CUDA::nvToolsExt) # CMake 3.25 demands this of CUDA 13, which no longer has it
             add_library(CUDA::nvToolsExt INTERFACE IMPORTED)

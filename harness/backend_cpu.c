@@ -87,8 +87,9 @@ static ortho_status cpu_fill(void *dst, int byte, size_t bytes)
     return ORTHO_OK;
 }
 
-static ortho_status cpu_flush(void *scratch, size_t bytes, int threads)
+static ortho_status cpu_flush(ob_queue *queue, void *scratch, size_t bytes, int threads)
 {
+    (void)queue;
     volatile unsigned char *p = scratch;
     int64_t lines = (int64_t)(bytes / 64);
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -97,24 +98,70 @@ static ortho_status cpu_flush(void *scratch, size_t bytes, int threads)
     return ORTHO_OK;
 }
 
-static ortho_status cpu_time(const ob_timer *timer, const ob_launches *launches, int64_t first,
-                             int64_t count, double *ns)
+static ortho_status launch_all(const ob_launches *launches, int64_t first, int64_t count)
 {
+    ortho_status status = ORTHO_OK;
+    for (int64_t i = 0; status == ORTHO_OK && i < count; i++)
+        status = launches->launch(launches->ctx, first + i);
+    return status;
+}
+
+static ortho_status cpu_time(ob_queue *queue, const ob_timer *timer, ob_launches *launches,
+                             const ob_span *span, double *ns)
+{
+    (void)queue;
+    ortho_status status = launch_all(launches, span->first, span->lead);
     double start = ob_timer_now();
-    for (int64_t i = 0; i < count; i++) {
-        ortho_status status = launches->launch(launches->ctx, first + i);
-        if (status != ORTHO_OK)
-            return status;
-    }
-    *ns = ob_timer_elapsed(timer, start, ob_timer_now());
+    if (status == ORTHO_OK)
+        status = launch_all(launches, span->first + span->lead, span->count);
+    if (status == ORTHO_OK)
+        *ns = ob_timer_elapsed(timer, start, ob_timer_now());
+    return status;
+}
+
+static ortho_status cpu_open(ob_queue **out)
+{
+    *out = NULL;
     return ORTHO_OK;
+}
+
+static void cpu_close(ob_queue *queue)
+{
+    (void)queue;
+}
+
+static void *cpu_stream(const ob_queue *queue)
+{
+    (void)queue;
+    return NULL;
+}
+
+static void cpu_device_memory(size_t *used, size_t *total)
+{
+    *used = *total = 0;
+}
+
+static size_t cpu_pool_high(void)
+{
+    return 0;
+}
+
+static void cpu_forget(ob_launches *launches)
+{
+    (void)launches;
 }
 
 const ob_backend ob_backend_cpu = {
     .kind = ORTHO_CPU,
     .name = "cpu",
+    .cold_factor = 1.25,
     .available = cpu_available,
+    .open = cpu_open,
+    .close = cpu_close,
+    .stream = cpu_stream,
     .cache_bytes = cpu_cache_bytes,
+    .device_memory = cpu_device_memory,
+    .pool_high = cpu_pool_high,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .space = ORTHO_HOST,
@@ -123,9 +170,16 @@ const ob_backend ob_backend_cpu = {
     .fill = cpu_fill,
     .flush = cpu_flush,
     .time = cpu_time,
+    .forget = cpu_forget,
 };
 
 const ob_backend *ob_backend_find(ortho_backend kind)
 {
-    return kind == ORTHO_CPU ? &ob_backend_cpu : NULL;
+    if (kind == ORTHO_CPU)
+        return &ob_backend_cpu;
+#ifdef ORTHO_HAVE_CUDA
+    return &ob_backend_cuda;
+#else
+    return NULL;
+#endif
 }

@@ -27,6 +27,12 @@ void ob_memory_init(ob_memory *memory, const ob_backend *backend, size_t fence)
     pthread_mutex_init(&memory->mutex, NULL);
 }
 
+/* Device payloads are aligned to 256 bytes: so long is the fence before them at least. */
+static size_t head(const ob_memory *memory, ortho_space space)
+{
+    return space == ORTHO_DEVICE ? (memory->fence + 255) / 256 * 256 : memory->fence;
+}
+
 /* What follows the payload: the slack that rounds it to 64, and the fence. */
 static size_t tail(const ob_memory *memory, const ob_block *b)
 {
@@ -81,13 +87,14 @@ void *ob_memory_alloc(ob_memory *memory, size_t bytes, ortho_space space, ortho_
     b->bytes = bytes;
     b->space = space;
     b->purpose = purpose;
-    b->raw = memory->backend->alloc(memory->fence + bytes + tail(memory, b), space);
+    size_t before = head(memory, space);
+    b->raw = memory->backend->alloc(before + bytes + tail(memory, b), space);
     if (b->raw == NULL) {
         free(b);
         return NULL;
     }
-    unsigned char *payload = b->raw + memory->fence;
-    if (fill(memory, b, b->raw, FENCE_BYTE, memory->fence) != ORTHO_OK ||
+    unsigned char *payload = b->raw + before;
+    if (fill(memory, b, b->raw, FENCE_BYTE, before) != ORTHO_OK ||
         fill(memory, b, payload + bytes, FENCE_BYTE, tail(memory, b)) != ORTHO_OK) {
         memory->backend->free(b->raw, space);
         free(b);
@@ -116,14 +123,15 @@ static size_t first_damage(const ob_memory *memory, const ob_block *b, const uns
 
 static bool whole(const ob_memory *memory, const ob_block *b, char *damage, size_t size)
 {
-    size_t before = first_damage(memory, b, b->raw, memory->fence);
-    if (before < memory->fence) {
+    size_t fence = head(memory, b->space);
+    size_t before = first_damage(memory, b, b->raw, fence);
+    if (before < fence) {
         snprintf(damage, size, "out of bounds: a write %zu bytes before a buffer of %zu bytes",
-                 memory->fence - before, b->bytes);
+                 fence - before, b->bytes);
         return false;
     }
     size_t after_bytes = tail(memory, b);
-    size_t after = first_damage(memory, b, b->raw + memory->fence + b->bytes, after_bytes);
+    size_t after = first_damage(memory, b, b->raw + fence + b->bytes, after_bytes);
     if (after < after_bytes) {
         snprintf(damage, size, "out of bounds: a write %zu bytes beyond a buffer of %zu bytes",
                  after + 1, b->bytes);
@@ -137,7 +145,7 @@ static ob_block *unlink_block(ob_memory *memory, const void *ptr)
 {
     pthread_mutex_lock(&memory->mutex);
     ob_block *b = memory->blocks;
-    while (b != NULL && b->raw + memory->fence != (const unsigned char *)ptr)
+    while (b != NULL && b->raw + head(memory, b->space) != (const unsigned char *)ptr)
         b = b->next;
     if (b != NULL) {
         if (b->previous != NULL)
@@ -173,7 +181,7 @@ size_t ob_memory_close(ob_memory *memory)
 {
     size_t leaked = 0;
     while (memory->blocks != NULL) {
-        ob_memory_free(memory, memory->blocks->raw + memory->fence);
+        ob_memory_free(memory, memory->blocks->raw + head(memory, memory->blocks->space));
         leaked++;
     }
     pthread_mutex_destroy(&memory->mutex);
@@ -221,7 +229,7 @@ ortho_status ob_memory_poison(ob_memory *memory, ortho_purpose purpose)
 {
     for (ob_block *b = memory->blocks; b != NULL; b = b->next)
         if (b->purpose == purpose) {
-            ortho_status status = fill(memory, b, b->raw + memory->fence, 0xff, b->bytes);
+            ortho_status status = fill(memory, b, b->raw + head(memory, b->space), 0xff, b->bytes);
             if (status != ORTHO_OK)
                 return status;
         }

@@ -24,12 +24,16 @@ typedef enum ob_exit {
     OB_EXIT_INTERRUPTED = 130
 } ob_exit;
 
+/* --dtype auto: what users of the backend have, fp16 on a GPU, fp32 on the CPU. */
+#define OB_DTYPE_AUTO ORTHO_DTYPE_COUNT
+
 typedef enum ob_backend_choice {
     OB_BACKEND_AUTO = 0,
     OB_BACKEND_CPU,
     OB_BACKEND_CUDA
 } ob_backend_choice;
 typedef enum ob_l2 { OB_L2_COLD = 0, OB_L2_WARM } ob_l2;
+typedef enum ob_pass { OB_PASS_NONE = 0, OB_PASS_DECODE } ob_pass;
 typedef enum ob_engine { OB_ENGINE_OWN = 0, OB_ENGINE_GBENCH } ob_engine;
 
 typedef enum ob_color { OB_COLOR_AUTO = 0, OB_COLOR_ALWAYS, OB_COLOR_NEVER } ob_color;
@@ -56,9 +60,10 @@ typedef struct ob_options {
     ob_numbers densities; /* --density; default 0.01 */
     ortho_rule rule;
     int group;         /* 32, 64, 128, 0 = row; default 128 */
-    ortho_dtype dtype; /* --dtype fp16|bf16|fp32; default fp32 on the CPU */
+    ortho_dtype dtype; /* --dtype fp16|bf16|fp32, or OB_DTYPE_AUTO */
     double alpha;
     ob_l2 l2;
+    ob_pass pass;           /* --pass: all linears as one operation, instead of each alone */
     const char *ortho_rows; /* "sieve" */
     const char *hessian;    /* file; NULL: from the weights */
     ob_words plugins;
@@ -103,5 +108,6 @@ struct json_t *ob_options_echo(const ob_options *options);
 const char *ob_rule_name(ortho_rule rule);
 const char *ob_backend_name(ortho_backend backend);
 const char *ob_l2_name(ob_l2 l2);
+const char *ob_pass_name(ob_pass pass);
 
 #endif

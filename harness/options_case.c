@@ -14,7 +14,7 @@
 #define PARTS_MAX 16
 
 typedef struct part {
-    const char *option; /* that it sets; NULL: layer and projection, L0.gate */
+    const char *option; /* that it sets; NULL: layer and projection, L0.gate; "": none */
     const char *prefix; /* before the value */
 } part;
 
@@ -25,6 +25,11 @@ static const part gemm_parts[] = {
 static const part sieve_parts[] = {
     {"op", ""},       {"variant", ""}, {"backend", ""}, {NULL, "L"},
     {"density", "d"}, {"rule", ""},    {"group", "g"},  {"l2", ""},
+};
+
+static const part pass_parts[] = {
+    {"", "pass"},     {"variant", ""}, {"backend", ""}, {"pass", ""},  {"batch", "m"},
+    {"density", "d"}, {"rule", ""},    {"group", "g"},  {"dtype", ""},
 };
 
 static ortho_status set(ob_loading *loading, const char *option, const char *text)
@@ -64,6 +69,8 @@ static ortho_status set_part(ob_loading *loading, const part *p, char *text)
         return ortho_fail(ORTHO_E_ARGUMENT, "--case: '%s' stands where '%s...' should", text,
                           p->prefix);
     text += prefix;
+    if (p->option != NULL && p->option[0] == '\0')
+        return ORTHO_OK;
     if (p->option == NULL)
         return set_slice(loading, text);
     return is_there_already(loading->out, p, text) ? ORTHO_OK : set(loading, p->option, text);
@@ -85,10 +92,11 @@ static ortho_status set_extras(ob_loading *loading, char **text, int count)
 
 static ortho_status set_parts(ob_loading *loading, char **text, int count)
 {
-    bool gemm = strcmp(text[0], "gemm") == 0;
-    const part *parts = gemm ? gemm_parts : sieve_parts;
-    int fixed = gemm ? (int)(sizeof gemm_parts / sizeof *gemm_parts)
-                     : (int)(sizeof sieve_parts / sizeof *sieve_parts);
+    bool pass = strcmp(text[0], "pass") == 0, gemm = pass || strcmp(text[0], "gemm") == 0;
+    const part *parts = pass ? pass_parts : gemm ? gemm_parts : sieve_parts;
+    int fixed = pass   ? (int)(sizeof pass_parts / sizeof *pass_parts)
+                : gemm ? (int)(sizeof gemm_parts / sizeof *gemm_parts)
+                       : (int)(sizeof sieve_parts / sizeof *sieve_parts);
     if (count < fixed || count > fixed + (gemm ? 2 : 0))
         return ortho_fail(ORTHO_E_ARGUMENT,
                           "--case: '%s' is not a key; --dry-run and the results print them",

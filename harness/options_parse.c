@@ -48,3 +48,8 @@ const char *ob_l2_name(ob_l2 l2)
 {
     return l2 == OB_L2_COLD ? "cold" : l2 == OB_L2_WARM ? "warm" : "?";
 }
+
+const char *ob_pass_name(ob_pass pass)
+{
+    return pass == OB_PASS_DECODE ? "decode" : "none";
+}

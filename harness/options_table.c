@@ -19,9 +19,13 @@ static const ob_word rule_words[] = {{"outlier", ORTHO_RULE_OUTLIER},
                                      {"legacy", ORTHO_RULE_LEGACY},
                                      {NULL, 0}};
 static const ob_word group_words[] = {{"32", 32}, {"64", 64}, {"128", 128}, {"row", 0}, {NULL, 0}};
-static const ob_word dtype_words[] = {
-    {"fp32", ORTHO_F32}, {"fp16", ORTHO_F16}, {"bf16", ORTHO_BF16}, {NULL, 0}};
+static const ob_word dtype_words[] = {{"auto", OB_DTYPE_AUTO},
+                                      {"fp32", ORTHO_F32},
+                                      {"fp16", ORTHO_F16},
+                                      {"bf16", ORTHO_BF16},
+                                      {NULL, 0}};
 static const ob_word l2_words[] = {{"cold", OB_L2_COLD}, {"warm", OB_L2_WARM}, {NULL, 0}};
+static const ob_word pass_words[] = {{"none", OB_PASS_NONE}, {"decode", OB_PASS_DECODE}, {NULL, 0}};
 static const ob_word engine_words[] = {
     {"own", OB_ENGINE_OWN}, {"gbench", OB_ENGINE_GBENCH}, {NULL, 0}};
 static const ob_word rows_words[] = {
@@ -184,11 +188,11 @@ const ob_option ob_option_table[] = {
      .argument = "TYPE",
      .type = OB_VALUE_CHOICE,
      .offset = FIELD(dtype),
-     .fallback = "fp32",
+     .fallback = "auto",
      .words = dtype_words,
      .commands = OB_FOR_CASES,
      .group = OB_GROUP_SPLIT,
-     .help = "The type of the activations X and Y.",
+     .help = "The type of the activations X and Y: auto is fp16 on a GPU, fp32 on the CPU.",
      .example = "--dtype bf16"},
     {.name = "alpha",
      .argument = "X",
@@ -226,6 +230,17 @@ const ob_option ob_option_table[] = {
      .help = "cold rotates over copies larger than twice the last-level cache, as a model's layers "
              "do; warm reuses one copy.",
      .example = "--l2 warm"},
+    {.name = "pass",
+     .argument = "KIND",
+     .type = OB_VALUE_CHOICE,
+     .offset = FIELD(pass),
+     .fallback = "none",
+     .words = pass_words,
+     .commands = OB_FOR_CASES,
+     .group = OB_GROUP_TIMING,
+     .help = "decode runs every linear of every layer in order over distinct weights, as one token "
+             "does: all layers, the GEMM alone; its time bounds the tokens a second.",
+     .example = "--pass decode --layers 0-3"},
     {.name = "threads",
      .argument = "N",
      .type = OB_VALUE_WHOLE,

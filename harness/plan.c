@@ -142,6 +142,7 @@ static ortho_status choose_backend(const ob_options *o, ob_plan *plan)
     if (o->backend == OB_BACKEND_CUDA && !cuda)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "--backend cuda: %s", why);
     plan->backend = cuda ? ORTHO_CUDA : ORTHO_CPU;
+    plan->dtype = o->dtype != OB_DTYPE_AUTO ? o->dtype : cuda ? ORTHO_F16 : ORTHO_F32;
     if (o->backend == OB_BACKEND_AUTO)
         snprintf(plan->backend_note, sizeof plan->backend_note, "backend %s%s%.200s",
                  ob_backend_name(plan->backend), cuda ? "" : ": ", why);
@@ -153,7 +154,7 @@ static ortho_status choose_backend(const ob_options *o, ob_plan *plan)
 static bool layer_wanted(const ob_options *o, int layer, int first)
 {
     if (o->layers.count == 0)
-        return layer == first;
+        return o->pass != OB_PASS_NONE || layer == first;
     for (int i = 0; i < o->layers.count; i++)
         if ((int)o->layers.item[i] == layer)
             return true;
@@ -215,27 +216,37 @@ static ortho_status check_slices(const ob_options *o, const ortho_dataset *d)
 
 static void write_key(const ob_options *o, ob_case *c)
 {
-    char where[96], how[48];
-    snprintf(where, sizeof where, "%s/%s/L%d.%s", c->variant->name,
-             ob_backend_name(c->variant->backend), c->slice->layer, c->slice->proj);
+    char who[80], how[48];
+    const char *backend = ob_backend_name(c->variant->backend), *dtype = ob_dtype_word(c->dtype);
+    snprintf(who, sizeof who, "%s/%s", c->variant->name, backend);
     if (o->group == 0)
         snprintf(how, sizeof how, "%s/grow", ob_rule_name(o->rule));
     else
         snprintf(how, sizeof how, "%s/g%d", ob_rule_name(o->rule), o->group);
-    if (c->sieve) {
-        snprintf(c->key, sizeof c->key, "sieve/%s/d%g/%s/%s", where, c->density, how,
-                 ob_l2_name(o->l2));
-        return;
-    }
-    snprintf(c->key, sizeof c->key, "gemm/%s/m%lld/d%g/%s/%s/%s", where, (long long)c->m,
-             c->density, how, ob_dtype_word(o->dtype), ob_l2_name(o->l2));
+    if (c->pass)
+        snprintf(c->key, sizeof c->key, "pass/%s/%s/m%lld/d%g/%s/%s", who, ob_pass_name(o->pass),
+                 (long long)c->m, c->density, how, dtype);
+    else if (c->sieve)
+        snprintf(c->key, sizeof c->key, "sieve/%s/L%d.%s/d%g/%s/%s", who, c->slice->layer,
+                 c->slice->proj, c->density, how, ob_l2_name(o->l2));
+    else
+        snprintf(c->key, sizeof c->key, "gemm/%s/L%d.%s/m%lld/d%g/%s/%s/%s", who, c->slice->layer,
+                 c->slice->proj, (long long)c->m, c->density, how, dtype, ob_l2_name(o->l2));
+}
+
+void ob_case_at(const ob_options *o, const ortho_slice *slice, ob_case *c)
+{
+    c->slice = slice;
+    c->group = o->group == 0 ? slice->k : o->group;
+    c->nnz = ortho_sieve_budget(c->density, slice->n, slice->k);
 }
 
 static ortho_status add_case(const ob_options *o, ob_plan *plan, const ob_case *what)
 {
     ob_case c = *what;
-    c.group = o->group == 0 ? c.slice->k : o->group;
-    c.nnz = ortho_sieve_budget(c.density, c.slice->n, c.slice->k);
+    c.dtype = plan->dtype;
+    if (!c.pass)
+        ob_case_at(o, c.slice, &c);
     write_key(o, &c);
     if (o->case_key != NULL && strcmp(o->case_key, c.key) != 0)
         return ORTHO_OK;
@@ -284,6 +295,49 @@ static ortho_status add_slice(const ob_options *o, const selection *s, ob_plan *
     return status;
 }
 
+/* One group a density and batch, over all slices that are wanted. */
+static ortho_status add_passes(const ob_options *o, const selection *s, ob_plan *plan)
+{
+    ortho_status status = ORTHO_OK;
+    int number = 0;
+    for (int d = 0; status == ORTHO_OK && d < o->densities.count; d++)
+        for (int b = 0; status == ORTHO_OK && b < o->batches.count; b++) {
+            ob_case c = {.pass = true, .density = o->densities.item[d]};
+            c.m = (int64_t)o->batches.item[b];
+            c.linears = plan->linear_count;
+            for (int i = 0; i < plan->linear_count; i++)
+                c.nnz += ortho_sieve_budget(c.density, plan->linears[i]->n, plan->linears[i]->k);
+            c.group_number = number++;
+            status = add_group(o, s, plan, c);
+        }
+    return status;
+}
+
+/* The wanted slices, in the model's order. */
+static ortho_status list_linears(const ob_options *o, const ortho_dataset *d, ob_plan *plan)
+{
+    int64_t all = ortho_dataset_slices(d);
+    plan->linears = calloc((size_t)all + 1, sizeof *plan->linears);
+    if (plan->linears == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the plan");
+    int first = all > 0 ? ortho_dataset_slice(d, 0)->layer : 0;
+    for (int64_t i = 0; i < all; i++) {
+        const ortho_slice *s = ortho_dataset_slice(d, i);
+        if (layer_wanted(o, s->layer, first) && projection_wanted(o, s->proj))
+            plan->linears[plan->linear_count++] = s;
+    }
+    return ORTHO_OK;
+}
+
+static ortho_status add_slices(const ob_options *o, const selection *s, ob_plan *plan)
+{
+    ortho_status status = ORTHO_OK;
+    int number = 0;
+    for (int i = 0; status == ORTHO_OK && i < plan->linear_count; i++)
+        status = add_slice(o, s, plan, plan->linears[i], &number);
+    return status;
+}
+
 ortho_status ob_plan_make(const ob_options *o, const ortho_dataset *dataset, ob_plan *out)
 {
     ob_plan plan = {.backend = ORTHO_CPU};
@@ -296,13 +350,11 @@ ortho_status ob_plan_make(const ob_options *o, const ortho_dataset *dataset, ob_
         status = select_variants(o, &plan, chosen);
     if (status == ORTHO_OK)
         status = check_slices(o, dataset);
-    int number = 0,
-        first = ortho_dataset_slices(dataset) > 0 ? ortho_dataset_slice(dataset, 0)->layer : 0;
-    for (int64_t i = 0; status == ORTHO_OK && i < ortho_dataset_slices(dataset); i++) {
-        const ortho_slice *s = ortho_dataset_slice(dataset, i);
-        if (layer_wanted(o, s->layer, first) && projection_wanted(o, s->proj))
-            status = add_slice(o, chosen, &plan, s, &number);
-    }
+    if (status == ORTHO_OK)
+        status = list_linears(o, dataset, &plan);
+    if (status == ORTHO_OK)
+        status =
+            o->pass != OB_PASS_NONE ? add_passes(o, chosen, &plan) : add_slices(o, chosen, &plan);
     if (status == ORTHO_OK && plan.count == 0)
         status = o->case_key != NULL
                      ? ortho_fail(ORTHO_E_ARGUMENT,
@@ -323,6 +375,7 @@ void ob_plan_free(ob_plan *plan)
 {
     for (int i = 0; i < plan->plugin_count; i++)
         ob_plugin_unload(&plan->plugins[i]);
+    free(plan->linears);
     free(plan->cases);
     *plan = (ob_plan){0};
 }

@@ -12,10 +12,13 @@
 typedef struct ob_case {
     char key[192];
     bool sieve; /* else GEMM */
+    bool pass;  /* a GEMM over all linears of the plan: slice is NULL, nnz all of theirs */
     const ortho_variant *variant;
     const char *plugin; /* the file it came from; NULL when built in */
     const ortho_slice *slice;
-    int64_t m; /* GEMM */
+    int linears;       /* of a pass */
+    int64_t m;         /* GEMM */
+    ortho_dtype dtype; /* GEMM: of x and y */
     double density;
     int64_t nnz;   /* floor(density * n * k) */
     int64_t group; /* as asked: k for the whole row */
@@ -29,13 +32,19 @@ typedef struct ob_plan {
     int plugin_count;
     ortho_backend backend;
     char backend_note[256]; /* why this backend, one line */
+    ortho_dtype dtype;      /* of activations: asked for, or the backend's own */
     ob_case *cases;
     int count;
+    const ortho_slice **linears; /* of a pass, in the model's order; NULL otherwise */
+    int linear_count;
 } ob_plan;
 
 /* Expands the options over an open dataset. `options` and `dataset` must outlive the plan. ARGUMENT
  * for a variant, layer, projection or case key that isn't there, listing the known ones. */
 ortho_status ob_plan_make(const ob_options *options, const ortho_dataset *dataset, ob_plan *out);
+
+/* Fills slice, nnz and group of a case as they are for one slice. */
+void ob_case_at(const ob_options *options, const ortho_slice *slice, ob_case *c);
 
 /* Frees the cases and unloads the plug-ins. Safe on a zeroed plan. */
 void ob_plan_free(ob_plan *plan);

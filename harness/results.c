@@ -22,6 +22,28 @@ static void set_text(json_t *object, const char *key, const char *value)
     json_object_set_new(object, key, json_string(value));
 }
 
+/* A pass is of all its linears: it has no layer, and no one shape. */
+static void set_where(json_t *row, const ob_case *c, const ob_options *o)
+{
+    int64_t group = c->group;
+    if (c->pass) {
+        set_int(row, "linears", c->linears);
+        group = o->rule == ORTHO_RULE_LEGACY ? 0 : o->group;
+    } else {
+        set_int(row, "layer", c->slice->layer);
+        set_text(row, "proj", c->slice->proj);
+        set_text(row, "tensor", c->slice->tensor->name);
+        set_int(row, "n", c->slice->n);
+        set_int(row, "k", c->slice->k);
+        group = o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group;
+    }
+    set_real(row, "density", c->density);
+    set_int(row, "nnz", c->nnz);
+    set_text(row, "rule", ob_rule_name(o->rule));
+    if (group > 0) /* whole rows of several lengths have no number */
+        set_int(row, "group", group);
+}
+
 json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
 {
     json_t *row = json_object();
@@ -30,22 +52,14 @@ json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
     set_text(row, "variant", c->variant->name);
     set_text(row, "role", ob_role_name(c->variant->role));
     set_text(row, "backend", ob_backend_name(c->variant->backend));
-    set_int(row, "layer", c->slice->layer);
-    set_text(row, "proj", c->slice->proj);
-    set_text(row, "tensor", c->slice->tensor->name);
-    set_int(row, "n", c->slice->n);
-    set_int(row, "k", c->slice->k);
-    set_real(row, "density", c->density);
-    set_int(row, "nnz", c->nnz);
-    set_text(row, "rule", ob_rule_name(o->rule));
-    set_int(row, "group", o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group);
+    set_where(row, c, o);
     if (!c->sieve) {
         set_int(row, "m", c->m);
-        set_text(row, "dtype", ob_dtype_word(o->dtype));
+        set_text(row, "dtype", ob_dtype_word(c->dtype));
         set_real(row, "alpha", o->alpha);
         set_text(row, "ortho_rows", o->ortho_rows);
     }
-    set_text(row, "l2", ob_l2_name(o->l2));
+    set_text(row, "l2", c->pass ? "pass" : ob_l2_name(o->l2));
     json_object_set_new(row, "synthetic", json_boolean(synthetic));
     return row;
 }
@@ -130,7 +144,43 @@ void ob_row_speedup_set(json_t *row, const char *over, const ob_sampler_lane *ba
     json_object_set_new(row, "speedup", o);
 }
 
-void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host)
+void ob_row_tokens_set(json_t *row, int64_t m)
+{
+    const json_t *time = json_object_get(row, "time_ns");
+    double median = json_real_value(json_object_get(time, "median"));
+    double lo = json_real_value(json_object_get(time, "lo"));
+    double hi = json_real_value(json_object_get(time, "hi"));
+    if (!(median > 0) || !(lo > 0) || !(hi > 0))
+        return;
+    json_t *o = json_object();
+    set_real(o, "value", 1e9 * (double)m / median);
+    set_real(o, "lo", 1e9 * (double)m / hi);
+    set_real(o, "hi", 1e9 * (double)m / lo);
+    json_object_set_new(row, "tokens_per_s", o);
+}
+
+static void add_kernel(void *ctx, const ortho_kernel_facts *k)
+{
+    json_t *o = json_object();
+    set_text(o, "name", k->name);
+    set_int(o, "threads", k->threads);
+    set_int(o, "registers", k->registers);
+    set_int(o, "shared_bytes", (int64_t)k->shared_bytes);
+    set_int(o, "spilled_bytes", (int64_t)k->spilled_bytes);
+    json_array_append_new(ctx, o);
+}
+
+ortho_kernel_sink ob_row_kernels(json_t *row)
+{
+    json_t *list = json_object_get(row, "kernels");
+    if (list == NULL) {
+        list = json_array();
+        json_object_set_new(row, "kernels", list);
+    }
+    return (ortho_kernel_sink){.ctx = list, .kernel = add_kernel};
+}
+
+void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host, size_t device)
 {
     json_t *o = json_object();
     set_int(o, "working", (int64_t)peak[ORTHO_WORKING]);
@@ -138,6 +188,8 @@ void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host)
     set_int(o, "output", (int64_t)peak[ORTHO_OUTPUT]);
     if (host > 0)
         set_int(o, "host", (int64_t)host);
+    if (device > 0)
+        set_int(o, "device", (int64_t)device);
     json_object_set_new(row, "peak_bytes", o);
 }
 

@@ -42,8 +42,14 @@ void ob_row_floor_set(struct json_t *row, double floor_ns, const char *of);
 void ob_row_speedup_set(struct json_t *row, const char *over, const ob_sampler_lane *baseline,
                         const ob_sampler_lane *lane, uint64_t seed);
 
-/* Peaks in bytes; host 0: not measured. */
-void ob_row_peaks_set(struct json_t *row, const size_t peak[3], size_t host);
+/* Tokens a second of a pass of m tokens, from the row's time. */
+void ob_row_tokens_set(struct json_t *row, int64_t m);
+
+/* A sink that lists kernels in the row. */
+ortho_kernel_sink ob_row_kernels(struct json_t *row);
+
+/* Peaks in bytes; host, device 0: not measured. */
+void ob_row_peaks_set(struct json_t *row, const size_t peak[3], size_t host, size_t device);
 
 void ob_row_divergence_set(struct json_t *row, const ob_divergence *divergence);
 

@@ -45,9 +45,14 @@ static ortho_status open_model(const ob_options *o, ortho_dataset **out, char wh
     return status == ORTHO_OK ? ortho_dataset_open(spec, out) : status;
 }
 
-/* A quarter of the machine, 8 GiB at most, for the rotating copies of a group. */
-static size_t budget_of(void)
+/* For the rotating copies of a group: of a GPU's memory half; of the machine's a quarter, 8 GiB at
+ * most. */
+static size_t budget_of(const ob_backend *backend)
 {
+    size_t used = 0, device = 0;
+    backend->device_memory(&used, &device);
+    if (device > 0)
+        return (device - used) / 2;
     size_t quarter = ob_environment_ram() / 4, most = (size_t)8 << 30;
     return quarter == 0 ? (size_t)1 << 30 : quarter < most ? quarter : most;
 }
@@ -65,9 +70,13 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
         return status;
     s->facts = ortho_dataset_facts(s->dataset);
     s->backend = ob_backend_find(s->plan.backend);
+    s->dtype = s->plan.dtype;
+    status = s->backend->open(&s->queue);
+    if (status != ORTHO_OK)
+        return status;
     s->threads = o->threads > 0 ? o->threads : omp_get_max_threads();
     s->cache_bytes = s->backend->cache_bytes();
-    s->memory_budget = budget_of();
+    s->memory_budget = budget_of(s->backend);
     s->rows = json_array();
     s->document =
         json_pack("{s:s, s:o, s:O}", "schema", "ortho-bench/1", "context",
@@ -80,6 +89,8 @@ static void close_session(ob_session *s)
 {
     if (s->scratch != NULL)
         s->backend->free(s->scratch, s->backend->space);
+    if (s->backend != NULL)
+        s->backend->close(s->queue);
     ob_plan_free(&s->plan);
     if (s->dataset != NULL)
         ortho_dataset_close(s->dataset);
@@ -101,8 +112,8 @@ static int group_length(const ob_plan *plan, int first)
 
 static int make_blob(const ob_session *s, const ob_work *work, const ortho_split *split)
 {
-    if (s->options->verify_only)
-        return -1;
+    if (s->options->verify_only || s->backend->space == ORTHO_DEVICE)
+        return -1; /* what the operating system sees of a GPU's work says nothing of it */
     int blob = ob_memory_blob(&work->w, work->hessian, split);
     if (blob < 0)
         ob_say_note(s, "peaks of resident memory are left out: %s", ortho_last_message());
@@ -161,13 +172,20 @@ static ortho_status run_slice(ob_session *s, int first, int *next)
     return status;
 }
 
+static ortho_status run_pass(ob_session *s, int first, int *next)
+{
+    int length = group_length(&s->plan, first);
+    *next = first + length;
+    return ob_pass_group(s, &s->plan.cases[first], length);
+}
+
 static ortho_status run_plan(ob_session *s)
 {
     ortho_status status = ORTHO_OK;
     if (s->options->do_gemm && s->options->l2 == OB_L2_COLD && !s->options->verify_only)
         status = ob_ceilings_calibrate(s);
     for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_interrupted();)
-        status = run_slice(s, i, &i);
+        status = s->plan.cases[i].pass ? run_pass(s, i, &i) : run_slice(s, i, &i);
     return status;
 }
 
@@ -262,6 +280,8 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
 /* Whether a variant would skip this case, in its own words. */
 static bool would_skip(const ob_options *o, const ob_case *c, const ortho_services *services)
 {
+    if (c->pass)
+        return false; /* each linear is asked when its turn comes */
     if (c->sieve) {
         ortho_matrix w = {.rows = c->slice->n,
                           .cols = c->slice->k,
@@ -277,7 +297,7 @@ static bool would_skip(const ob_options *o, const ob_case *c, const ortho_servic
                             .m = c->m,
                             .nnz = c->nnz,
                             .group = o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group,
-                            .dtype = o->dtype};
+                            .dtype = c->dtype};
     return c->variant->gemm->supports != NULL &&
            c->variant->gemm->supports(&p, services) == ORTHO_E_UNSUPPORTED;
 }

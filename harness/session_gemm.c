@@ -17,142 +17,38 @@
 
 enum { FENCE = 1024, VARIANT_FENCE = 64 };
 
-typedef struct copy {
-    void *state, *x, *y, *workspace;
-    bool prepared;
-} copy;
-
 typedef struct group group;
 
 typedef struct gemm {
     group *g;
     ob_lane *lane;
-    const ortho_gemm_hooks *hooks;
-    copy *copies;
-    int64_t made, next;
-    ob_memory bench; /* what the harness lends: state, x, y, workspace */
-    ortho_services services;
-    size_t weights, workspace;
-    ortho_gemm_call call; /* of the timed loop */
+    ob_copier copier;
+    ob_memory bench;
+    ob_copy *copies;
+    int64_t made;
+    size_t weights, workspace, device;
 } gemm;
 
 struct group {
     ob_session *s;
-    const ob_work *work;
-    const ortho_split *split;
-    int64_t n, k, m;
-    ortho_dtype dtype;
-    size_t x_bytes, y_bytes;
-    void *x;                /* the activations, host */
-    void *host, *back;      /* for the y and the x that come back */
-    ob_gemm_truth truth[2]; /* by ortho_computes: SPLIT, UNSPLIT; made at the first need */
+    ob_operands operands;
     int count;
     ob_lane *lanes;
     gemm *gemms;
 };
 
-static ortho_gemm_problem problem_of(const group *g)
-{
-    return (ortho_gemm_problem){.n = g->n,
-                                .k = g->k,
-                                .m = g->m,
-                                .nnz = g->split->nnz,
-                                .group = g->split->group,
-                                .dtype = g->dtype};
-}
-
-/* ---- copies ------------------------------------------------------------------------------------
- */
-
-static void release_copy(gemm *e, copy *c)
-{
-    if (c->prepared)
-        e->hooks->release(c->state, &e->services);
-    ob_memory_free(&e->bench, c->workspace);
-    ob_memory_free(&e->bench, c->y);
-    ob_memory_free(&e->bench, c->x);
-    ob_memory_free(&e->bench, c->state);
-    *c = (copy){0};
-}
-
-static ortho_status make_copy(gemm *e, copy *c)
-{
-    const group *g = e->g;
-    const ob_backend *b = g->s->backend;
-    ortho_gemm_problem p = problem_of(g);
-    p.split = g->split;
-    p.w = &g->work->w;
-    c->state = ob_memory_alloc(&e->bench, e->hooks->state_size, ORTHO_HOST, ORTHO_WORKING);
-    if (c->state == NULL)
-        return ORTHO_E_MEMORY;
-    memset(c->state, 0, e->hooks->state_size);
-    ortho_status status = e->hooks->prepare(c->state, &p, &e->services);
-    if (status != ORTHO_OK)
-        return status;
-    c->prepared = true;
-    e->workspace = e->hooks->workspace != NULL ? e->hooks->workspace(c->state, g->m) : 0;
-    c->x = ob_memory_alloc(&e->bench, g->x_bytes, b->space, ORTHO_WORKING);
-    c->y = ob_memory_alloc(&e->bench, g->y_bytes, b->space, ORTHO_WORKING);
-    c->workspace = ob_memory_alloc(&e->bench, e->workspace, b->space, ORTHO_WORKING);
-    if (c->x == NULL || c->y == NULL || c->workspace == NULL)
-        return ORTHO_E_MEMORY;
-    status = b->upload(c->x, g->x, g->x_bytes);
-    return status == ORTHO_OK ? b->fill(c->y, 0xff, g->y_bytes) : status;
-}
-
 static ortho_status launch(void *ctx, int64_t i)
 {
     gemm *e = ctx;
-    const copy *c = &e->copies[e->next];
-    (void)i;
-    e->next = e->next + 1 == e->made ? 0 : e->next + 1;
-    e->call.x = c->x;
-    e->call.y = c->y;
-    e->call.workspace = c->workspace;
-    return e->hooks->run(c->state, &e->call);
+    return ob_copy_run(&e->copier, &e->copies[i % e->made], e->g->operands.m);
 }
 
 /* ---- verification
  * -------------------------------------------------------------------------------- */
 
-static ortho_status truth_of(group *g, ortho_computes computes, const ob_gemm_truth **out)
+static ortho_status check_copy(gemm *e, int64_t index)
 {
-    ob_gemm_truth *t = &g->truth[computes];
-    ob_gemm_inputs in = {.split = g->split,
-                         .w = computes == ORTHO_COMPUTES_UNSPLIT ? &g->work->w : NULL,
-                         .x = g->x,
-                         .dtype = g->dtype,
-                         .m = g->m,
-                         .alpha = (float)g->s->options->alpha,
-                         .threads = g->s->threads,
-                         .seed = g->s->options->seed};
-    ortho_status status = t->y == NULL ? ob_gemm_truth_make(&in, t) : ORTHO_OK;
-    *out = t;
-    return status;
-}
-
-static ortho_status check_input(const group *g, const copy *c)
-{
-    ortho_status status = g->s->backend->download(g->back, c->x, g->x_bytes);
-    if (status == ORTHO_OK && memcmp(g->back, g->x, g->x_bytes) != 0)
-        status = ortho_fail(ORTHO_E_WRONG, "it changed its input x");
-    return status;
-}
-
-/* What a copy holds now: that x is as it was, and its y. */
-static ortho_status check_copy(gemm *e, const copy *c)
-{
-    group *g = e->g;
-    const ob_gemm_truth *truth;
-    ortho_status status = check_input(g, c);
-    if (status == ORTHO_OK)
-        status = g->s->backend->download(g->host, c->y, g->y_bytes);
-    if (status != ORTHO_OK)
-        return status;
-    if (e->hooks->computes == ORTHO_COMPUTES_NOTHING)
-        return ob_poison_verify(g->host, g->y_bytes, &e->lane->verdict);
-    status = truth_of(g, e->hooks->computes, &truth);
-    return status == ORTHO_OK ? ob_gemm_verify(truth, g->host, &e->lane->verdict) : status;
+    return ob_copy_check(&e->copier, &e->g->operands, &e->copies[index], &e->lane->verdict);
 }
 
 static ortho_status check_fences(gemm *e)
@@ -163,20 +59,13 @@ static ortho_status check_fences(gemm *e)
 
 static const char *pass_word(const gemm *e)
 {
-    return e->hooks->computes == ORTHO_COMPUTES_NOTHING ? "n/a" : "pass";
+    return e->copier.hooks->computes == ORTHO_COMPUTES_NOTHING ? "n/a" : "pass";
 }
 
 static void fail_before(gemm *e)
 {
     e->lane->before = "fail";
     ob_lane_fail(e->lane, ortho_last_message());
-}
-
-static ortho_status launch_one(gemm *e, int64_t index, double *ns)
-{
-    ob_session *s = e->g->s;
-    e->next = index;
-    return s->backend->time(&s->timer, &e->lane->loop, 0, 1, ns);
 }
 
 /* One launch on one copy and its verdict. The first copy's launch is timed, to plan the rotation:
@@ -186,19 +75,19 @@ static ortho_status first_launch(gemm *e, int64_t index)
 {
     double ns = 0, total = 0, least = INFINITY;
     ob_expect_message();
-    ortho_status status = launch_one(e, index, &ns);
+    ortho_status status = ob_lane_launch(e->lane, index, &ns);
     for (int i = 0; status == ORTHO_OK && index == 0; i++) {
         total += ns;
         least = fmin(least, ns);
         if (i == OB_AGAIN || total >= OB_AGAIN_NS)
             break;
-        status = e->g->s->backend->fill(e->copies[0].y, 0xff, e->g->y_bytes);
+        status = e->g->s->backend->fill(e->copies[0].y, 0xff, e->g->operands.y_bytes);
         if (status == ORTHO_OK)
-            status = launch_one(e, index, &ns);
+            status = ob_lane_launch(e->lane, index, &ns);
     }
     if (index == 0)
         e->lane->first_ns = least;
-    return status == ORTHO_OK ? check_copy(e, &e->copies[index]) : status;
+    return status == ORTHO_OK ? check_copy(e, index) : status;
 }
 
 /* ---- phases
@@ -206,9 +95,10 @@ static ortho_status first_launch(gemm *e, int64_t index)
 
 static bool supported(gemm *e)
 {
-    ortho_gemm_problem p = problem_of(e->g);
-    ortho_status status =
-        e->hooks->supports != NULL ? e->hooks->supports(&p, &e->services) : ORTHO_OK;
+    ortho_gemm_problem p = ob_operands_problem(&e->g->operands);
+    ortho_status status = e->copier.hooks->supports != NULL
+                              ? e->copier.hooks->supports(&p, &e->copier.services)
+                              : ORTHO_OK;
     if (status == ORTHO_E_UNSUPPORTED)
         ob_lane_skip(e->lane, ortho_last_message());
     else if (status != ORTHO_OK)
@@ -219,13 +109,16 @@ static bool supported(gemm *e)
 static bool first_copy(gemm *e)
 {
     e->copies = calloc(1, sizeof *e->copies);
-    ortho_status status = e->copies != NULL ? make_copy(e, &e->copies[0]) : ORTHO_E_MEMORY;
+    ortho_status status = e->copies != NULL
+                              ? ob_copy_make(&e->copier, &e->g->operands, &e->copies[0])
+                              : ORTHO_E_MEMORY;
     e->made = e->copies != NULL;
     if (status == ORTHO_E_UNSUPPORTED)
         ob_lane_skip(e->lane, ortho_last_message());
     else if (status != ORTHO_OK)
         ob_lane_fail(e->lane, ortho_last_message());
     e->weights = e->lane->memory.current[ORTHO_WEIGHTS];
+    e->workspace = e->copies != NULL ? e->copies[0].workspace_bytes : 0;
     return status == ORTHO_OK;
 }
 
@@ -233,7 +126,7 @@ static bool first_copy(gemm *e)
 static ortho_status other_copies(gemm *e)
 {
     ob_lane *lane = e->lane;
-    copy *grown = realloc(e->copies, (size_t)lane->copies * sizeof *grown);
+    ob_copy *grown = realloc(e->copies, (size_t)lane->copies * sizeof *grown);
     if (grown == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for %lld copies", (long long)lane->copies);
     e->copies = grown;
@@ -241,9 +134,9 @@ static ortho_status other_copies(gemm *e)
     while (e->made < lane->copies && !ob_lane_late(lane, start, e->made)) {
         if (ob_interrupted())
             return ORTHO_E_CANCELLED;
-        copy *c = &e->copies[e->made++];
-        *c = (copy){0};
-        ortho_status status = make_copy(e, c);
+        ob_copy *c = &e->copies[e->made++];
+        *c = (ob_copy){0};
+        ortho_status status = ob_copy_make(&e->copier, &e->g->operands, c);
         if (status == ORTHO_OK)
             status = first_launch(e, e->made - 1);
         if (status != ORTHO_OK)
@@ -256,9 +149,11 @@ static void prepare_lane(gemm *e)
 {
     group *g = e->g;
     ob_lane *lane = e->lane;
+    size_t before = ob_device_mark(g->s);
     if (!supported(e) || !first_copy(e))
         return;
     ortho_status status = first_launch(e, 0);
+    e->device = ob_device_since(g->s, before);
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
         snprintf(reason, sizeof reason, "one launch takes %.3g s, more than the case timeout",
@@ -267,12 +162,13 @@ static void prepare_lane(gemm *e)
         return;
     }
     size_t touched = e->weights + e->workspace;
-    if (e->weights > 0 || e->hooks->computes != ORTHO_COMPUTES_NOTHING)
-        touched += g->x_bytes + g->y_bytes;
+    if (e->weights > 0 || e->copier.hooks->computes != ORTHO_COMPUTES_NOTHING)
+        touched += g->operands.x_bytes + g->operands.y_bytes;
     if (status == ORTHO_OK) {
         if (!g->s->options->verify_only)
             ob_lane_rotate(lane, (double)touched, g->s->memory_budget / (size_t)g->count);
         status = other_copies(e);
+        lane->loop.copies = e->made;
     }
     if (status == ORTHO_OK)
         status = check_fences(e);
@@ -287,8 +183,7 @@ static void prepare_lane(gemm *e)
 static void poison(gemm *e)
 {
     for (int64_t i = 0; i < e->made; i++)
-        e->g->s->backend->fill(e->copies[i].y, 0xff, e->g->y_bytes);
-    e->next = 0;
+        e->g->s->backend->fill(e->copies[i].y, 0xff, e->g->operands.y_bytes);
     e->lane->cursor = 0;
 }
 
@@ -303,7 +198,7 @@ static void verify_after(gemm *e)
     }
     int64_t reached = lane->cursor < e->made ? lane->cursor : e->made;
     for (int64_t i = 0; status == ORTHO_OK && i < e->made; i++)
-        status = i < reached ? check_copy(e, &e->copies[i]) : first_launch(e, i);
+        status = i < reached ? check_copy(e, i) : first_launch(e, i);
     if (status == ORTHO_OK)
         status = check_fences(e);
     lane->after = status == ORTHO_OK ? pass_word(e) : "fail";
@@ -314,46 +209,48 @@ static void verify_after(gemm *e)
 /* ---- what else is known of a lane
  * ---------------------------------------------------------------- */
 
-static ortho_cost cost_of(const gemm *e)
+static void count_cost(gemm *e)
 {
-    const group *g = e->g;
-    ortho_cost cost = {.bytes = (double)(e->weights + g->x_bytes + g->y_bytes),
-                       .flops = 2.0 * (double)g->m *
-                                ((double)g->n * (double)g->k + (double)g->split->nnz)};
-    if (e->hooks->cost != NULL)
-        e->hooks->cost(e->copies[0].state, g->m, &cost);
-    return cost;
+    const ob_operands *o = &e->g->operands;
+    e->lane->cost = ob_copy_cost(&e->copier, o, &e->copies[0], e->weights);
+    if (e->g->s->tensor > 0 && o->dtype != ORTHO_F32)
+        e->lane->tensor_ns = 2.0 * (double)o->m * (double)o->n * (double)o->k / e->g->s->tensor;
 }
 
 static void describe(gemm *e, int blob)
 {
     group *g = e->g;
+    const ob_operands *o = &g->operands;
     const ob_case *c = e->lane->c;
     size_t peaks[3] = {[ORTHO_WEIGHTS] = e->weights, [ORTHO_WORKING] = e->workspace}, host = 0;
     ob_memory_job job = {.plugin = c->plugin,
                          .variant = c->variant->name,
                          .backend = c->variant->backend,
-                         .n = g->n,
-                         .k = g->k,
-                         .m = g->m,
-                         .nnz = g->split->nnz,
-                         .group = g->split->group,
+                         .n = o->n,
+                         .k = o->k,
+                         .m = o->m,
+                         .nnz = o->nnz,
+                         .group = o->group,
                          .problem_group = c->group,
-                         .dtype = g->dtype,
-                         .w_dtype = g->work->w.dtype,
+                         .dtype = o->dtype,
+                         .w_dtype = o->work->w.dtype,
                          .rule = g->s->options->rule,
                          .alpha = g->s->options->alpha,
                          .density = c->density,
                          .threads = g->s->threads,
                          .blob = blob,
-                         .hessian = g->work->hessian != NULL};
+                         .hessian = o->work->hessian != NULL};
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
-    ob_row_peaks_set(e->lane->row, peaks, host);
-    if (e->hooks->lanes != NULL) {
+    ob_row_peaks_set(e->lane->row, peaks, host, e->device);
+    if (e->copier.hooks->kernels != NULL) {
+        ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
+        e->copier.hooks->kernels(e->copies[0].state, o->m, &kernels);
+    }
+    if (e->copier.hooks->lanes != NULL) {
         ob_divergence d = {{0}};
         ortho_lane_sink sink = ob_divergence_sink(&d);
-        e->hooks->lanes(g->split, g->m, &sink);
+        e->copier.hooks->lanes(o->split, o->m, &sink);
         ob_row_divergence_set(e->lane->row, &d);
     }
 }
@@ -362,23 +259,19 @@ static ortho_status open_group(group *g, const ob_case *cases)
 {
     g->lanes = calloc((size_t)g->count, sizeof *g->lanes);
     g->gemms = calloc((size_t)g->count, sizeof *g->gemms);
-    g->x = malloc(g->x_bytes);
-    g->host = malloc(g->y_bytes);
-    g->back = malloc(g->x_bytes);
-    if (g->lanes == NULL || g->gemms == NULL || g->x == NULL || g->host == NULL || g->back == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a batch of %lld", (long long)g->m);
-    ob_fill_gaussian(g->x, g->dtype, g->m * g->k, g->s->options->seed + (uint64_t)g->m);
+    if (g->lanes == NULL || g->gemms == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a group of cases");
     for (int i = 0; i < g->count; i++) {
         gemm *e = &g->gemms[i];
         ob_lane_open(g->s, &cases[i], VARIANT_FENCE, &g->lanes[i]);
         e->g = g;
         e->lane = &g->lanes[i];
-        e->hooks = cases[i].variant->gemm;
-        e->lane->loop = (ob_launches){.ctx = e, .launch = launch};
+        e->lane->loop = (ob_launches){.ctx = e, .launch = launch, .copies = 1};
         ob_memory_init(&e->bench, g->s->backend, FENCE);
-        e->services = ob_memory_services(&e->lane->memory, g->s->threads);
-        e->call = (ortho_gemm_call){
-            .m = g->m, .alpha = (float)g->s->options->alpha, .threads = g->s->threads};
+        e->copier = (ob_copier){.session = g->s,
+                                .hooks = cases[i].variant->gemm,
+                                .bench = &e->bench,
+                                .services = ob_session_services(g->s, &e->lane->memory)};
     }
     return ORTHO_OK;
 }
@@ -391,17 +284,13 @@ static void close_group(group *g)
         if (e->lane == NULL)
             continue;
         for (int64_t c = e->made; c-- > 0;)
-            release_copy(e, &e->copies[c]);
+            ob_copy_release(&e->copier, &e->copies[c]);
         free(e->copies);
         ob_memory_close(&e->bench);
     }
     if (g->lanes != NULL)
         ob_group_finish(g->s, g->lanes, g->count);
-    for (int i = 0; i < 2; i++)
-        ob_gemm_truth_free(&g->truth[i]);
-    free(g->back);
-    free(g->host);
-    free(g->x);
+    ob_operands_close(&g->operands);
     free(g->gemms);
     free(g->lanes);
 }
@@ -423,7 +312,7 @@ static void report(group *g, int blob)
 {
     for (int i = 0; i < g->count; i++)
         if (!g->lanes[i].out)
-            g->lanes[i].cost = cost_of(&g->gemms[i]);
+            count_cost(&g->gemms[i]);
     ob_group_ceiling(g->lanes, g->count, &g->s->read);
     recheck_ceiling(g);
     for (int i = 0; i < g->count; i++)
@@ -438,18 +327,10 @@ static void report(group *g, int blob)
 ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split *split, int blob,
                            const ob_case *cases, int count)
 {
-    size_t element = ortho_dtype_bytes(s->options->dtype);
-    group g = {.s = s,
-               .work = work,
-               .split = split,
-               .n = split->n,
-               .k = split->k,
-               .m = cases[0].m,
-               .dtype = s->options->dtype,
-               .x_bytes = (size_t)(cases[0].m * split->k) * element,
-               .y_bytes = (size_t)(cases[0].m * split->n) * element,
-               .count = count};
-    ortho_status status = open_group(&g, cases);
+    group g = {.s = s, .count = count};
+    ortho_status status = ob_operands_open(s, work, split, cases[0].m, &g.operands);
+    if (status == ORTHO_OK)
+        status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
         ob_say_phase(s, i, &g.lanes[i], "verify");
         if (ob_interrupted())

@@ -40,9 +40,46 @@ void ob_expect_message(void)
 
 void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane)
 {
-    *lane = (ob_lane){.c = c, .session = s, .open = true, .launches = 1, .copies = 1};
+    *lane = (ob_lane){.c = c,
+                      .session = s,
+                      .open = true,
+                      .rounds = s->backend->replays,
+                      .units = 1,
+                      .launches = 1,
+                      .copies = 1};
     ob_memory_init(&lane->memory, s->backend, fence);
     lane->row = ob_row_new(c, s->options, s->facts->synthetic);
+}
+
+ortho_services ob_session_services(const ob_session *s, ob_memory *memory)
+{
+    ortho_services services = ob_memory_services(memory, s->threads);
+    services.stream = s->backend->stream(s->queue);
+    return services;
+}
+
+size_t ob_device_mark(const ob_session *s)
+{
+    size_t used, total;
+    (void)s->backend->pool_high();
+    s->backend->device_memory(&used, &total);
+    return used;
+}
+
+/* What the pool had reserved at its worst may have gone back to the driver by now. */
+size_t ob_device_since(const ob_session *s, size_t mark)
+{
+    size_t used, total, pool = s->backend->pool_high();
+    s->backend->device_memory(&used, &total);
+    size_t rise = used > mark ? used - mark : 0;
+    return pool > rise ? pool : rise;
+}
+
+ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns)
+{
+    const ob_session *s = lane->session;
+    ob_span span = {.first = index, .count = 1};
+    return s->backend->time(s->queue, &s->timer, &lane->loop, &span, ns);
 }
 
 void ob_lane_skip(ob_lane *lane, const char *reason)
@@ -67,7 +104,7 @@ void ob_lane_fail(ob_lane *lane, const char *reason)
 static size_t flush_bytes(const ob_session *s)
 {
     size_t cache = s->cache_bytes > 0 ? s->cache_bytes : CACHE_UNKNOWN;
-    return (size_t)(OB_COLD_FACTOR * (double)cache);
+    return (size_t)(s->backend->cold_factor * (double)cache);
 }
 
 static bool flush_ready(ob_session *s)
@@ -134,25 +171,32 @@ void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
 /* ---- samples -----------------------------------------------------------------------------------
  */
 
+/* The lane before has left its own threads awake, or its own clocks: a lead-in lets them settle. */
+static ob_span next_span(const ob_lane *lane)
+{
+    if (lane->launches == 1)
+        return (ob_span){.first = lane->cursor, .count = 1};
+    if (lane->rounds)
+        return (ob_span){.lead = lane->copies, .count = lane->launches};
+    return (ob_span){
+        .first = lane->cursor, .lead = lane->launches / 8 + 1, .count = lane->launches};
+}
+
 static ortho_status sample(void *ctx, double *ns, double *spent)
 {
     ob_lane *lane = ctx;
     ob_session *s = lane->session;
     ortho_status status = ORTHO_OK;
+    ob_span span = next_span(lane);
     double start = ob_timer_now(), took = 0;
-    /* The lane before has left its own threads awake: a lead-in lets them settle. */
-    int64_t lead = lane->launches > 1 ? lane->launches / 8 + 1 : 0;
     if (lane->flush)
-        status = s->backend->flush(s->scratch, s->scratch_bytes, s->threads);
-    if (status == ORTHO_OK && lead > 0)
-        status = s->backend->time(&s->timer, &lane->loop, lane->cursor, lead, &took);
-    lane->cursor += lead;
+        status = s->backend->flush(s->queue, s->scratch, s->scratch_bytes, s->threads);
     if (status == ORTHO_OK)
-        status = s->backend->time(&s->timer, &lane->loop, lane->cursor, lane->launches, &took);
+        status = s->backend->time(s->queue, &s->timer, &lane->loop, &span, &took);
     if (status != ORTHO_OK)
         return status;
-    lane->cursor += lane->launches;
-    *ns = took / (double)lane->launches;
+    lane->cursor += span.lead + span.count;
+    *ns = took / (double)lane->launches * (double)lane->units;
     *spent = ob_timer_now() - start; /* the flush too: it is what a timeout bounds */
     return ORTHO_OK;
 }
@@ -166,7 +210,7 @@ static ortho_status short_sample(ob_lane *lane, double *least)
     for (int i = 0; status == ORTHO_OK && i < 3 && *least >= OB_SAMPLE_NS; i++) {
         double ns, spent;
         status = sample(lane, &ns, &spent);
-        *least = fmin(*least, ns * (double)lane->launches);
+        *least = fmin(*least, ns / (double)lane->units * (double)lane->launches);
     }
     return status;
 }
@@ -174,13 +218,16 @@ static ortho_status short_sample(ob_lane *lane, double *least)
 /* Finds how many launches a sample of OB_SAMPLE_NS needs, which warms the machine up as well. */
 static ortho_status calibrate(ob_lane *lane)
 {
-    for (lane->launches = 1; lane->launches < INT64_C(1) << 40;) {
+    for (lane->launches = lane->units; lane->launches < INT64_C(1) << 40;) {
         double took;
         ortho_status status = short_sample(lane, &took);
         if (status != ORTHO_OK || took >= OB_SAMPLE_NS)
             return status;
         double grow = 1.1 * OB_SAMPLE_NS / fmax(took, 100);
-        lane->launches = (int64_t)ceil((double)lane->launches * fmin(fmax(grow, 1.1), 10));
+        double launches = ceil((double)lane->launches * fmin(fmax(grow, 1.1), 10));
+        if (lane->rounds)
+            launches = ceil(launches / (double)lane->copies) * (double)lane->copies;
+        lane->launches = (int64_t)launches;
     }
     return ORTHO_OK;
 }
@@ -320,10 +367,17 @@ void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling)
     }
 }
 
-/* The least that a median may be: 2 % below what the ceiling allows. */
+/* What bytes and products take at the measured ceilings; 0 where none was measured. */
+static double floor_of(const ob_lane *lane, double ceiling)
+{
+    double moving = ceiling > 0 ? lane->cost.bytes / ceiling : 0;
+    return fmax(moving, lane->tensor_ns);
+}
+
+/* The least that a median may be: 2 % below what the ceilings allow. */
 static double least_ns(const ob_lane *lane, double ceiling)
 {
-    return ceiling > 0 ? 0.98 * lane->cost.bytes / ceiling : 0;
+    return 0.98 * floor_of(lane, ceiling);
 }
 
 bool ob_lane_beats(const ob_lane *lane, double ceiling)
@@ -343,16 +397,21 @@ void ob_lane_floor(ob_lane *lane, double ceiling)
     if (role == ORTHO_CEILING || !lane->cold || !(ceiling > 0))
         return;
     char text[256];
-    double floor_ns = lane->cost.bytes / ceiling;
-    snprintf(text, sizeof text, "bytes that must move / %.2f GB/s, the read ceiling of this run",
-             ceiling);
+    double floor_ns = floor_of(lane, ceiling);
+    bool products = lane->tensor_ns > lane->cost.bytes / ceiling;
+    if (products)
+        snprintf(text, sizeof text,
+                 "2 m n k operations / %.1f TFLOP/s, the tensor ceiling of this run",
+                 lane->session->tensor * 1e-3);
+    else
+        snprintf(text, sizeof text,
+                 "bytes that must move / %.2f GB/s, the read ceiling of this run", ceiling);
     ob_row_floor_set(lane->row, floor_ns, text);
     if (!ob_lane_beats(lane, ceiling))
         return;
-    snprintf(text, sizeof text,
-             "below the physical floor: %.0f ns, yet %.0f bytes take %.0f ns at %.2f GB/s",
-             ob_median(lane->sampler.samples, lane->sampler.count), lane->cost.bytes, floor_ns,
-             ceiling);
+    snprintf(text, sizeof text, "below the physical floor: %.0f ns, yet %s take %.0f ns",
+             ob_median(lane->sampler.samples, lane->sampler.count),
+             products ? "its products" : "its bytes", floor_ns);
     ob_lane_fail(lane, text);
 }
 
@@ -422,6 +481,7 @@ void ob_group_finish(ob_session *s, ob_lane *lanes, int count)
         ob_lane *lane = &lanes[i];
         if (!lane->open)
             continue;
+        s->backend->forget(&lane->loop);
         size_t leaked = ob_memory_close(&lane->memory);
         if (leaked > 0)
             ob_say_note(s, "%s: its release left %zu allocations behind", lane->c->key, leaked);

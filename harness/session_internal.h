@@ -15,8 +15,6 @@
 
 struct json_t;
 
-/* A cold rotation exceeds the last-level cache by this factor. */
-#define OB_COLD_FACTOR 1.25
 /* No more copies than this, whatever the cache asks. */
 #define OB_COPIES_MAX 16384
 /* A verification pass over rotated copies takes about this many seconds at most: a slower operation
@@ -45,6 +43,8 @@ typedef struct ob_session {
     const ob_options *options;
     const ob_progress *progress;
     const ob_backend *backend;
+    ob_queue *queue;
+    ortho_dtype dtype; /* of activations: asked for, or the backend's own */
     ob_timer timer;
     ob_plan plan;
     ortho_dataset *dataset;
@@ -54,6 +54,8 @@ typedef struct ob_session {
     /* The most that a cold sample of role CEILING reached so far, in bytes per nanosecond (GB/s):
      * of the GEMM hook, which reads, and of the sieve hook, which copies. 0: not measured. */
     double read, copy;
+    double
+        tensor; /* the most that a cold sample of a dense product reached, in flops a nanosecond */
     const atomic_int *interrupt;
     void *scratch; /* of the flush; allocated at the first need */
     size_t scratch_bytes;
@@ -71,10 +73,13 @@ typedef struct ob_lane {
     bool out;         /* failed or skipped: its row has status and reason */
     bool flush;       /* before each sample */
     bool cold;        /* the rotation, or the flush, is what cold promises */
+    bool rounds;      /* launches come in whole rounds of the copies, from copy 0 on */
+    int64_t units;    /* launches that make one operation: 1, or a pass's linears */
     int64_t launches, copies, cursor;
     double first_ns; /* of the first verified launch */
     ob_verdict verdict;
     ortho_cost cost;
+    double tensor_ns; /* the least that its products take on tensor cores; 0: none */
     const char *before, *after;
     ob_sampler_lane sampler;
     ob_session *session;
@@ -90,8 +95,54 @@ ortho_status ob_work_split(ob_session *s, const ob_work *work, const ob_case *c,
 /* Standard normal numbers by seed, in dtype; count elements. */
 void ob_fill_gaussian(void *data, ortho_dtype dtype, int64_t count, uint64_t seed);
 
+/* ---- session_copy.c: what a GEMM works on, and what it is checked against */
+
+/* One slice, split, batch. work and split must live while copies are made and truths computed. */
+typedef struct ob_operands {
+    const ob_work *work;
+    const ortho_split *split;
+    int64_t n, k, m, nnz, group;
+    ortho_dtype dtype;
+    size_t x_bytes, y_bytes;
+    void *x;                /* the activations, host */
+    void *host, *back;      /* for the y and the x that come back */
+    ob_gemm_truth truth[2]; /* by ortho_computes: SPLIT, UNSPLIT; made at the first need */
+} ob_operands;
+
+typedef struct ob_copy {
+    void *state, *x, *y, *workspace;
+    size_t workspace_bytes;
+    bool prepared;
+} ob_copy;
+
+/* What makes and runs copies of one variant. */
+typedef struct ob_copier {
+    const ob_session *session;
+    const ortho_gemm_hooks *hooks;
+    ob_memory *bench; /* what the harness lends: state, x, y, workspace */
+    ortho_services services;
+} ob_copier;
+
+ortho_status ob_operands_open(const ob_session *s, const ob_work *work, const ortho_split *split,
+                              int64_t m, ob_operands *out);
+void ob_operands_close(ob_operands *operands);
+/* Sizes only: without split and w. */
+ortho_gemm_problem ob_operands_problem(const ob_operands *operands);
+ortho_status ob_operands_truth(const ob_session *s, ob_operands *operands, ortho_computes computes);
+/* Prepares a zeroed copy; one that failed halfway is released like a whole one. */
+ortho_status ob_copy_make(ob_copier *c, const ob_operands *operands, ob_copy *copy);
+void ob_copy_release(ob_copier *c, ob_copy *copy);
+ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m);
+/* What a copy holds now: that x is as it was, and its y. */
+ortho_status ob_copy_check(const ob_copier *c, ob_operands *operands, const ob_copy *copy,
+                           ob_verdict *verdict);
+ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *operands, const ob_copy *copy,
+                        size_t weights);
+
 /* session_group.c */
 void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane);
+/* The memory's services, with the session's threads and stream. */
+ortho_services ob_session_services(const ob_session *s, ob_memory *memory);
 /* Called before a variant's hook: what is said if it fails and leaves no message of its own. */
 void ob_expect_message(void);
 void ob_lane_skip(ob_lane *lane, const char *reason);
@@ -110,6 +161,12 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
 void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling);
 /* Whether a lane was faster than the ceiling allows, by more than tolerance and noise. */
 bool ob_lane_beats(const ob_lane *lane, double ceiling);
+/* Bytes of device memory in use now, the pool's high-water mark reset; and how far it has risen
+ * since at most, as the driver tells (it hands memory out in blocks of 2 MiB). 0 on the CPU. */
+size_t ob_device_mark(const ob_session *s);
+size_t ob_device_since(const ob_session *s, size_t mark);
+/* Launches number `index` alone. */
+ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */
 void ob_lane_floor(ob_lane *lane, double ceiling);
 /* Once verified again: time, speed-up, status into the row. */
@@ -126,6 +183,8 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
                            const ob_case *cases, int count);
 ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const ob_case *cases,
                             int count);
+/* session_pass.c: every variant over all linears of the plan. */
+ortho_status ob_pass_group(ob_session *s, const ob_case *cases, int count);
 /* Measures what the ceilings reach over a buffer larger than the cache. */
 ortho_status ob_ceilings_calibrate(ob_session *s);
 

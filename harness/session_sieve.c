@@ -26,9 +26,8 @@ typedef struct sieve {
     const ortho_sieve_hooks *hooks;
     void *state;
     bool prepared;
-    int64_t next;
     ortho_services services;
-    size_t output, working;
+    size_t output, working, device;
     bool exports;
     ortho_quality quality;
 } sieve;
@@ -42,6 +41,7 @@ struct group {
     ortho_matrix *w; /* copies */
     int64_t made;
     size_t w_bytes;
+    void *back;        /* for a W that comes back from the device; NULL where it is at hand */
     ortho_split split; /* what was exported last */
     /* The last split that passed in full, and what is known of it. */
     bool known;
@@ -83,9 +83,7 @@ static ortho_status launch(void *ctx, int64_t i)
 {
     sieve *e = ctx;
     ortho_sieve_problem p = e->g->problem;
-    (void)i;
-    p.w = &e->g->w[e->next];
-    e->next = e->next + 1 >= e->lane->copies ? 0 : e->next + 1;
+    p.w = &e->g->w[i % e->lane->copies];
     return e->hooks->run(e->state, &p, &e->services);
 }
 
@@ -191,9 +189,17 @@ static ortho_status check_fences(sieve *e)
 static ortho_status check_w(group *g, int64_t index)
 {
     void *data = (void *)g->w[index].data;
-    if (memcmp(data, g->work->w.data, g->w_bytes) == 0)
+    const void *now = data;
+    ortho_status status = ORTHO_OK;
+    if (g->back != NULL) {
+        status = g->s->backend->download(g->back, data, g->w_bytes);
+        now = g->back;
+    }
+    if (status != ORTHO_OK)
+        return status;
+    if (memcmp(now, g->work->w.data, g->w_bytes) == 0)
         return ORTHO_OK;
-    ortho_status status = g->s->backend->upload(data, g->work->w.data, g->w_bytes);
+    status = g->s->backend->upload(data, g->work->w.data, g->w_bytes);
     return status == ORTHO_OK ? ortho_fail(ORTHO_E_WRONG, "it changed its input W") : status;
 }
 
@@ -201,15 +207,13 @@ static ortho_status verified_run(sieve *e, int64_t index)
 {
     group *g = e->g;
     double ns = 0;
-    e->next = index;
     ob_expect_message();
     ortho_status status = ob_memory_poison(&e->lane->memory, ORTHO_OUTPUT);
     if (status == ORTHO_OK)
-        status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
+        status = ob_lane_launch(e->lane, index, &ns);
     double least = ns, total = ns; /* the first run meets pages that aren't there yet */
     for (int i = 0; status == ORTHO_OK && index == 0 && i < OB_AGAIN && total < OB_AGAIN_NS; i++) {
-        e->next = index;
-        status = g->s->backend->time(&g->s->timer, &e->lane->loop, 0, 1, &ns);
+        status = ob_lane_launch(e->lane, index, &ns);
         least = ns < least ? ns : least;
         total += ns;
     }
@@ -267,10 +271,12 @@ static void prepare_lane(sieve *e)
 {
     group *g = e->g;
     ob_lane *lane = e->lane;
+    size_t before = ob_device_mark(g->s);
     if (!open_state(e))
         return;
     ob_memory_restart(&lane->memory);
     ortho_status status = verified_run(e, 0);
+    e->device = ob_device_since(g->s, before);
     e->output = lane->memory.current[ORTHO_OUTPUT];
     e->working = lane->memory.peak[ORTHO_WORKING];
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
@@ -292,7 +298,7 @@ static void prepare_lane(sieve *e)
         ob_lane_fail(lane, ortho_last_message());
     } else {
         lane->before = pass_word(e);
-        e->next = 0;
+        lane->loop.copies = lane->copies;
         ob_memory_poison(&lane->memory, ORTHO_OUTPUT);
     }
 }
@@ -369,7 +375,11 @@ static void describe(sieve *e, int blob)
                          .hessian = g->work->hessian != NULL};
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
-    ob_row_peaks_set(e->lane->row, peaks, host);
+    ob_row_peaks_set(e->lane->row, peaks, host, e->device);
+    if (e->hooks->kernels != NULL) {
+        ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
+        e->hooks->kernels(e->state, &kernels);
+    }
     if (!e->exports)
         return;
     ob_row_quality_set(e->lane->row, &e->quality, g->s->facts->four_bit);
@@ -401,7 +411,7 @@ static void report(group *g, int blob)
 static ortho_status open_group(group *g, const ob_case *cases)
 {
     ob_memory_init(&g->bench, g->s->backend, FENCE);
-    g->services = ob_memory_services(&g->bench, g->s->threads);
+    g->services = ob_session_services(g->s, &g->bench);
     g->lanes = calloc((size_t)g->count, sizeof *g->lanes);
     g->sieves = calloc((size_t)g->count, sizeof *g->sieves);
     if (g->lanes == NULL || g->sieves == NULL)
@@ -412,9 +422,11 @@ static ortho_status open_group(group *g, const ob_case *cases)
         e->g = g;
         e->lane = &g->lanes[i];
         e->hooks = cases[i].variant->sieve;
-        e->lane->loop = (ob_launches){.ctx = e, .launch = launch};
-        e->services = ob_memory_services(&e->lane->memory, g->s->threads);
+        e->lane->loop = (ob_launches){.ctx = e, .launch = launch, .copies = 1};
+        e->services = ob_session_services(g->s, &e->lane->memory);
     }
+    if (g->s->backend->space == ORTHO_DEVICE && (g->back = malloc(g->w_bytes)) == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a W that comes back");
     ortho_status status =
         ortho_split_alloc(g->work->w.rows, g->work->w.cols, ortho_sieve_group(&g->problem),
                           g->problem.nnz, &g->services, ORTHO_OUTPUT, &g->split);
@@ -431,6 +443,7 @@ static void close_group(group *g)
     if (g->lanes != NULL)
         ob_group_finish(g->s, g->lanes, g->count);
     ob_memory_close(&g->bench);
+    free(g->back);
     free(g->w);
     free(g->sieves);
     free(g->lanes);

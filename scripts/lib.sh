@@ -48,6 +48,7 @@ export_toolchain() {
         export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 # one clone's objects serve another's
         export CMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER-ccache}
         export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}
+        export CMAKE_CUDA_COMPILER_LAUNCHER=${CMAKE_CUDA_COMPILER_LAUNCHER-ccache}
     fi
 }
 

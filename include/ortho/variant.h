@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 1u
+#define ORTHO_VARIANT_ABI 2u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -39,7 +39,8 @@ typedef enum ortho_role {
 /* What a GEMM hook computes, hence what its output is verified against. */
 typedef enum ortho_computes {
     ORTHO_COMPUTES_SPLIT = 0, /* x * (Base + alpha * Ortho)^T */
-    ORTHO_COMPUTES_UNSPLIT,   /* x * W^T, the weights before the sieve */
+    ORTHO_COMPUTES_UNSPLIT,   /* x * W^T, the weights before the sieve, rounded to the problem's
+                                 dtype as a user would store them */
     ORTHO_COMPUTES_NOTHING    /* y stays as it was (verified: the poison must survive) */
 } ortho_computes;
 
@@ -74,6 +75,15 @@ static inline int64_t ortho_split_col(const ortho_split *s, int64_t i)
 
 typedef enum ortho_space { ORTHO_HOST = 0, ORTHO_DEVICE = 1 } ortho_space;
 
+/*
+ * CUDA. A run hook (of a GEMM, of a sieve) only enqueues: kernels and device-to-device copies on
+ * the given stream, each launch checked. It is captured into a CUDA graph and replayed, so it
+ * allocates nothing, waits for nothing and copies nothing from or to host memory. What it finds out
+ * late (a NaN in W) is told by the hook that waits anyway: a sieve's export_split. prepare may use
+ * the stream of its services and wait for it. Weights, x, y, workspace and a sieve's W are device
+ * pointers.
+ */
+
 /* What an allocation is for: the account that its bytes are booked on. */
 typedef enum ortho_purpose {
     ORTHO_WEIGHTS = 0, /* a GEMM's packed weights and index, kept from prepare to release */
@@ -95,6 +105,20 @@ typedef struct ortho_services {
     int threads;  /* CPU threads to use, >= 1 */
     void *stream; /* cudaStream_t; NULL on the CPU */
 } ortho_services;
+
+/* One kernel that an operation launches, as the compiler made it. */
+typedef struct ortho_kernel_facts {
+    const char *name;     /* static storage */
+    int threads;          /* of a block */
+    int registers;        /* of a thread */
+    size_t shared_bytes;  /* of a block, static and dynamic */
+    size_t spilled_bytes; /* local memory of a thread: spills, and arrays that found no register */
+} ortho_kernel_facts;
+
+typedef struct ortho_kernel_sink {
+    void *ctx;
+    void (*kernel)(void *ctx, const ortho_kernel_facts *);
+} ortho_kernel_sink;
 
 /* Receives warp instructions of a modelled loop: `count` of them were issued with `active` lanes.
  */
@@ -180,6 +204,8 @@ typedef struct ortho_gemm_hooks {
     void (*cost)(const void *state, int64_t m, ortho_cost *);
     /* Optional lane model of the Ortho loop of the variant's GPU mapping, over these real rows. */
     void (*lanes)(const ortho_split *, int64_t m, const ortho_lane_sink *);
+    /* Optional (CUDA): the kernels that a call with m tokens launches, in order. */
+    void (*kernels)(const void *state, int64_t m, const ortho_kernel_sink *);
 } ortho_gemm_hooks;
 
 /* ---- sieve ---------------------------------------------------------------------------------- */
@@ -198,8 +224,9 @@ typedef struct ortho_sieve_hooks {
     ortho_status (*supports)(const ortho_sieve_problem *, const ortho_services *); /* optional */
     /* Allocates the outputs (purpose OUTPUT), whose sizes are all known. Not timed. */
     ortho_status (*prepare)(void *state, const ortho_sieve_problem *, const ortho_services *);
-    /* The timed call. Temporaries through services with purpose WORKING, freed before it returns.
-     * May be called again on the same state, with another copy of the same problem. */
+    /* The timed call. Temporaries through services with purpose WORKING, freed before it returns;
+     * on CUDA, where run allocates nothing, they are prepare's and kept until release. May be
+     * called again on the same state, with another copy of the same problem. */
     ortho_status (*run)(void *state, const ortho_sieve_problem *, const ortho_services *);
     /* Writes the result in canonical form into buffers that the caller sized from the problem:
      * verification, not timed. */
@@ -210,6 +237,8 @@ typedef struct ortho_sieve_hooks {
     void (*lanes)(const ortho_split *, const ortho_lane_sink *);
     /* Times that the algorithm reads W for this rule: its share of the floor. 0 counts as 1. */
     int w_reads[3]; /* indexed by ortho_rule */
+    /* Optional (CUDA): the kernels that a run launches, in order. */
+    void (*kernels)(const void *state, const ortho_kernel_sink *);
 } ortho_sieve_hooks;
 
 /* ---- descriptor ----------------------------------------------------------------------------- */

@@ -49,7 +49,7 @@ static const bad defects[] = {
 };
 
 static const bad descriptors[] = {
-    {"gemm_abi", "built for ABI 2", 1, false},
+    {"gemm_abi", "built for ABI 3", 1, false},
     {"gemm_size", "bytes", 1, false},
     {"gemm_hook", "lacks the required hook gemm.run", 1, false},
     {"sieve_hook", "lacks the required hook sieve.export_split", 1, false},

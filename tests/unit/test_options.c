@@ -75,7 +75,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_true(o.densities.item[0] == 0.01);
     assert_int_equal(o.rule, ORTHO_RULE_OUTLIER);
     assert_int_equal(o.group, 128);
-    assert_int_equal(o.dtype, ORTHO_F32);
+    assert_int_equal(o.dtype, OB_DTYPE_AUTO);
     assert_true(o.alpha == 1);
     assert_string_equal(o.ortho_rows, "sieve");
     assert_int_equal(o.seed, 1);

@@ -1,0 +1,182 @@
+/*
+ * One copy of what a GEMM works on (the variant's state, x, y, workspace), and what its output is
+ * checked against. A group of cases rotates over several copies of one slice; a pass has one copy
+ * of every slice.
+ */
+#include "harness/session_internal.h"
+
+#include "common/dtype.h"
+#include "common/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ortho_status ob_operands_open(const ob_session *s, const ob_work *work, const ortho_split *split,
+                              int64_t m, ob_operands *out)
+{
+    size_t element = ortho_dtype_bytes(s->dtype);
+    ob_operands o = {.work = work,
+                     .split = split,
+                     .n = split->n,
+                     .k = split->k,
+                     .m = m,
+                     .nnz = split->nnz,
+                     .group = split->group,
+                     .dtype = s->dtype,
+                     .x_bytes = (size_t)(m * split->k) * element,
+                     .y_bytes = (size_t)(m * split->n) * element};
+    o.x = malloc(o.x_bytes);
+    o.host = malloc(o.y_bytes);
+    o.back = malloc(o.x_bytes);
+    if (o.x == NULL || o.host == NULL || o.back == NULL) {
+        ob_operands_close(&o);
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a batch of %lld", (long long)m);
+    }
+    ob_fill_gaussian(o.x, o.dtype, m * o.k, s->options->seed + (uint64_t)m);
+    *out = o;
+    return ORTHO_OK;
+}
+
+void ob_operands_close(ob_operands *o)
+{
+    for (int i = 0; i < 2; i++)
+        ob_gemm_truth_free(&o->truth[i]);
+    free(o->back);
+    free(o->host);
+    free(o->x);
+    *o = (ob_operands){0};
+}
+
+ortho_gemm_problem ob_operands_problem(const ob_operands *o)
+{
+    return (ortho_gemm_problem){
+        .n = o->n, .k = o->k, .m = o->m, .nnz = o->nnz, .group = o->group, .dtype = o->dtype};
+}
+
+/* W as a user would store it beside activations of this dtype: rounded, where that is narrower. */
+static ortho_status round_weights(const ob_operands *o, ortho_matrix *out)
+{
+    const ortho_matrix *w = &o->work->w;
+    *out = *w;
+    if (o->dtype == ORTHO_F32 || o->dtype == w->dtype)
+        return ORTHO_OK;
+    void *data = malloc((size_t)(w->rows * w->cols) * ortho_dtype_bytes(o->dtype));
+    if (data == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the rounded weights");
+    for (int64_t r = 0; r < w->rows; r++)
+        for (int64_t c = 0; c < w->cols; c++)
+            ortho_dtype_store(o->dtype, data, r * w->cols + c,
+                              ortho_dtype_load(w->dtype, w->data, r * w->stride + c));
+    *out = (ortho_matrix){
+        .rows = w->rows, .cols = w->cols, .stride = w->cols, .dtype = o->dtype, .data = data};
+    return ORTHO_OK;
+}
+
+ortho_status ob_operands_truth(const ob_session *s, ob_operands *o, ortho_computes computes)
+{
+    ob_gemm_truth *t = &o->truth[computes];
+    ortho_matrix w = {0};
+    if (t->y != NULL)
+        return ORTHO_OK;
+    bool unsplit = computes == ORTHO_COMPUTES_UNSPLIT;
+    ortho_status status = unsplit ? round_weights(o, &w) : ORTHO_OK;
+    if (status != ORTHO_OK)
+        return status;
+    ob_gemm_inputs in = {.split = o->split,
+                         .w = unsplit ? &w : NULL,
+                         .x = o->x,
+                         .dtype = o->dtype,
+                         .m = o->m,
+                         .alpha = (float)s->options->alpha,
+                         .threads = s->threads,
+                         .seed = s->options->seed};
+    status = ob_gemm_truth_make(&in, t);
+    if (unsplit && w.data != o->work->w.data)
+        free((void *)w.data);
+    return status;
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+void ob_copy_release(ob_copier *c, ob_copy *copy)
+{
+    if (copy->prepared)
+        c->hooks->release(copy->state, &c->services);
+    ob_memory_free(c->bench, copy->workspace);
+    ob_memory_free(c->bench, copy->y);
+    ob_memory_free(c->bench, copy->x);
+    ob_memory_free(c->bench, copy->state);
+    *copy = (ob_copy){0};
+}
+
+ortho_status ob_copy_make(ob_copier *c, const ob_operands *o, ob_copy *copy)
+{
+    const ob_backend *b = c->session->backend;
+    ortho_gemm_problem p = ob_operands_problem(o);
+    p.split = o->split;
+    p.w = &o->work->w;
+    copy->state = ob_memory_alloc(c->bench, c->hooks->state_size, ORTHO_HOST, ORTHO_WORKING);
+    if (copy->state == NULL)
+        return ORTHO_E_MEMORY;
+    memset(copy->state, 0, c->hooks->state_size);
+    ortho_status status = c->hooks->prepare(copy->state, &p, &c->services);
+    if (status != ORTHO_OK)
+        return status;
+    copy->prepared = true;
+    copy->workspace_bytes =
+        c->hooks->workspace != NULL ? c->hooks->workspace(copy->state, o->m) : 0;
+    copy->x = ob_memory_alloc(c->bench, o->x_bytes, b->space, ORTHO_WORKING);
+    copy->y = ob_memory_alloc(c->bench, o->y_bytes, b->space, ORTHO_WORKING);
+    copy->workspace = ob_memory_alloc(c->bench, copy->workspace_bytes, b->space, ORTHO_WORKING);
+    if (copy->x == NULL || copy->y == NULL || copy->workspace == NULL)
+        return ORTHO_E_MEMORY;
+    status = b->upload(copy->x, o->x, o->x_bytes);
+    return status == ORTHO_OK ? b->fill(copy->y, 0xff, o->y_bytes) : status;
+}
+
+ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m)
+{
+    const ob_session *s = c->session;
+    ortho_gemm_call call = {.x = copy->x,
+                            .y = copy->y,
+                            .m = m,
+                            .alpha = (float)s->options->alpha,
+                            .workspace = copy->workspace,
+                            .threads = s->threads,
+                            .stream = s->backend->stream(s->queue)};
+    return c->hooks->run(copy->state, &call);
+}
+
+static ortho_status check_input(const ob_copier *c, const ob_operands *o, const ob_copy *copy)
+{
+    ortho_status status = c->session->backend->download(o->back, copy->x, o->x_bytes);
+    if (status == ORTHO_OK && memcmp(o->back, o->x, o->x_bytes) != 0)
+        status = ortho_fail(ORTHO_E_WRONG, "it changed its input x");
+    return status;
+}
+
+ortho_status ob_copy_check(const ob_copier *c, ob_operands *o, const ob_copy *copy,
+                           ob_verdict *verdict)
+{
+    ortho_status status = check_input(c, o, copy);
+    if (status == ORTHO_OK)
+        status = c->session->backend->download(o->host, copy->y, o->y_bytes);
+    if (status != ORTHO_OK)
+        return status;
+    if (c->hooks->computes == ORTHO_COMPUTES_NOTHING)
+        return ob_poison_verify(o->host, o->y_bytes, verdict);
+    status = ob_operands_truth(c->session, o, c->hooks->computes);
+    return status == ORTHO_OK ? ob_gemm_verify(&o->truth[c->hooks->computes], o->host, verdict)
+                              : status;
+}
+
+ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *o, const ob_copy *copy,
+                        size_t weights)
+{
+    ortho_cost cost = {.bytes = (double)(weights + o->x_bytes + o->y_bytes),
+                       .flops =
+                           2.0 * (double)o->m * ((double)o->n * (double)o->k + (double)o->nnz)};
+    if (c->hooks->cost != NULL)
+        c->hooks->cost(copy->state, o->m, &cost);
+    return cost;
+}
