@@ -199,6 +199,8 @@ static void finish_context(ob_session *s)
         json_object_set_new(ceilings, "read_gbps", json_real(s->read));
     if (s->copy > 0)
         json_object_set_new(ceilings, "copy_gbps", json_real(s->copy));
+    if (s->tensor > 0)
+        json_object_set_new(ceilings, "tensor_tflops", json_real(s->tensor * 1e-3));
     if (json_object_size(ceilings) > 0)
         json_object_set(context, "ceilings", ceilings);
     json_decref(ceilings);

@@ -38,6 +38,7 @@ typedef struct ob_verdict {
 typedef struct ob_gemm_truth {
     int64_t n, k, m;
     ortho_dtype dtype;
+    int threads;
     int tokens;      /* checked exactly */
     int projections; /* 0 or OB_PROJECTIONS */
     int64_t token[OB_EXACT_TOKENS];

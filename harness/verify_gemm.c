@@ -38,6 +38,36 @@ static void choose_tokens(ob_gemm_truth *truth)
         truth->token[i] = (int64_t)(mix(truth->seed + (uint64_t)i) % (uint64_t)truth->m);
 }
 
+/* Neighbouring columns of a [m, width] matrix: enough for its lines to be read whole. */
+enum { STRIP = 64 };
+
+typedef struct strip {
+    double sum[OB_PROJECTIONS][STRIP], square[STRIP];
+} strip;
+
+typedef struct tokens {
+    ortho_dtype dtype;
+    const void *data; /* [m, width] */
+    int64_t width;
+} tokens;
+
+/* Signed sums and squares over all tokens, of `count` columns from `first` on. */
+static void project(const ob_gemm_truth *t, const tokens *in, int64_t first, int count, strip *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int64_t token = 0; token < t->m; token++) {
+        double sign[OB_PROJECTIONS];
+        for (int p = 0; p < OB_PROJECTIONS; p++)
+            sign[p] = sign_of(t->seed, p, token);
+        for (int i = 0; i < count; i++) {
+            double v = ortho_dtype_load(in->dtype, in->data, token * in->width + first + i);
+            out->square[i] += v * v;
+            for (int p = 0; p < OB_PROJECTIONS; p++)
+                out->sum[p][i] += sign[p] * v;
+        }
+    }
+}
+
 /* The oracle's batch in fp32, which holds fp16 and bf16 exactly: the chosen tokens, the projections
  * of all tokens, and sqrt(sum_t x^2) for M_r. A projection is rounded to fp32 here; its tolerance
  * covers that, being wider than one rounding of each x. */
@@ -48,17 +78,16 @@ static void fill_batch(const ob_gemm_truth *t, const ob_gemm_inputs *in, float *
             batch[i * t->k + c] = ortho_dtype_load(in->dtype, in->x, t->token[i] * t->k + c);
     if (t->projections == 0)
         return;
-    for (int64_t c = 0; c < t->k; c++) {
-        double sum[OB_PROJECTIONS] = {0}, square = 0;
-        for (int64_t token = 0; token < t->m; token++) {
-            double x = ortho_dtype_load(in->dtype, in->x, token * t->k + c);
-            square += x * x;
+#pragma omp parallel for num_threads(t->threads) schedule(dynamic, 1)
+    for (int64_t first = 0; first < t->k; first += STRIP) {
+        strip sums;
+        int count = t->k - first < STRIP ? (int)(t->k - first) : STRIP;
+        project(t, &(tokens){in->dtype, in->x, t->k}, first, count, &sums);
+        for (int i = 0; i < count; i++) {
             for (int p = 0; p < OB_PROJECTIONS; p++)
-                sum[p] += sign_of(t->seed, p, token) * x;
+                batch[(t->tokens + p) * t->k + first + i] = (float)sums.sum[p][i];
+            batch[(t->tokens + OB_PROJECTIONS) * t->k + first + i] = (float)sqrt(sums.square[i]);
         }
-        for (int p = 0; p < OB_PROJECTIONS; p++)
-            batch[(t->tokens + p) * t->k + c] = (float)sum[p];
-        batch[(t->tokens + OB_PROJECTIONS) * t->k + c] = (float)sqrt(square);
     }
 }
 
@@ -68,6 +97,7 @@ ortho_status ob_gemm_truth_make(const ob_gemm_inputs *in, ob_gemm_truth *out)
                        .k = in->w != NULL ? in->w->cols : in->split->k,
                        .m = in->m,
                        .dtype = in->dtype,
+                       .threads = in->threads,
                        .seed = in->seed};
     choose_tokens(&t);
     size_t rows = (size_t)(t.tokens + t.projections + (t.projections > 0));
@@ -152,38 +182,57 @@ static ortho_status check_token(const ob_gemm_truth *t, int i, const void *y, ob
 
 static ortho_status check_finite(const ob_gemm_truth *t, const void *y)
 {
+    int64_t bad = t->m * t->n;
+#pragma omp parallel for num_threads(t->threads) schedule(static) reduction(min : bad)
     for (int64_t i = 0; i < t->m * t->n; i++)
-        if (!isfinite(ortho_dtype_load(t->dtype, y, i)))
-            return ortho_fail(ORTHO_E_WRONG, "y[token %lld, row %lld] is %g: not written, or wrong",
-                              (long long)(i / t->n), (long long)(i % t->n),
-                              (double)ortho_dtype_load(t->dtype, y, i));
+        if (!isfinite(ortho_dtype_load(t->dtype, y, i)) && i < bad)
+            bad = i;
+    if (bad == t->m * t->n)
+        return ORTHO_OK;
+    return ortho_fail(ORTHO_E_WRONG, "y[token %lld, row %lld] is %g: not written, or wrong",
+                      (long long)(bad / t->n), (long long)(bad % t->n),
+                      (double)ortho_dtype_load(t->dtype, y, bad));
+}
+
+static ortho_status judge_row(const ob_gemm_truth *t, int64_t row, const double *sum, double square,
+                              ob_verdict *v)
+{
+    double rounding =
+        8 * output_eps(t->dtype) * sqrt(square) + sqrt((double)t->m) * output_tiny(t->dtype);
+    double tolerance = sum_tolerance(t, t->scale[row]) + rounding;
+    for (int p = 0; p < t->projections; p++) {
+        double exact = t->y[(t->tokens + p) * t->n + row], error = fabs(sum[p] - exact);
+        if (!(error <= tolerance))
+            return ortho_fail(ORTHO_E_WRONG,
+                              "row %lld: a signed sum of its %lld tokens is %.9g, exact is "
+                              "%.9g: off by %.3g, tolerance %.3g",
+                              (long long)row, (long long)t->m, sum[p], exact, error, tolerance);
+        remember(v, error, tolerance, t->scale[row]);
+    }
     return ORTHO_OK;
 }
 
 static ortho_status check_projections(const ob_gemm_truth *t, const void *y, ob_verdict *v)
 {
-    for (int64_t row = 0; row < t->n; row++) {
-        double sum[OB_PROJECTIONS] = {0}, square = 0;
-        for (int64_t token = 0; token < t->m; token++) {
-            double got = ortho_dtype_load(t->dtype, y, token * t->n + row);
-            square += got * got;
-            for (int p = 0; p < OB_PROJECTIONS; p++)
-                sum[p] += sign_of(t->seed, p, token) * got;
-        }
-        double rounding =
-            8 * output_eps(t->dtype) * sqrt(square) + sqrt((double)t->m) * output_tiny(t->dtype);
-        double tolerance = sum_tolerance(t, t->scale[row]) + rounding;
-        for (int p = 0; p < t->projections; p++) {
-            double exact = t->y[(t->tokens + p) * t->n + row], error = fabs(sum[p] - exact);
-            if (!(error <= tolerance))
-                return ortho_fail(ORTHO_E_WRONG,
-                                  "row %lld: a signed sum of its %lld tokens is %.9g, exact is "
-                                  "%.9g: off by %.3g, tolerance %.3g",
-                                  (long long)row, (long long)t->m, sum[p], exact, error, tolerance);
-            remember(v, error, tolerance, t->scale[row]);
-        }
+    int64_t strips = (t->n + STRIP - 1) / STRIP;
+    strip *sums = malloc((size_t)strips * sizeof *sums);
+    if (sums == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory to verify %lld tokens", (long long)t->m);
+#pragma omp parallel for num_threads(t->threads) schedule(dynamic, 1)
+    for (int64_t s = 0; s < strips; s++) {
+        int count = t->n - s * STRIP < STRIP ? (int)(t->n - s * STRIP) : STRIP;
+        project(t, &(tokens){t->dtype, y, t->n}, s * STRIP, count, &sums[s]);
     }
-    return ORTHO_OK;
+    ortho_status status = ORTHO_OK;
+    for (int64_t row = 0; status == ORTHO_OK && row < t->n; row++) {
+        const strip *of = &sums[row / STRIP];
+        double sum[OB_PROJECTIONS];
+        for (int p = 0; p < OB_PROJECTIONS; p++)
+            sum[p] = of->sum[p][row % STRIP];
+        status = judge_row(t, row, sum, of->square[row % STRIP], v);
+    }
+    free(sums);
+    return status;
 }
 
 ortho_status ob_gemm_verify(const ob_gemm_truth *t, const void *y, ob_verdict *v)

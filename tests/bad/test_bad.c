@@ -66,6 +66,7 @@ static int run(const bad *b, json_t **results)
     ob_options o;
     snprintf(path, sizeof path, "%s/bad_%s.so", BAD_DIR, b->file);
     ob_options_default(&o);
+    o.backend = OB_BACKEND_CPU;
     o.model = "random:24x160";
     o.do_sieve = strncmp(b->file, "sieve", 5) == 0;
     o.do_gemm = !o.do_sieve;

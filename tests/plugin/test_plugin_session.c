@@ -33,6 +33,7 @@ static void plugin_is_verified_and_measured(void **state)
 {
     ob_options o;
     ob_options_default(&o);
+    o.backend = OB_BACKEND_CPU;
     o.model = "random:48x70";
     o.do_sieve = false;
     o.do_gemm = true;

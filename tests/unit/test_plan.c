@@ -13,6 +13,7 @@ static ob_options options(void)
 {
     ob_options o;
     ob_options_default(&o);
+    o.backend = OB_BACKEND_CPU;
     o.do_sieve = o.do_gemm = true;
     return o;
 }

@@ -17,6 +17,7 @@ static ob_options options(const char *model)
 {
     ob_options o;
     ob_options_default(&o);
+    o.backend = OB_BACKEND_CPU;
     o.model = model;
     o.do_sieve = o.do_gemm = true;
     o.l2 = OB_L2_WARM;
