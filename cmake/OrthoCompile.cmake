@@ -43,9 +43,33 @@ function(ortho_simd_suffixes target)
     endforeach()
 endfunction()
 
+# The GPUs of this machine, as CMake names architectures; empty without one. Hopper's own
+# instructions need 90a.
+function(ortho_cuda_local out)
+    execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                    OUTPUT_VARIABLE _caps ERROR_QUIET RESULT_VARIABLE _code)
+    set(_list "")
+    if(_code EQUAL 0)
+        string(REGEX MATCHALL "[0-9]+\\.[0-9]+" _caps "${_caps}")
+        foreach(_cap IN LISTS _caps)
+            string(REPLACE "." "" _cap "${_cap}")
+            string(REGEX REPLACE "^90$" "90a" _cap "${_cap}")
+            list(APPEND _list ${_cap}-real)
+        endforeach()
+        list(REMOVE_DUPLICATES _list)
+    endif()
+    set(${out} "${_list}" PARENT_SCOPE)
+endfunction()
+
 # Which GPUs to compile for, from ORTHO_CUDA_ARCHITECTURES.
 function(ortho_cuda_architectures out)
     set(_list "${ORTHO_CUDA_ARCHITECTURES}")
+    if(_list STREQUAL "auto")
+        ortho_cuda_local(_list)
+        if(NOT _list)
+            set(_list developer)
+        endif()
+    endif()
     if(_list STREQUAL "developer")
         set(_list 90a)
     elseif(_list STREQUAL "release") # 90 beside 90a: GPUs to come can't run what is compiled for 90a

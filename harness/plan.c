@@ -223,15 +223,21 @@ static void write_key(const ob_options *o, ob_case *c)
         snprintf(how, sizeof how, "%s/grow", ob_rule_name(o->rule));
     else
         snprintf(how, sizeof how, "%s/g%d", ob_rule_name(o->rule), o->group);
+    char extras[64] = "";
+    if (!c->sieve && o->alpha != 1)
+        snprintf(extras, sizeof extras, "/a%g", o->alpha);
+    if (!c->sieve && strcmp(o->ortho_rows, "sieve") != 0)
+        snprintf(extras + strlen(extras), sizeof extras - strlen(extras), "/%.40s", o->ortho_rows);
     if (c->pass)
-        snprintf(c->key, sizeof c->key, "pass/%s/%s/m%lld/d%g/%s/%s", who, ob_pass_name(o->pass),
-                 (long long)c->m, c->density, how, dtype);
+        snprintf(c->key, sizeof c->key, "pass/%s/%s/m%lld/d%g/%s/%s%s", who, ob_pass_name(o->pass),
+                 (long long)c->m, c->density, how, dtype, extras);
     else if (c->sieve)
         snprintf(c->key, sizeof c->key, "sieve/%s/L%d.%s/d%g/%s/%s", who, c->slice->layer,
                  c->slice->proj, c->density, how, ob_l2_name(o->l2));
     else
-        snprintf(c->key, sizeof c->key, "gemm/%s/L%d.%s/m%lld/d%g/%s/%s/%s", who, c->slice->layer,
-                 c->slice->proj, (long long)c->m, c->density, how, dtype, ob_l2_name(o->l2));
+        snprintf(c->key, sizeof c->key, "gemm/%s/L%d.%s/m%lld/d%g/%s/%s/%s%s", who, c->slice->layer,
+                 c->slice->proj, (long long)c->m, c->density, how, dtype, ob_l2_name(o->l2),
+                 extras);
 }
 
 void ob_case_at(const ob_options *o, const ortho_slice *slice, ob_case *c)

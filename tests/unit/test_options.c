@@ -235,7 +235,7 @@ static void flags_that_are_wrong(void **state)
     refuse("--counters all", "unknown option --counters");
     refuse("--trace f", "unknown option --trace");
     refuse("--processes 3", "unknown option --processes");
-    refuse("--pass decode", "unknown option --pass");
+    refuse("--pass prefill", "--pass: 'prefill' is unknown");
     refuse("--pl tty", "--pl is ambiguous: --plugin or --plot?");
     refuse("--=x", "unknown option --");
     refuse("--model", "--model needs a value: NAME|PATH");
@@ -296,6 +296,16 @@ static void a_key_holds_its_options(void **state)
     assert_int_equal(o.densities.count, 2); /* the finer one prints as the key does */
     assert_true(o.densities.item[0] == 0.012345678);
     ob_options_clear(&o);
+    load("--case pass/warp-per-row/cuda/decode/m1/d0.05/residual/g64/fp16/a0 --layers 0-3", &o);
+    assert_int_equal(o.pass, OB_PASS_DECODE);
+    assert_string_equal(o.variants.item[0], "warp-per-row");
+    assert_int_equal(o.backend, OB_BACKEND_CUDA);
+    assert_int_equal(o.layers.count, 4); /* which linears stands beside the key */
+    assert_true(o.densities.item[0] == 0.05 && o.alpha == 0);
+    assert_int_equal(o.rule, ORTHO_RULE_RESIDUAL);
+    assert_int_equal(o.group, 64);
+    assert_int_equal(o.dtype, ORTHO_F16);
+    ob_options_clear(&o);
     load("--ortho-rows uniform --case gemm/csr/cpu/L0.q/m1/d0/outlier/g32/fp32/cold", &o);
     assert_string_equal(o.ortho_rows, "sieve");
     ob_options_clear(&o);
@@ -305,6 +315,8 @@ static void a_key_holds_its_options(void **state)
     refuse("--case gemm/csr/cpu/L0/m1/d0/outlier/g32/fp32/cold", "no layer and projection");
     refuse("--case sieve/csr/cpu/L0.q/d2/outlier/g32/cold", "--case: '2' is out of range");
     refuse("--case sieve/csr/cpu/L0.q/d0/outlier/g32/cold/a1", "is not a key");
+    refuse("--case pass/csr/cpu/encode/m1/d0/outlier/g32/fp32", "'encode' is unknown");
+    refuse("--case pass/csr/cpu/decode/m1/d0/outlier/g32", "is not a key");
     refuse("--case a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "is not a key");
 }
 
