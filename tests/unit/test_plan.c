@@ -170,6 +170,33 @@ static void layers_and_projections_choose_slices(void **state)
     ortho_dataset_close(d);
 }
 
+static void a_pass_is_one_case_over_all_linears(void **state)
+{
+    ortho_dataset *d = dataset("synthetic:llama-3.2-3b");
+    ob_options o = options();
+    ob_plan plan = {0};
+    (void)state;
+    o.pass = OB_PASS_DECODE;
+    o.variants = (ob_words){.count = 1, .item = {"csr"}};
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_int_equal(with_role(&plan, ORTHO_COMPETITOR, false), 1);
+    assert_int_equal(with_role(&plan, ORTHO_COMPETITOR, true), 0);
+    assert_true(has(&plan, "pass/csr/cpu/decode/m1/d0.01/outlier/g128/fp32"));
+    assert_int_equal(plan.linear_count, 28 * 7);
+    assert_int_equal(plan.cases[0].linears, 28 * 7);
+    /* 28 times floor(0.01 n k) of q, k, v, o, gate, up, down */
+    assert_int_equal(plan.cases[0].nnz, 28 * (2 * 94371 + 2 * 31457 + 3 * 251658));
+    ob_plan_free(&plan);
+    o.layers = (ob_numbers){.count = 1, .item = {5}};
+    o.projections = (ob_words){.count = 2, .item = {"down", "q"}};
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_int_equal(plan.linear_count, 2);
+    assert_string_equal(plan.linears[0]->proj, "q"); /* in the model's order */
+    assert_string_equal(plan.linears[1]->proj, "down");
+    ob_plan_free(&plan);
+    ortho_dataset_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_key_selects_its_case_alone),
         cmocka_unit_test(unknown_words_are_refused_with_the_known_ones),
         cmocka_unit_test(layers_and_projections_choose_slices),
+        cmocka_unit_test(a_pass_is_one_case_over_all_linears),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

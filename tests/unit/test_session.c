@@ -110,6 +110,32 @@ static void both_engines_fill_the_same_rows(void **state)
     }
 }
 
+static void a_pass_is_verified_and_bounds_the_tokens(void **state)
+{
+    ob_options o = options("random:64x96");
+    json_t *results = NULL;
+    size_t i;
+    json_t *row;
+    (void)state;
+    o.pass = OB_PASS_DECODE;
+    o.batches = (ob_numbers){.count = 1, .item = {2}};
+    o.variants = (ob_words){.count = 2, .item = {"csr", "block-csr"}};
+    assert_int_equal(ob_session_run(&o, NULL, &results), OB_EXIT_OK);
+    expect_verified(results, true);
+    assert_int_equal(json_array_size(json_object_get(results, "results")), 5);
+    json_array_foreach(json_object_get(results, "results"), i, row)
+    {
+        const json_t *tokens = json_object_get(row, "tokens_per_s");
+        double ns = json_number_value(json_object_get(json_object_get(row, "time_ns"), "median"));
+        assert_string_equal(text_of(row, "l2"), "pass");
+        assert_int_equal(json_integer_value(json_object_get(row, "linears")), 1);
+        assert_null(json_object_get(row, "layer"));
+        if (strcmp(text_of(row, "role"), "harness") != 0)
+            assert_true(json_number_value(json_object_get(tokens, "value")) == 2e9 / ns);
+    }
+    json_decref(results);
+}
+
 static void a_key_runs_its_row_again(void **state)
 {
     ob_options o = options("random:64x96");
@@ -189,6 +215,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_variant_is_right_on_odd_shapes),
         cmocka_unit_test(imposed_rows_stay_right),
         cmocka_unit_test(both_engines_fill_the_same_rows),
+        cmocka_unit_test(a_pass_is_verified_and_bounds_the_tokens),
         cmocka_unit_test(a_key_runs_its_row_again),
         cmocka_unit_test(listing_gives_the_keys_of_the_run),
         cmocka_unit_test(an_interruption_keeps_what_was_measured),
