@@ -198,6 +198,64 @@ static ortho_status enqueue(const ob_launches *launches, int64_t first, int64_t 
     return status;
 }
 
+/* Whether a copy has host memory at either end. */
+static bool leaves_device(cudaGraphNode_t node)
+{
+    struct cudaMemcpy3DParms p = {0};
+    if (cudaGraphMemcpyNodeGetParams(node, &p) != cudaSuccess)
+        return false; /* an array's copy, which no variant makes */
+    const void *ends[] = {p.srcPtr.ptr, p.dstPtr.ptr};
+    for (int i = 0; i < 2; i++) {
+        struct cudaPointerAttributes a = {0};
+        if (ends[i] != NULL && (cudaPointerGetAttributes(&a, ends[i]) != cudaSuccess ||
+                                a.type != cudaMemoryTypeDevice))
+            return true;
+    }
+    return false;
+}
+
+/* What a run hook may not put on its stream, in words; NULL when this may be. */
+static const char *objection(cudaGraphNode_t node)
+{
+    enum cudaGraphNodeType type;
+    if (cudaGraphNodeGetType(node, &type) != cudaSuccess)
+        return NULL;
+    switch (type) {
+    case cudaGraphNodeTypeMemAlloc:
+    case cudaGraphNodeTypeMemFree:
+        return "allocates or frees device memory";
+    case cudaGraphNodeTypeHost:
+        return "calls the host";
+    case cudaGraphNodeTypeMemcpy:
+        return leaves_device(node) ? "copies from or to host memory" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* That a recording holds something, and nothing that a run hook may not do. */
+static ortho_status audit(cudaGraph_t graph)
+{
+    size_t count = 0;
+    ortho_status status = check(cudaGraphGetNodes(graph, NULL, &count), "reading a recording");
+    if (status != ORTHO_OK)
+        return status;
+    if (count == 0)
+        return ortho_fail(ORTHO_E_WRONG, "a run hook put nothing on the stream it was given");
+    cudaGraphNode_t *nodes = calloc(count, sizeof *nodes);
+    if (nodes == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a recording's nodes");
+    status = check(cudaGraphGetNodes(graph, nodes, &count), "reading a recording");
+    for (size_t i = 0; status == ORTHO_OK && i < count; i++) {
+        const char *what = objection(nodes[i]);
+        if (what != NULL)
+            status = ortho_fail(ORTHO_E_WRONG, "a run hook %s", what);
+    }
+    (void)cudaGetLastError();
+    free(nodes);
+    return status;
+}
+
 /* Records launches 0 .. count - 1. A hook that waits or allocates is found out here. */
 static ortho_status record(ob_queue *q, const ob_launches *launches, int64_t count, recording *out)
 {
@@ -217,6 +275,8 @@ static ortho_status record(ob_queue *q, const ob_launches *launches, int64_t cou
         ortho_status again = enqueue(launches, 0, 1);
         status = again != ORTHO_OK ? again : status != ORTHO_OK ? status : launched;
     }
+    if (status == ORTHO_OK)
+        status = audit(graph);
     if (status == ORTHO_OK)
         status = check(cudaGraphInstantiate(&out->graph, graph, 0), "instantiating a graph");
     if (status == ORTHO_OK)

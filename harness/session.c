@@ -266,8 +266,8 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
     if (progress != NULL && progress->plan != NULL)
         progress->plan(progress->ctx, s.plan.count);
     status = run_plan(&s);
-    if (status != ORTHO_OK && status != ORTHO_E_CANCELLED)
-        ob_say_note(&s, "%s", ortho_last_message());
+    if (status != ORTHO_OK && status != ORTHO_E_CANCELLED && json_array_size(s.rows) > 0)
+        ob_say_note(&s, "%s", ortho_last_message()); /* without a row the caller says it */
     finish_context(&s);
     int code = exit_of_session(&s, status);
     if (json_array_size(s.rows) > 0)

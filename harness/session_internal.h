@@ -156,6 +156,10 @@ void ob_lane_warm(ob_lane *lane, int64_t copies);
 bool ob_lane_late(ob_lane *lane, double start, int64_t made);
 /* Samples the lanes that are in, interleaved or through Google Benchmark. */
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
+/* Instead of sampling, where nothing is to be timed: records the launches of the lanes that are in,
+ * where the backend replays, and makes them, so that the verification after sees what a replay
+ * left. */
+void ob_group_replay(ob_session *s, ob_lane *lanes, int count);
 /* Raises a ceiling to the fastest sample of a cold lane of that role: neighbours make samples
  * slower, never faster, so the fastest is the nearest to what the machine can do. */
 void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling);

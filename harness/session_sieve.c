@@ -471,7 +471,9 @@ ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const 
         else
             prepare_lane(&g.sieves[i]);
     }
-    if (status == ORTHO_OK && !s->options->verify_only)
+    if (status == ORTHO_OK && s->options->verify_only)
+        ob_group_replay(s, g.lanes, count);
+    else if (status == ORTHO_OK)
         ob_group_sample(s, g.lanes, count);
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out) {

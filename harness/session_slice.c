@@ -121,6 +121,8 @@ ortho_status ob_work_split(ob_session *s, const ob_work *work, const ob_case *c,
         status = ortho_rows_impose(&split, s->options->ortho_rows, s->options->seed);
     if (status == ORTHO_OK)
         status = ortho_split_check(&split);
+    if (s->options->alpha == 0) /* Ortho isn't read: who reads it all the same gives NaN */
+        memset(split.val, 0xff, (size_t)split.nnz * sizeof *split.val);
     if (status != ORTHO_OK) {
         ortho_split_free(&split, services);
         return status;

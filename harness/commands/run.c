@@ -109,6 +109,8 @@ int ob_session_watch(const ob_options *options, const ob_log *log, const char *p
     ob_progress progress = callbacks(&r);
     int code = ob_session_run(options, &progress, results);
     ob_progress_close(&r.view);
+    if (*results == NULL && code != OB_EXIT_INTERRUPTED) /* nothing was run: say why */
+        ob_log_error(log, "%s", ortho_last_message());
     if (code == OB_EXIT_INTERRUPTED)
         ob_log_note(log, "interrupted: these are the cases that were finished");
     return code;
