@@ -5,6 +5,10 @@
 #include <ortho/ortho.h>
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The safetensors name ("BF16"), for GGUF blocks the GGUF name ("Q4_0"); "?" when out of range. */
 const char *ortho_dtype_name(ortho_dtype dtype);
 
@@ -24,5 +28,9 @@ float ortho_dtype_load(ortho_dtype dtype, const void *data, int64_t i);
 
 /* Stores rounded to nearest even. */
 void ortho_dtype_store(ortho_dtype dtype, void *data, int64_t i, float value);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 
 #include <ortho/ortho.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Records a printf-style message for this thread and returns `status`. */
 ortho_status ortho_fail(ortho_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -12,5 +16,9 @@ ortho_status ortho_fail(ortho_status status, const char *format, ...)
 /* Puts words before the current message ("layer 3: ...") and returns `status` unchanged. */
 ortho_status ortho_fail_prefix(ortho_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

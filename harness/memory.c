@@ -23,7 +23,8 @@ struct ob_block {
 
 void ob_memory_init(ob_memory *memory, const ob_backend *backend, size_t fence)
 {
-    *memory = (ob_memory){.backend = backend, .fence = (fence + 63) / 64 * 64};
+    bool exact = getenv("ORTHO_EXACT_MEMORY") != NULL;
+    *memory = (ob_memory){.backend = backend, .fence = exact ? 0 : (fence + 63) / 64 * 64};
     pthread_mutex_init(&memory->mutex, NULL);
 }
 
@@ -33,10 +34,10 @@ static size_t head(const ob_memory *memory, ortho_space space)
     return space == ORTHO_DEVICE ? (memory->fence + 255) / 256 * 256 : memory->fence;
 }
 
-/* What follows the payload: the slack that rounds it to 64, and the fence. */
+/* What follows the payload: the slack that rounds it to 64, and the fence; nothing without one. */
 static size_t tail(const ob_memory *memory, const ob_block *b)
 {
-    return (64 - b->bytes % 64) % 64 + memory->fence;
+    return memory->fence > 0 ? (64 - b->bytes % 64) % 64 + memory->fence : 0;
 }
 
 static ortho_status transfer(const ob_memory *memory, const ob_block *b, void *host,

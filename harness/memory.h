@@ -24,6 +24,8 @@ typedef struct ob_memory {
     pthread_mutex_t mutex; /* a variant may allocate from its threads */
 } ob_memory;
 
+/* With ORTHO_EXACT_MEMORY in the environment there are no fences and no slack: each allocation ends
+ * where its block does, so that compute-sanitizer sees what a fence can't, a read beyond it. */
 void ob_memory_init(ob_memory *memory, const ob_backend *backend, size_t fence);
 
 /* Frees the mutex. Every block must have been freed; returns how many were not (and frees them):

@@ -163,7 +163,7 @@ static void prepare_lane(gemm *e)
         ob_lane_skip(lane, reason);
         return;
     }
-    size_t touched = e->weights + e->workspace;
+    size_t touched = e->weights; /* what a workspace touches of itself nobody knows */
     if (e->weights > 0 || e->copier.hooks->computes != ORTHO_COMPUTES_NOTHING)
         touched += g->operands.x_bytes + g->operands.y_bytes;
     if (status == ORTHO_OK) {

@@ -19,6 +19,10 @@
 
 #include <ortho/variant.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* How a streaming sieve walks its rows: the variants differ here. */
 typedef enum ortho_sieve_walk {
     ORTHO_WALK_SCALAR = 0, /* portable inner loops: a thread a row */
@@ -56,5 +60,9 @@ int64_t ortho_sieve_group(const ortho_sieve_problem *problem);
 /* floor(density * n * k), exact for the decimal that density stands for: the largest m whose share
  * m / (n * k), as a double, is <= density. density is 0..1, n * k < 2^53. */
 int64_t ortho_sieve_budget(double density, int64_t n, int64_t k);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

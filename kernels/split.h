@@ -5,6 +5,10 @@
 
 #include <ortho/variant.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Allocates all five arrays (row_ptr zeroed). Free with ortho_split_free. */
 ortho_status ortho_split_alloc(int64_t n, int64_t k, int64_t group, int64_t nnz,
                                const ortho_services *, ortho_purpose, ortho_split *out);
@@ -43,5 +47,9 @@ void ortho_bcsr_free(ortho_bcsr *, const ortho_services *);
 /* Back: fill row_ptr, col, val of a split whose arrays have these sizes. */
 ortho_status ortho_csr_from_coo(const ortho_coo *, ortho_split *out);
 ortho_status ortho_csr_from_bcsr(const ortho_bcsr *, ortho_split *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -143,11 +143,27 @@ static void fixture_free(fixture *f)
     free(f->magnitude);
 }
 
+/* W as a user stores it beside activations of the dtype; the caller frees its data. */
+static ortho_matrix rounded_w(const fixture *f)
+{
+    int64_t count = f->w.rows * f->w.stride;
+    float *data = make((size_t)count * sizeof *data);
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t stored;
+        ortho_dtype_store(f->dtype, &stored, 0, ((const float *)f->w.data)[i]);
+        data[i] = ortho_dtype_load(f->dtype, &stored, 0);
+    }
+    ortho_matrix w = f->w;
+    w.data = data;
+    return w;
+}
+
 static void fixture_oracle(fixture *f, ortho_computes computes, float alpha)
 {
+    ortho_matrix w = rounded_w(f);
     ortho_oracle_job job = {
         .split = &f->split,
-        .w = computes == ORTHO_COMPUTES_UNSPLIT ? &f->w : NULL,
+        .w = computes == ORTHO_COMPUTES_UNSPLIT ? &w : NULL,
         .x = f->x,
         .dtype = f->dtype,
         .m = f->m,
@@ -157,6 +173,7 @@ static void fixture_oracle(fixture *f, ortho_computes computes, float alpha)
         .magnitude = f->magnitude,
     };
     assert_int_equal(ortho_oracle_gemm(&job), ORTHO_OK);
+    free((void *)(uintptr_t)w.data);
 }
 
 /* `bytes` of 64-byte aligned memory, filled with `fill`, between two guards. */

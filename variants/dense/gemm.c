@@ -2,11 +2,12 @@
  * dense, dual GEMM: no split at all. OpenBLAS over the unsplit W in fp32, as a user would call it:
  * sgemv for one token, sgemm for more. W takes 4 bytes a weight, 8 times Base: memory-bound for few
  * tokens, and the baseline that every speed-up is over. fp16 and bf16 activations are converted to
- * fp32 in the workspace and back.
+ * fp32 in the workspace and back; W is rounded to their type first, as a user would store it.
  *
  * The library is opened at run time, with the four prototypes that are needed, so that a machine
  * without it still builds and runs everything else.
  */
+#include "common/half.h"
 #include "kernels/base_gemm.h"
 
 #include <dlfcn.h>
@@ -77,6 +78,13 @@ static ortho_status supports(const ortho_gemm_problem *problem, const ortho_serv
     return status;
 }
 
+/* As it is stored beside activations of this dtype. */
+static float rounded(ortho_dtype dtype, float v)
+{
+    return dtype == ORTHO_F16 ? ortho_fp16_to_float(ortho_float_to_fp16(v))
+                              : ortho_bf16_to_float(ortho_float_to_bf16(v));
+}
+
 static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
                             const ortho_services *services)
 {
@@ -98,6 +106,9 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
     for (int64_t r = 0; r < w->rows; r++)
         ortho_base_load(w->dtype, (const char *)w->data + (size_t)r * row_bytes, w->cols,
                         made.w + r * w->cols);
+    if (made.dtype != ORTHO_F32 && made.dtype != w->dtype)
+        for (int64_t i = 0; i < w->rows * w->cols; i++)
+            made.w[i] = rounded(made.dtype, made.w[i]);
     *st = made;
     return ORTHO_OK;
 }
