@@ -3,12 +3,12 @@
 FOLDERS := include common kernels variants datasets reports lib harness
 SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu')
 TIDY    := $(shell find $(FOLDERS) -name '*.c')
-SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/lib.sh \
+SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
 prefix ?= /usr/local
 
-.PHONY: all help setup check asan ubsan fuzz format format-check tidy shellcheck docs bench-smoke \
-        install clean
+.PHONY: all help setup check check-gpu asan ubsan fuzz format format-check tidy shellcheck docs bench-smoke \
+        readme-tables install clean
 
 all: ## build the instrument (preset release)
 	@cmake --preset release >/dev/null
@@ -22,6 +22,9 @@ setup: ## install what is needed (Debian 12)
 
 check: ## every test that needs no GPU
 	@scripts/test
+
+check-gpu: ## what only a GPU can check: matrix, compute-sanitizer, test programs
+	@scripts/check-gpu
 
 asan: ## every test under AddressSanitizer and UBSan
 	@scripts/test --asan
@@ -52,6 +55,9 @@ docs: ## the man page and completions, under build/release/share
 
 bench-smoke: ## the whole instrument on a small case
 	@scripts/bench --variant csr --model random:256x512 --batch 1
+
+readme-tables: ## write the tables of README and docs from the committed results
+	@scripts/readme-tables
 
 install: all ## install under $(prefix)
 	@cmake --install build/release --prefix "$(prefix)"

@@ -33,6 +33,7 @@ static ortho_status check(cudaError_t error, const char *what)
 {
     if (error == cudaSuccess)
         return ORTHO_OK;
+    (void)cudaGetLastError(); /* or the next variant's launch would be blamed for it */
     return ortho_fail(error == cudaErrorMemoryAllocation ? ORTHO_E_MEMORY : ORTHO_E_DEVICE,
                       "%s: %s (%s)", what, cudaGetErrorString(error), cudaGetErrorName(error));
 }

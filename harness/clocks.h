@@ -15,7 +15,7 @@ struct json_t;
 typedef struct ob_clocks {
     double *sm_mhz; /* one a reading; malloc'd */
     size_t count, capacity;
-    double power_w, temp_c; /* the most; 0: not told */
+    double power_w, temp_c; /* the most; NaN or 0: not told */
     uint64_t throttle;      /* reasons seen, all of them together */
     size_t *throttled;      /* samples that a reason fell on; malloc'd */
     size_t throttled_count, throttled_capacity;

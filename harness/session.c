@@ -7,6 +7,7 @@
 #include "common/account.h"
 #include "common/error.h"
 #include "harness/environment.h"
+#include "harness/gpu.h"
 #include "harness/session_internal.h"
 #include "kernels/split.h"
 
@@ -57,6 +58,20 @@ static size_t budget_of(const ob_backend *backend)
     return quarter == 0 ? (size_t)1 << 30 : quarter < most ? quarter : most;
 }
 
+/* The queue, and NVML beside it, which saw the device before and after the context was there. */
+static ortho_status open_device(ob_session *s, size_t *context_bytes)
+{
+    size_t before = 0, after = 0, total;
+    bool cuda = s->backend->kind == ORTHO_CUDA;
+    if (cuda && ob_gpu_nvml(0, &s->nvml) != ORTHO_OK)
+        ob_say_note(s, "no clocks, power or temperature: %s", ortho_last_message());
+    bool told = s->nvml != NULL && ob_nvml_memory(s->nvml, &before, &total);
+    ortho_status status = s->backend->open(&s->queue);
+    if (status == ORTHO_OK && told && ob_nvml_memory(s->nvml, &after, &total) && after > before)
+        *context_bytes = after - before;
+    return status;
+}
+
 static ortho_status open_session(ob_session *s, const ob_options *o, const ob_progress *progress,
                                  char why[512])
 {
@@ -71,7 +86,8 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
     s->facts = ortho_dataset_facts(s->dataset);
     s->backend = ob_backend_find(s->plan.backend);
     s->dtype = s->plan.dtype;
-    status = s->backend->open(&s->queue);
+    size_t context_bytes = 0;
+    status = open_device(s, &context_bytes);
     if (status != ORTHO_OK)
         return status;
     s->threads = o->threads > 0 ? o->threads : omp_get_max_threads();
@@ -82,7 +98,12 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
         json_pack("{s:s, s:o, s:O}", "schema", "ortho-bench/1", "context",
                   ob_environment_context(o, s->facts, why[0] != '\0' ? why : NULL, &s->timer),
                   "results", s->rows);
-    return s->document != NULL ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory for the results");
+    if (s->document == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the results");
+    if (s->backend->kind == ORTHO_CUDA)
+        json_object_set_new(json_object_get(s->document, "context"), "gpu",
+                            ob_gpu_context(0, s->nvml, context_bytes));
+    return ORTHO_OK;
 }
 
 static void close_session(ob_session *s)
@@ -91,6 +112,7 @@ static void close_session(ob_session *s)
         s->backend->free(s->scratch, s->backend->space);
     if (s->backend != NULL)
         s->backend->close(s->queue);
+    ob_nvml_close(s->nvml);
     ob_plan_free(&s->plan);
     if (s->dataset != NULL)
         ortho_dataset_close(s->dataset);

@@ -196,6 +196,8 @@ static ortho_status sample(void *ctx, double *ns, double *spent)
     if (status != ORTHO_OK)
         return status;
     lane->cursor += span.lead + span.count;
+    if (lane->sampling)
+        ob_clocks_read(&lane->clocks, s->nvml, lane->taken++);
     *ns = took / (double)lane->launches * (double)lane->units;
     *spent = ob_timer_now() - start; /* the flush too: it is what a timeout bounds */
     return ORTHO_OK;
@@ -250,6 +252,7 @@ static void prepare_sampler(ob_lane *lane)
         lane->sampler.status = status;
         snprintf(lane->sampler.message, sizeof lane->sampler.message, "%s", ortho_last_message());
     }
+    lane->sampling = true;
 }
 
 /* ---- Google Benchmark --------------------------------------------------------------------------
@@ -460,6 +463,7 @@ static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
                                    .seed = row_seed(s, lane),
                                    .flushed = lane->flush},
                     &ci);
+    ob_row_clocks_set(lane->row, &lane->clocks);
     report_status(s, lane, &ci);
     if (baseline != NULL && baseline != lane && lane->c->variant->role != ORTHO_HARNESS &&
         lane->c->variant->role != ORTHO_CEILING)
@@ -486,6 +490,7 @@ void ob_group_finish(ob_session *s, ob_lane *lanes, int count)
         if (leaked > 0)
             ob_say_note(s, "%s: its release left %zu allocations behind", lane->c->key, leaked);
         ob_sampler_clear(&lane->sampler);
+        ob_clocks_clear(&lane->clocks);
         json_array_append(s->rows, lane->row);
         if (s->progress != NULL && s->progress->end != NULL)
             s->progress->end(s->progress->ctx, s->done, lane->row);

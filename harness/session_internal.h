@@ -6,6 +6,7 @@
 #ifndef ORTHO_HARNESS_SESSION_INTERNAL_H
 #define ORTHO_HARNESS_SESSION_INTERNAL_H
 
+#include "harness/clocks.h"
 #include "harness/memory.h"
 #include "harness/plan.h"
 #include "harness/results.h"
@@ -44,6 +45,7 @@ typedef struct ob_session {
     const ob_progress *progress;
     const ob_backend *backend;
     ob_queue *queue;
+    ob_nvml *nvml;     /* NULL: nothing is told of clocks */
     ortho_dtype dtype; /* of activations: asked for, or the backend's own */
     ob_timer timer;
     ob_plan plan;
@@ -73,6 +75,8 @@ typedef struct ob_lane {
     bool out;         /* failed or skipped: its row has status and reason */
     bool flush;       /* before each sample */
     bool cold;        /* the rotation, or the flush, is what cold promises */
+    bool sampling;    /* what is launched now is a sample that counts */
+    size_t taken;     /* such samples so far */
     bool rounds;      /* launches come in whole rounds of the copies, from copy 0 on */
     int64_t units;    /* launches that make one operation: 1, or a pass's linears */
     int64_t launches, copies, cursor;
@@ -82,6 +86,7 @@ typedef struct ob_lane {
     double tensor_ns; /* the least that its products take on tensor cores; 0: none */
     const char *before, *after;
     ob_sampler_lane sampler;
+    ob_clocks clocks; /* one reading a sample */
     ob_session *session;
     ob_launches loop;
 } ob_lane;

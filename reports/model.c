@@ -160,6 +160,49 @@ double ortho_model_lanes(const json_t *row)
     return ortho_model_number(row, "divergence.predicted.value");
 }
 
+size_t ortho_model_throttled(const json_t *row)
+{
+    return json_array_size(ortho_model_at(row, "time_ns.throttled"));
+}
+
+bool ortho_model_kernel(const json_t *row, ortho_kernel_view *out)
+{
+    const json_t *list = ortho_model_at(row, "kernels");
+    *out = (ortho_kernel_view){.registers = NAN, .spilled_bytes = NAN};
+    bool any = false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *kernel = json_array_get(list, i);
+        double registers = ortho_model_number(kernel, "registers");
+        double spilled = fmax(out->spilled_bytes, ortho_model_number(kernel, "spilled_bytes"));
+        if (registers > 0 && !(registers <= out->registers)) {
+            *out = (ortho_kernel_view){.name = ortho_model_string(kernel, "name"),
+                                       .threads = ortho_model_number(kernel, "threads"),
+                                       .registers = registers,
+                                       .shared_bytes = ortho_model_number(kernel, "shared_bytes")};
+            any = true;
+        }
+        out->spilled_bytes = spilled;
+    }
+    return any;
+}
+
+bool ortho_model_on_gpu(const json_t *results)
+{
+    if (ortho_model_string(results, "context.gpu.name") == NULL)
+        return false;
+    for (size_t i = 0; i < ortho_model_count(results); i++) {
+        const char *backend = ortho_model_string(ortho_model_row(results, i), "backend");
+        if (backend != NULL && strcmp(backend, "cuda") == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ortho_model_pass(const json_t *row)
+{
+    return ortho_model_number(row, "linears") > 0;
+}
+
 bool ortho_model_synthetic(const json_t *results)
 {
     if (ortho_model_true(results, "context.model.synthetic"))
@@ -174,6 +217,10 @@ void ortho_model_slice(const json_t *row, char *out, size_t size)
 {
     double layer = ortho_model_number(row, "layer");
     layer = layer >= 0 ? layer : NAN;
+    if (ortho_model_pass(row)) {
+        snprintf(out, size, "pass");
+        return;
+    }
     const char *proj = ortho_model_string(row, "proj");
     const char *tensor = ortho_model_string(row, "tensor");
     char name[192], *clean = ortho_text_clean(proj != NULL ? proj : tensor != NULL ? tensor : "");
@@ -191,8 +238,8 @@ void ortho_model_slice(const json_t *row, char *out, size_t size)
 /* ---- groups --------------------------------------------------------------------------------- */
 
 static const char *const group_keys[] = {
-    "op",      "backend", "layer", "proj",  "tensor", "n",  "k",          "m",
-    "density", "rule",    "group", "dtype", "alpha",  "l2", "ortho_rows", "synthetic"};
+    "op",      "backend", "layer", "proj",  "tensor", "linears", "n",          "k",        "m",
+    "density", "rule",    "group", "dtype", "alpha",  "l2",      "ortho_rows", "synthetic"};
 
 /* A string that two rows share exactly when they belong together. */
 static char *group_id(const json_t *row)
@@ -319,15 +366,26 @@ static void put_entries(FILE *out, const ortho_group *group)
     }
 }
 
-void ortho_model_heading(const ortho_group *group, FILE *out)
+/* What ran, on what. */
+static void put_subject(FILE *out, const json_t *row)
 {
-    const json_t *row = group->rows[0];
     char slice[256];
+    if (ortho_model_pass(row)) {
+        put_number(out, "pass · ", row, "linears");
+        fputs(" linears", out);
+        return;
+    }
     ortho_model_slice(row, slice, sizeof slice);
     put_string(out, "", row, "op");
     fprintf(out, " · %s", slice);
     put_number(out, " · ", row, "n");
     put_number(out, "×", row, "k");
+}
+
+void ortho_model_heading(const ortho_group *group, FILE *out)
+{
+    const json_t *row = group->rows[0];
+    put_subject(out, row);
     put_number(out, " · m ", row, "m");
     put_number(out, " · density ", row, "density");
     put_entries(out, group);
@@ -340,7 +398,8 @@ void ortho_model_heading(const ortho_group *group, FILE *out)
     const char *rows = ortho_model_string(row, "ortho_rows");
     if (rows != NULL && strcmp(rows, "sieve") != 0)
         put_string(out, " · ortho rows ", row, "ortho_rows");
-    put_string(out, " · ", row, "l2");
+    if (!ortho_model_pass(row)) /* "pass" was said */
+        put_string(out, " · ", row, "l2");
     put_string(out, " · ", row, "backend");
     if (ortho_model_true(row, "synthetic"))
         fputs(" · SYNTHETIC", out);

@@ -50,10 +50,28 @@ double ortho_model_gflops(const json_t *row);      /* flops / time */
 double ortho_model_floor_share(const json_t *row); /* floor_ns / time, a share */
 double ortho_model_lanes(const json_t *row);       /* predicted active lanes, a share */
 
+/* Samples that fell while something held the GPU's clock down; 0 when none did or nobody looked. */
+size_t ortho_model_throttled(const json_t *row);
+
+/* What stands for a row's kernels: the one that needs the most registers, and the most that any
+ * of them spills. False when the row lists none. */
+typedef struct ortho_kernel_view {
+    const char *name; /* NULL: not told */
+    double threads, registers, shared_bytes, spilled_bytes;
+} ortho_kernel_view;
+bool ortho_model_kernel(const json_t *row, ortho_kernel_view *out);
+
 /* The context says that the weights were made, not trained, or a row does. */
 bool ortho_model_synthetic(const json_t *results);
 
-/* "L0.gate", "L0", or the tensor's name; written to `out`, cleaned of control characters. */
+/* The context names a GPU and a row ran on it: the ceilings are the GPU's then. */
+bool ortho_model_on_gpu(const json_t *results);
+
+/* A pass over all linears of a model: it has no layer and no one shape. */
+bool ortho_model_pass(const json_t *row);
+
+/* "L0.gate", "L0", "pass", or the tensor's name; written to `out`, cleaned of control characters.
+ */
 void ortho_model_slice(const json_t *row, char *out, size_t size);
 
 /* Rows that stand in one table: one operation on one slice with one setting, variants apart.
@@ -71,7 +89,8 @@ typedef struct ortho_groups {
 ortho_status ortho_model_groups(const json_t *results, ortho_groups *out);
 void ortho_groups_free(ortho_groups *groups); /* zeroed is allowed */
 
-/* A group's heading: "gemm · L0.gate · 1536×576 · m 1 · density 0.01 (8847) · ..." */
+/* A group's heading: "gemm · L0.gate · 1536×576 · m 1 · density 0.01 (8847) · ...", or "pass · 196
+ * linears · m 1 · ..." */
 void ortho_model_heading(const ortho_group *group, FILE *out);
 
 #endif

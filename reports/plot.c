@@ -230,8 +230,13 @@ void ortho_plot_setting(const json_t *row, char *out, size_t size)
     used = append_number(out, size, used, " · m %s", row, "m");
     used = append_number(out, size, used, " · density %s", row, "density");
     used = append_number(out, size, used, " · group %s", row, "group");
+    const char *rows = ortho_model_string(row, "ortho_rows");
+    if (rows != NULL && strcmp(rows, "sieve") != 0)
+        used = append(out, size, used, " · rows %.32s", rows);
     for (int i = 0; i < LENGTH(words); i++) {
         const char *word = ortho_model_string(row, words[i]);
+        if (strcmp(words[i], "l2") == 0 && ortho_model_pass(row))
+            continue; /* the slice says it */
         used = word != NULL ? append(out, size, used, " · %.32s", word) : used;
     }
     ortho_text_trim(out);
@@ -265,17 +270,25 @@ static void put_sample_counts(FILE *gp, const json_t *results)
         fprintf(gp, " · n = %zu to %zu samples a case", least, most);
 }
 
+/* What did the work: the GPU and its driver, or the CPU. */
+static void put_machine(FILE *gp, const json_t *results)
+{
+    bool gpu = ortho_model_on_gpu(results);
+    double mhz =
+        ortho_model_number(results, gpu ? "context.gpu.clocks.sm_max_mhz" : "context.cpu.mhz");
+    put_word(gp, results, "", gpu ? "context.gpu.name" : "context.cpu.model");
+    if (mhz > 0)
+        fprintf(gp, " · %s%.0f MHz", gpu ? "up to " : "", mhz);
+    if (gpu)
+        put_word(gp, results, " · driver ", "context.gpu.driver");
+}
+
 /* Two small lines at the foot: the machine, and what was run. */
 static void put_caption(FILE *gp, const json_t *results)
 {
     static const char where[] = "left font ',9' tc rgb '#666666'";
-    double mhz = ortho_model_number(results, "context.cpu.mhz");
     fputs("set label 3 '", gp);
-    put_word(gp, results, "", "context.cpu.model");
-    if (mhz > 0)
-        fprintf(gp, " · %.0f MHz", mhz);
-    put_word(gp, results, " · ", "context.gpu.model");
-    put_word(gp, results, " · driver ", "context.gpu.driver");
+    put_machine(gp, results);
     fprintf(gp, "' at screen 0.02, 0.045 %s\nset label 4 '", where);
     put_word(gp, results, "", "context.binary");
     put_word(gp, results, " · commit ", "context.commit");

@@ -157,10 +157,10 @@ __device__ __forceinline__ void multiply_tile(const problem &p, int64_t tile, fl
     const int element = PLANES == 3 ? 4 : 2, k = static_cast<int>(p.k);
     const row_of_x x[2] = {token_row(p, token, element), token_row(p, token + 8, element)};
     flight<GROUPS> ahead[AHEAD];
+    /* Clamped, not guarded: of a guarded pair of loads one was made in any case. */
 #pragma unroll
     for (int i = 0; i < AHEAD; i++)
-        if (warp + i * warps < p.units)
-            fetch(q, scale, warp + i * warps, &ahead[i]);
+        fetch(q, scale, min(warp + i * warps, p.units - 1), &ahead[i]);
     for (int begin = warp; begin < p.units; begin += AHEAD * warps) {
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {

@@ -1,7 +1,8 @@
 /*
  * density: time against the density of Ortho, one line a variant with its 95 % confidence band, for
- * one slice. Both axes are logarithmic, so that a cost in proportion to the entries is a straight
- * line. A case without a verified time is a gap in its line.
+ * one slice. The density's axis is logarithmic, and the time's where the times span 4 times or
+ * more: a cost in proportion to the entries is a straight line then. Rows that weren't made by the
+ * sieve are named in the title. A case without a verified time is a gap in its line.
  */
 #include "common/error.h"
 #include "reports/plot.h"
@@ -26,9 +27,9 @@ typedef struct picture {
 /* All that must agree for two rows to stand in one line, the density apart. */
 static bool same_line(const json_t *a, const json_t *b)
 {
-    static const char *const keys[] = {"op",    "backend", "layer", "proj",      "tensor",
-                                       "n",     "k",       "m",     "rule",      "group",
-                                       "dtype", "alpha",   "l2",    "ortho_rows"};
+    static const char *const keys[] = {"op",    "backend", "layer", "proj",       "tensor",
+                                       "n",     "k",       "m",     "rule",       "group",
+                                       "dtype", "alpha",   "l2",    "ortho_rows", "linears"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *x = json_object_get(a, keys[i]), *y = json_object_get(b, keys[i]);
         if ((x == NULL) != (y == NULL) || (x != NULL && !json_equal(x, y)))
@@ -152,8 +153,16 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
 
 static void put_headings(const picture *p, FILE *gp)
 {
-    char slice[160], subtitle[320], m[48] = "", gaps[48] = "", digits[32];
+    char slice[160], title[128], subtitle[320], m[48] = "", gaps[48] = "", digits[32];
     const char *op = ortho_model_string(p->first, "op");
+    const char *rows = ortho_model_string(p->first, "ortho_rows");
+    bool skewed = rows != NULL && strcmp(rows, "sieve") != 0;
+    snprintf(title, sizeof title, "Time against the density of Ortho%s%.40s",
+             skewed         ? ", rows imposed: "
+             : rows != NULL ? ", rows of the sieve"
+                            : "",
+             skewed ? rows : "");
+    ortho_text_trim(title);
     double tokens = ortho_model_number(p->first, "m");
     ortho_model_slice(p->first, slice, sizeof slice);
     if (!isnan(tokens))
@@ -163,7 +172,7 @@ static void put_headings(const picture *p, FILE *gp)
                  p->gaps == 1 ? "" : "s");
     snprintf(subtitle, sizeof subtitle, "%.16s · %s%s · medians with 95 %% confidence bands%s",
              op != NULL ? op : "?", slice, m, gaps);
-    ortho_plot_title(gp, "Time against the density of Ortho", subtitle);
+    ortho_plot_title(gp, title, subtitle);
 }
 
 static void put_axes(const picture *p, FILE *gp)

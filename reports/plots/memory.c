@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define PANELS 2
-#define FEW    5 /* bars that a panel has room for at least */
+#define FEW    5 /* bars that a panel has room for at least, and for their sizes side by side */
 
 typedef struct panel {
     const json_t *first; /* the group shown; NULL: none */
@@ -57,8 +57,11 @@ static bool qualifies(const ortho_group *group, const char *op)
     return false;
 }
 
+/* A pass holds all slices. */
 static double weights_of(const ortho_group *group)
 {
+    if (ortho_model_pass(group->rows[0]))
+        return INFINITY;
     double n = ortho_model_number(group->rows[0], "n");
     double k = ortho_model_number(group->rows[0], "k");
     return isnan(n * k) ? 0 : n * k;
@@ -172,16 +175,40 @@ static double unit_of(double bytes, const char **name)
     return unit;
 }
 
+/* Kept, the temporaries on it, what both come to; a word where there is no bar. */
+static void put_bars(const panel *shown, int index, double unit, FILE *gp)
+{
+    fprintf(gp,
+            "plot $data using ($1 == %d ? $2 : NaN):($3 / %.0f) with boxes fillstyle pattern 3 "
+            "border rgb '#333333' lc rgb '#56B4E9' title 'kept', \\\n"
+            "    $data using ($1 == %d ? $2 : NaN):($3 / %.0f):($2 - 0.3):($2 + 0.3):($3 / %.0f):"
+            "(($3 + $4) / %.0f) with boxxyerror fillstyle pattern 4 border rgb '#333333' "
+            "lc rgb '#D55E00' title 'temporaries', \\\n"
+            "    $data using ($1 == %d ? $2 : NaN):(($3 + $4) / %.0f):9 with labels %s "
+            "font ',10' notitle",
+            index, unit, index, unit, unit, unit, index, unit,
+            shown->bars > FEW ? "rotate by 90 left offset 0,0.5" : "offset 0,0.7");
+    if (shown->missing) /* an empty list of labels would crash gnuplot 5.4 */
+        fprintf(gp,
+                ", \\\n    $data using ($1 == %d && strcol(8) ne 'ok' ? $2 : NaN):(0):8 with "
+                "labels rotate by 90 left offset 0,0.5 font ',10' tc rgb "
+                "'#B00000' notitle",
+                index);
+    fputc('\n', gp);
+}
+
 static void put_panel(const picture *p, int index, const double sides[2], FILE *gp)
 {
     const panel *shown = &p->panels[index];
-    char slice[160], heading[320];
+    char slice[160], shape[80] = "", heading[320];
     const char *name;
+    double n = ortho_model_number(shown->first, "n"), k = ortho_model_number(shown->first, "k");
     double unit = unit_of(shown->top, &name), middle = (shown->bars - 1) / 2.0;
     double span = (shown->bars > FEW ? shown->bars : FEW) + 0.2; /* one bar alone is no wall */
     ortho_model_slice(shown->first, slice, sizeof slice);
-    snprintf(heading, sizeof heading, "%s · %s (%.0f×%.0f) · %s", ops[index], slice,
-             ortho_model_number(shown->first, "n"), ortho_model_number(shown->first, "k"), name);
+    if (!isnan(n * k)) /* a pass has no one shape */
+        snprintf(shape, sizeof shape, " (%.0f×%.0f)", n, k);
+    snprintf(heading, sizeof heading, "%s · %s%s · %s", ops[index], slice, shape, name);
     fprintf(gp, "if (!tty) { set lmargin at screen %.3f; set rmargin at screen %.3f }\n", sides[0],
             sides[1]);
     fputs("if (tty) { set title ", gp);
@@ -191,24 +218,10 @@ static void put_panel(const picture *p, int index, const double sides[2], FILE *
     fprintf(gp,
             " at graph 0, graph 1.05 left font ',11' tc rgb '#222222' }\n"
             "set xrange [%.2f:%.2f]\nset yrange [0:%.6g]\n",
-            middle - span / 2, middle + span / 2, 1.12 * shown->top / unit);
+            middle - span / 2, middle + span / 2,
+            (shown->bars > FEW ? 1.3 : 1.12) * shown->top / unit);
     put_tics(p, shown, gp);
-    fprintf(gp,
-            "plot $data using ($1 == %d ? $2 : NaN):($3 / %.0f) with boxes fillstyle pattern 3 "
-            "border rgb '#333333' lc rgb '#56B4E9' title 'kept', \\\n"
-            "    $data using ($1 == %d ? $2 : NaN):($3 / %.0f):($2 - 0.3):($2 + 0.3):($3 / %.0f):"
-            "(($3 + $4) / %.0f) with boxxyerror fillstyle pattern 4 border rgb '#333333' "
-            "lc rgb '#D55E00' title 'temporaries', \\\n"
-            "    $data using ($1 == %d ? $2 : NaN):(($3 + $4) / %.0f):9 with labels offset 0,0.7 "
-            "font ',10' notitle",
-            index, unit, index, unit, unit, unit, index, unit);
-    if (shown->missing) /* an empty list of labels would crash gnuplot 5.4 */
-        fprintf(gp,
-                ", \\\n    $data using ($1 == %d && strcol(8) ne 'ok' ? $2 : NaN):(0):8 with "
-                "labels rotate by 90 left offset 0,0.5 font ',10' tc rgb "
-                "'#B00000' notitle",
-                index);
-    fputc('\n', gp);
+    put_bars(shown, index, unit, gp);
 }
 
 static ortho_status write_body(const json_t *results, FILE *gp)
@@ -223,7 +236,7 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     ortho_plot_title(
         gp, "Peak memory of one operation",
         "kept: packed weights, or a sieve’s output · as booked by the allocator · the largest "
-        "slice that was run");
+        "slice that was run, or the pass");
     fputs("set boxwidth 0.6 absolute\nset format y '%g'\n", gp);
     if (both)
         fputs("if (!tty) { set multiplot }\n", gp);

@@ -102,11 +102,17 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
 
 static void put_headings(const picture *p, FILE *gp)
 {
-    char slice[160], setting[160], subtitle[400];
+    char slice[160], setting[160], throttled[64] = "", subtitle[400];
+    size_t held = 0;
+    for (size_t i = 0; i < p->group->count; i++)
+        if (sample_count(p->group->rows[i]) > 0)
+            held += ortho_model_throttled(p->group->rows[i]);
+    if (held > 0)
+        snprintf(throttled, sizeof throttled, " · %zu throttled", held);
     ortho_model_slice(p->group->rows[0], slice, sizeof slice);
     ortho_plot_setting(p->group->rows[0], setting, sizeof setting);
-    snprintf(subtitle, sizeof subtitle, "%s · %s · every raw sample, outliers included", slice,
-             setting);
+    snprintf(subtitle, sizeof subtitle, "%s · %s · every raw sample, outliers included%s", slice,
+             setting, throttled);
     ortho_plot_title(gp, "Distribution of the samples", subtitle);
     ortho_plot_unit(gp, "share of the samples at or below");
 }

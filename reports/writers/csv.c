@@ -27,6 +27,42 @@ static double sample_count(const json_t *row)
     return count > 0 ? (double)count : NAN;
 }
 
+static double throttled_count(const json_t *row)
+{
+    size_t count = ortho_model_throttled(row);
+    return count > 0 ? (double)count : NAN;
+}
+
+static double kernel_registers(const json_t *row)
+{
+    ortho_kernel_view kernel;
+    return ortho_model_kernel(row, &kernel) ? kernel.registers : NAN;
+}
+
+static double kernel_shared(const json_t *row)
+{
+    ortho_kernel_view kernel;
+    return ortho_model_kernel(row, &kernel) ? kernel.shared_bytes : NAN;
+}
+
+static double kernel_spilled(const json_t *row)
+{
+    ortho_kernel_view kernel;
+    return ortho_model_kernel(row, &kernel) ? kernel.spilled_bytes : NAN;
+}
+
+static double kernel_threads(const json_t *row)
+{
+    ortho_kernel_view kernel;
+    return ortho_model_kernel(row, &kernel) ? kernel.threads : NAN;
+}
+
+static const char *kernel_name(const json_t *row)
+{
+    ortho_kernel_view kernel;
+    return ortho_model_kernel(row, &kernel) && kernel.name != NULL ? kernel.name : "";
+}
+
 static const field fields[] = {
     {.title = "key", .path = "key"},
     {.title = "op", .path = "op"},
@@ -36,6 +72,7 @@ static const field fields[] = {
     {.title = "layer", .path = "layer"},
     {.title = "proj", .path = "proj"},
     {.title = "tensor", .path = "tensor"},
+    {.title = "linears", .path = "linears"},
     {.title = "n", .path = "n"},
     {.title = "k", .path = "k"},
     {.title = "m", .path = "m"},
@@ -63,7 +100,18 @@ static const field fields[] = {
     {.title = "stop", .path = "time_ns.stop", .timed = true},
     {.title = "launches_per_sample", .path = "time_ns.launches_per_sample", .timed = true},
     {.title = "copies", .path = "time_ns.copies", .timed = true},
+    {.title = "throttled", .timed = true, .derived = throttled_count},
+    {.title = "throttle", .path = "clocks.throttle", .timed = true},
+    {.title = "sm_mhz_min", .path = "clocks.sm_mhz.min", .timed = true},
+    {.title = "sm_mhz", .path = "clocks.sm_mhz.median", .timed = true},
+    {.title = "sm_mhz_max", .path = "clocks.sm_mhz.max", .timed = true},
+    {.title = "power_w", .path = "clocks.power_w", .timed = true},
+    {.title = "temp_c", .path = "clocks.temp_c", .timed = true},
+    {.title = "tokens_per_s", .path = "tokens_per_s.value", .timed = true},
+    {.title = "tokens_per_s_lo", .path = "tokens_per_s.lo", .timed = true},
+    {.title = "tokens_per_s_hi", .path = "tokens_per_s.hi", .timed = true},
     {.title = "floor_ns", .path = "floor_ns"},
+    {.title = "floor_of", .path = "floor_of"},
     {.title = "floor_share", .timed = true, .derived = ortho_model_floor_share},
     {.title = "bytes", .path = "bytes"},
     {.title = "flops", .path = "flops"},
@@ -77,6 +125,12 @@ static const field fields[] = {
     {.title = "weights_bytes", .path = "peak_bytes.weights", .timed = true},
     {.title = "output_bytes", .path = "peak_bytes.output", .timed = true},
     {.title = "host_bytes", .path = "peak_bytes.host", .timed = true},
+    {.title = "device_bytes", .path = "peak_bytes.device", .timed = true},
+    {.title = "kernel", .timed = true, .words = kernel_name},
+    {.title = "threads", .timed = true, .derived = kernel_threads},
+    {.title = "registers", .timed = true, .derived = kernel_registers},
+    {.title = "shared_bytes", .timed = true, .derived = kernel_shared},
+    {.title = "spilled_bytes", .timed = true, .derived = kernel_spilled},
     {.title = "lanes_predicted", .path = "divergence.predicted.value"},
     {.title = "quality_status", .path = "quality.status", .timed = true},
     {.title = "rel_frobenius", .path = "quality.rel_frobenius", .timed = true},
@@ -117,6 +171,21 @@ static void put_number(double value, FILE *out)
         fputs(ortho_text_number(value, text), out);
 }
 
+/* The words of a list, a blank between them. */
+static void put_list(const json_t *list, FILE *out)
+{
+    char words[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < json_array_size(list) && used < sizeof words; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        if (word != NULL)
+            used += (size_t)snprintf(words + used, sizeof words - used, "%s%s", used > 0 ? " " : "",
+                                     word);
+    }
+    ortho_text_trim(words);
+    put_text(words, out);
+}
+
 static void put_value(const json_t *value, FILE *out)
 {
     if (json_is_string(value))
@@ -127,6 +196,8 @@ static void put_value(const json_t *value, FILE *out)
         fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else if (json_is_real(value))
         put_number(json_real_value(value), out);
+    else if (json_is_array(value))
+        put_list(value, out);
 }
 
 static void put_field(const field *f, const json_t *row, FILE *out)

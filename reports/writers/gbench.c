@@ -73,7 +73,8 @@ static json_t *build_context(const json_t *results)
     set_integer(out, "json_schema_version", 1);
     set_string(out, "ortho_commit", ortho_model_string(c, "commit"));
     set_string(out, "ortho_cpu", ortho_model_string(c, "cpu.model"));
-    set_string(out, "ortho_gpu", ortho_model_string(c, "gpu.model"));
+    set_string(out, "ortho_gpu", ortho_model_string(c, "gpu.name"));
+    set_string(out, "ortho_driver", ortho_model_string(c, "gpu.driver"));
     set_string(out, "ortho_model", ortho_model_string(c, "model.name"));
     set_string(out, "ortho_weights",
                ortho_model_synthetic(results) ? "synthetic: made, not trained" : "trained");
@@ -139,6 +140,24 @@ static ortho_status emit_error(const family *f)
     return emit_row(f, row);
 }
 
+/* What only a GPU's row has, and only a pass's. */
+static void set_more(json_t *row, const family *f, double time)
+{
+    ortho_kernel_view kernel;
+    double tokens = ortho_model_number(f->row, "m");
+    if (ortho_model_pass(f->row))
+        set_number(row, "tokens_per_second", tokens / time * 1e9);
+    set_number(row, "device_bytes", ortho_model_number(f->row, "peak_bytes.device"));
+    set_number(row, "sm_mhz", ortho_model_number(f->row, "clocks.sm_mhz.median"));
+    if (ortho_model_throttled(f->row) > 0)
+        set_number(row, "throttled_samples", (double)ortho_model_throttled(f->row));
+    if (!ortho_model_kernel(f->row, &kernel))
+        return;
+    set_number(row, "registers", kernel.registers);
+    set_number(row, "shared_bytes", kernel.shared_bytes);
+    set_number(row, "spilled_bytes", kernel.spilled_bytes);
+}
+
 static ortho_status emit_sample(const family *f, size_t index)
 {
     json_t *row = build_row(f, "", "iteration");
@@ -154,6 +173,7 @@ static ortho_status emit_sample(const family *f, size_t index)
         set_number(row, "flops_per_second", flops / time * 1e9);
     set_number(row, "working_bytes", ortho_model_number(f->row, "peak_bytes.working"));
     set_number(row, "active_lanes_predicted", ortho_model_lanes(f->row));
+    set_more(row, f, time);
     set_string(row, "label", f->label);
     return emit_row(f, row);
 }

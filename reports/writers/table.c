@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 16
+#define COLUMNS_MAX 20
 #define VARIANT_MAX 28 /* columns that a variant's name may take */
 #define GAP         2
 #define NARROWEST   40
@@ -291,7 +291,7 @@ static ortho_status write_table(const json_t *results, const ortho_writer_option
     return status;
 }
 
-_Static_assert(COLUMNS_MAX >= 10, "one slot a column");
+_Static_assert(COLUMNS_MAX >= 15, "one slot a column");
 
 const ortho_writer ortho_writer_table = {
     .abi = ORTHO_REPORT_ABI,

@@ -28,8 +28,7 @@ EOF
 }
 
 @test "each script explains itself" {
-    for script in setup bench test; do
-        case $script in bench) continue ;; esac # bench passes --help on
+    for script in setup test check-gpu readme-tables; do # bench passes --help on
         run "$ROOT/scripts/$script" --help
         [ "$status" -eq 0 ]
         [[ "$output" == *"usage: scripts/$script"* ]]
@@ -98,4 +97,71 @@ EOF
     run fetch nobody
     [ "$status" -ne 0 ]
     [[ "$output" == *"nobody: datasets/models.json has no package for it"* ]]
+}
+
+# fake_build FIRST_CODE: a build folder whose ortho-bench says what $FAKE_CASES holds, and exits so
+fake_build() {
+    mkdir -p "$BATS_TEST_TMPDIR/build/harness"
+    cat >"$BATS_TEST_TMPDIR/build/harness/ortho-bench" <<EOF
+#!/bin/sh
+if [ "\$1" = list ]; then
+    echo 'csr  cpu  competitor  sieve,gemm  one of ours'
+    echo 'csr  cuda  competitor  sieve,gemm  one of ours'
+else
+    cat "$BATS_TEST_TMPDIR/cases"
+    echo "its reason" >&2
+    exit $1
+fi
+EOF
+    chmod +x "$BATS_TEST_TMPDIR/build/harness/ortho-bench"
+    echo 'ok       pass  1e-08  1e-06  gemm/csr/cpu/L0.w/m1' >"$BATS_TEST_TMPDIR/cases"
+}
+
+check_gpu() {
+    run "$ROOT/scripts/check-gpu" --build "$BATS_TEST_TMPDIR/build" --logs "$BATS_TEST_TMPDIR/logs" "$@"
+}
+
+@test "check-gpu lists its steps and refuses what it doesn't know" {
+    run "$ROOT/scripts/check-gpu" --list
+    [ "$status" -eq 0 ]
+    [[ "$output" == *verify-shapes*memcheck*tests* ]]
+    run "$ROOT/scripts/check-gpu" --onyl memcheck
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"unknown argument '--onyl'"* ]]
+    run "$ROOT/scripts/check-gpu" --only memchekc
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no step begins with 'memchekc'"* ]]
+}
+
+@test "check-gpu without a GPU is a skip that says why" {
+    fake_build 77
+    check_gpu
+    [ "$status" -eq 77 ]
+    [[ "$output" == *"its reason"* ]]
+}
+
+@test "check-gpu counts steps and what they leave out" {
+    fake_build 0
+    check_gpu --backend cpu --only verify-rules --only memcheck
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"verify-rules    pass"*"4 processes, 4 cases passed"* ]]
+    [[ "$output" == *"memcheck        skip"*"needs a GPU"* ]]
+    [[ "$output" == *"check-gpu: 1 passed, 0 failed, 1 skipped"* ]]
+}
+
+@test "check-gpu fails on a wrong result, and shows it" {
+    fake_build 4
+    echo 'failed   fail  -  -  gemm/csr/cpu/L0.w/m1: y is 3' >>"$BATS_TEST_TMPDIR/cases"
+    check_gpu --backend cpu --only verify-pass
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"verify-pass     FAIL"*"pass: exit 4, wanted 0"*"y is 3"* ]]
+    [[ "$output" == *"0 passed, 1 failed"* ]]
+}
+
+@test "check-gpu fails where a variant skipped everything" {
+    fake_build 0
+    echo 'skipped  -  -  -  gemm/csr/cpu/L0.w/m1: not yet' >"$BATS_TEST_TMPDIR/cases"
+    check_gpu --backend cpu --only verify-pass
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"csr: every case was skipped"*"not yet"* ]]
 }

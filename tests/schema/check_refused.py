@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Breaks the example in one way at a time and asks check_schema.py to refuse each: check_refused.py SCHEMA EXAMPLE.
-Each breach is a sentence of docs/RESULTS.md that a document must not get away with."""
+"""Breaks the examples in one way at a time and asks check_schema.py to refuse each: check_refused.py SCHEMA EXAMPLE
+GPU-EXAMPLE. Each breach is a sentence of docs/RESULTS.md that a document must not get away with."""
 import copy
 import json
 import os
@@ -47,14 +47,39 @@ BREACHES = {
 }
 
 
+def one_pass(d):
+    return first(d, status="ok", l2="pass", variant="csr")
+
+
+GPU_BREACHES = {
+    "gpu-without-name": lambda d: d["context"]["gpu"].pop("name"),
+    "gpu-clock-zero-for-absent": lambda d: d["context"]["gpu"]["clocks"].update(sm_max_mhz=0),
+    "gpu-ecc-as-text": lambda d: d["context"]["gpu"].update(ecc="on"),
+    "no-throttled-sample": lambda d: ok(d)["time_ns"].update(throttled=[]),
+    "throttled-beyond-samples": lambda d: ok(d)["time_ns"].update(throttled=[24]),
+    "throttled-twice": lambda d: ok(d)["time_ns"].update(throttled=[2, 2]),
+    "throttle-as-text": lambda d: ok(d)["clocks"].update(throttle="sw-power-cap"),
+    "clock-without-range": lambda d: ok(d)["clocks"].update(sm_mhz=1980.0),
+    "kernel-without-name": lambda d: ok(d)["kernels"][0].pop("name"),
+    "pass-with-layer": lambda d: one_pass(d).update(layer=0),
+    "pass-with-shape": lambda d: one_pass(d).update(n=3072, k=3072),
+    "pass-without-linears": lambda d: one_pass(d).pop("linears"),
+    "slice-with-linears": lambda d: ok(d).update(linears=196),
+    "slice-with-tokens": lambda d: ok(d).update(tokens_per_s=one_pass(d)["tokens_per_s"]),
+    "tokens-off-interval": lambda d: one_pass(d)["tokens_per_s"].update(value=1.0),
+}
+
+
 def main():
-    schema, example = sys.argv[1:3]
-    with open(example, encoding="utf-8") as f:
-        good = json.load(f)
+    schema = sys.argv[1]
+    examples = []
+    for path in sys.argv[2:4]:
+        with open(path, encoding="utf-8") as f:
+            examples.append(json.load(f))
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for name, breach in BREACHES.items():
-            document = copy.deepcopy(good)
+        for name, breach in (BREACHES | GPU_BREACHES).items():
+            document = copy.deepcopy(examples[name in GPU_BREACHES])
             breach(document)
             files.append("!" + os.path.join(folder, name + ".json"))
             with open(files[-1][1:], "w", encoding="utf-8") as f:

@@ -34,6 +34,11 @@ def contradictions(document):
         time = row.get("time_ns")
         if time and not time["lo"] <= time["median"] <= time["hi"]:
             yield f"{where}.time_ns: lo <= median <= hi does not hold"
+        if time and max(time.get("throttled", [0])) >= len(time["samples"]):
+            yield f"{where}.time_ns.throttled: there is no sample {max(time['throttled'])}"
+        tokens = row.get("tokens_per_s")
+        if tokens and not tokens["lo"] <= tokens["value"] <= tokens["hi"]:
+            yield f"{where}.tokens_per_s: lo <= value <= hi does not hold"
         ratio = row.get("speedup", {})
         if "lo" in ratio and "hi" in ratio and not ratio["lo"] <= ratio["ratio"] <= ratio["hi"]:
             yield f"{where}.speedup: lo <= ratio <= hi does not hold"

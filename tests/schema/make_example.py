@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Writes example.json: a results document with a row of every kind. The numbers are made up, and it says so: it serves
-the tests of reports and schema, and shows no machine's speed. `make_example.py > example.json` gives the committed
-bytes again."""
+"""Writes a results document with a row of every kind. The numbers are made up, and it says so: it serves the tests of
+reports and schema, and shows no machine's speed. `make_example.py cpu > example.json` and `make_example.py gpu >
+example-gpu.json` give the committed bytes again."""
 import json
 import random
 import statistics
-
-random.seed(7)
+import sys
 
 
 def timing(median, spread=0.01, n=24, stop="converged"):
@@ -78,59 +77,183 @@ def ok(op, variant, proj, m, density, us, lanes=None, over=None, status="ok", **
     return row(op, variant, proj, m, density, body | more)
 
 
-rows = []
-for proj, scale in (("gate", 1.0), ("q", 0.4)):
-    for density in (0.01, 0.05):
-        for m in (1, 16):
-            base = ok("gemm", "dense", proj, m, density, 177 * scale * (1 + m / 8))
-            over = base["time_ns"]["median"]
-            rows.append(base)
-            for variant, us, lanes in (("coo", 420, 0.07), ("csr", 61, 0.31), ("warp-per-row", 55, 0.82),
-                                       ("block-csr", 58, 0.9)):
-                if variant == "coo" and density == 0.05:
-                    r = row("gemm", variant, proj, m, density, {
-                        "status": "skipped", "reason": "one call takes 41 s, and --case-timeout is 10 s"})
-                elif variant == "block-csr" and m == 16 and proj == "q":
-                    r = row("gemm", variant, proj, m, density, {
-                        "status": "failed", "reason": "y[3, 17] is -0.41 and should be 0.29: relative error 0.13, "
-                        "tolerance 1e-05", "verified": {"before": "fail", "rel_error": 0.13, "tolerance": 1e-5}})
-                elif variant == "csr" and m == 16 and proj == "gate" and density == 0.05:
-                    r = ok("gemm", variant, proj, m, density, us * scale * 1.4, lanes, status="ambiguous", spread=0.25)
-                else:
-                    r = ok("gemm", variant, proj, m, density, us * scale * (1 + 8 * density) * (1 + m / 8), lanes, over)
-                rows.append(r)
-            rows.append(ok("gemm", "memcpy", proj, m, density, 170 * scale))
-            rows.append(ok("gemm", "null", proj, m, density, 0.031))
-    for variant, us, working in (("coo", 91000, 21233664), ("csr", 5200, 9216), ("warp-per-row", 4100, 9216),
-                                 ("block-csr", 4600, 12288)):
-        n, k = SHAPES[proj]
-        rows.append(ok("sieve", variant, proj, None, 0.01, us * scale, working=working, quality={
-            "rel_frobenius": 0.0501, "h_weighted": 0.0402, "snr_db": 26.0, "cosine": 0.9987, "max_abs": 0.113,
-            "clip_rate": 0.001, "bits_per_weight": 4.45, "nnz": int(0.01 * n * k), "row_cv": 0.9, "row_max": 40,
-            "empty_rows": 0.03}))
-rows.append(ok("sieve", "csr", "q", None, 0.05, 2500, quality={
-    "status": "n/a (4-bit source)", "bits_per_weight": 5.7, "nnz": 16588, "row_cv": 0.9, "row_max": 90,
-    "empty_rows": 0.0}))
+def cpu_rows():
+    rows = []
+    for proj, scale in (("gate", 1.0), ("q", 0.4)):
+        for density in (0.01, 0.05):
+            for m in (1, 16):
+                base = ok("gemm", "dense", proj, m, density, 177 * scale * (1 + m / 8))
+                over = base["time_ns"]["median"]
+                rows.append(base)
+                for variant, us, lanes in (("coo", 420, 0.07), ("csr", 61, 0.31), ("warp-per-row", 55, 0.82),
+                                           ("block-csr", 58, 0.9)):
+                    if variant == "coo" and density == 0.05:
+                        r = row("gemm", variant, proj, m, density, {
+                            "status": "skipped", "reason": "one call takes 41 s, and --case-timeout is 10 s"})
+                    elif variant == "block-csr" and m == 16 and proj == "q":
+                        r = row("gemm", variant, proj, m, density, {
+                            "status": "failed", "reason": "y[3, 17] is -0.41 and should be 0.29: relative error 0.13, "
+                            "tolerance 1e-05", "verified": {"before": "fail", "rel_error": 0.13, "tolerance": 1e-5}})
+                    elif variant == "csr" and m == 16 and proj == "gate" and density == 0.05:
+                        r = ok("gemm", variant, proj, m, density, us * scale * 1.4, lanes, status="ambiguous", spread=0.25)
+                    else:
+                        r = ok("gemm", variant, proj, m, density, us * scale * (1 + 8 * density) * (1 + m / 8), lanes, over)
+                    rows.append(r)
+                rows.append(ok("gemm", "memcpy", proj, m, density, 170 * scale))
+                rows.append(ok("gemm", "null", proj, m, density, 0.031))
+        for variant, us, working in (("coo", 91000, 21233664), ("csr", 5200, 9216), ("warp-per-row", 4100, 9216),
+                                     ("block-csr", 4600, 12288)):
+            n, k = SHAPES[proj]
+            rows.append(ok("sieve", variant, proj, None, 0.01, us * scale, working=working, quality={
+                "rel_frobenius": 0.0501, "h_weighted": 0.0402, "snr_db": 26.0, "cosine": 0.9987, "max_abs": 0.113,
+                "clip_rate": 0.001, "bits_per_weight": 4.45, "nnz": int(0.01 * n * k), "row_cv": 0.9, "row_max": 40,
+                "empty_rows": 0.03}))
+    rows.append(ok("sieve", "csr", "q", None, 0.05, 2500, quality={
+        "status": "n/a (4-bit source)", "bits_per_weight": 5.7, "nnz": 16588, "row_cv": 0.9, "row_max": 90,
+        "empty_rows": 0.0}))
+    return rows
 
-document = {
-    "schema": "ortho-bench/1",
-    "context": {
-        "date": "2026-11-24T21:40:00Z", "binary": "ortho-bench 0.1.0", "commit": "example", "compiler": "gcc 12.2.0",
-        "flags": "-O3", "command": ["ortho-bench", "run", "--variant", "all"],
-        "options": {"op": "sieve,gemm", "batch": "1,16", "density": "0.01,0.05"},
-        "host": "example", "os": "Linux 6.1",
-        "cpu": {"model": "Example CPU (made-up numbers)", "cores": 2, "threads": 2, "simd": "avx512",
-                "flags": "avx2 avx512f", "mhz": 2000.0, "governor": "performance", "llc_bytes": 33554432},
-        "gpu": None,
-        "model": {"name": "example", "path": "synthetic:example", "format": "synthetic", "hash": "0", "synthetic": True,
-                  "four_bit": False, "seed": 0, "licence": "CC0-1.0", "attribution": "made-up numbers, for tests"},
-        "model_choice": "no checkpoint was found, so this example was made",
-        "seed": 1, "engine": "own", "interrupted": False,
-        "timer": {"name": "CLOCK_MONOTONIC_RAW", "resolution_ns": 20, "overhead_ns": 25},
-        "ceilings": {"read_gbps": 21.3, "copy_gbps": 15.0}, "process": {"max_rss_bytes": 91000000},
-    },
-    "results": rows,
+
+def cpu_document():
+    return {
+        "schema": "ortho-bench/1",
+        "context": {
+            "date": "2026-11-24T21:40:00Z", "binary": "ortho-bench 0.1.0", "commit": "example", "compiler": "gcc 12.2.0",
+            "flags": "-O3", "command": ["ortho-bench", "run", "--variant", "all"],
+            "options": {"op": "sieve,gemm", "batch": "1,16", "density": "0.01,0.05"},
+            "host": "example", "os": "Linux 6.1",
+            "cpu": {"model": "Example CPU (made-up numbers)", "cores": 2, "threads": 2, "simd": "avx512",
+                    "flags": "avx2 avx512f", "mhz": 2000.0, "governor": "performance", "llc_bytes": 33554432},
+            "gpu": None,
+            "model": {"name": "example", "path": "synthetic:example", "format": "synthetic", "hash": "0", "synthetic": True,
+                      "four_bit": False, "seed": 0, "licence": "CC0-1.0", "attribution": "made-up numbers, for tests"},
+            "model_choice": "no checkpoint was found, so this example was made",
+            "seed": 1, "engine": "own", "interrupted": False,
+            "timer": {"name": "CLOCK_MONOTONIC_RAW", "resolution_ns": 20, "overhead_ns": 25},
+            "ceilings": {"read_gbps": 21.3, "copy_gbps": 15.0}, "process": {"max_rss_bytes": 91000000},
+        },
+        "results": cpu_rows(),
+    }
+
+
+# ---- a GPU ----------------------------------------------------------------------------------------------------------
+
+GPU_SHAPES = {"gate": (8192, 3072), "q": (3072, 3072)}
+GPU_ROLES = ROLES | {"dense-lt": "baseline"}
+KERNELS = {
+    "dense": [],
+    "coo": [("base_gemv", 256, 40, 8396, 0), ("coo_scan", 128, 48, 0, 24)],
+    "csr": [("base_gemv", 256, 40, 8396, 0), ("csr_rows", 128, 32, 0, 0)],
+    "fused": [("fused_gemv", 256, 56, 16384, 0)],
 }
+
+
+def kernels(variant):
+    names = ("name", "threads", "registers", "shared_bytes", "spilled_bytes")
+    return [dict(zip(names, k)) for k in KERNELS.get(variant, [])]
+
+
+def clocks(held=()):
+    return {"sm_mhz": {"min": 1410.0 if held else 1965.0, "median": 1980.0, "max": 1980.0}, "power_w": 512.0,
+            "temp_c": 47.0, "throttle": list(held)}
+
+
+def gpu_where(op, variant, proj, m, density, rows):
+    """What names a case: a pass where there is no projection."""
+    how = f"d{density}/outlier/g128"
+    if proj is None:
+        key = f"pass/{variant}/cuda/decode/m{m}/{how}/fp16"
+        place = {"linears": 196}
+        nnz = int(density * 2818572288)
+    else:
+        n, k = GPU_SHAPES[proj]
+        middle = f"m{m}/{how}/fp16/cold" + ("" if rows == "sieve" else "/" + rows)
+        key = f"{op}/{variant}/cuda/L0.{proj}/" + (middle if op == "gemm" else how + "/cold")
+        place = {"layer": 0, "proj": proj, "tensor": f"model.layers.0.{proj}_proj.weight", "n": n, "k": k}
+        nnz = int(density * n * k)
+    r = {"key": key, "op": op, "variant": variant, "role": GPU_ROLES.get(variant, "competitor"), "backend": "cuda"}
+    r |= place | ({"m": m} if op == "gemm" else {})
+    r |= {"density": density, "nnz": nnz, "rule": "outlier", "group": 128}
+    r |= {"dtype": "fp16", "alpha": 1.0, "ortho_rows": rows} if op == "gemm" else {}
+    return r | {"l2": "pass" if proj is None else "cold", "synthetic": True}
+
+
+def gpu_ok(op, variant, proj, m, density, us, over=None, lanes=None, held=(), rows="sieve", **more):
+    weights = 2818572288 if proj is None else GPU_SHAPES[proj][0] * GPU_SHAPES[proj][1]
+    t = timing(us * 1e3)
+    computes = variant not in ("null", "memcpy")
+    size = round(weights * ((0.516 + 4 * density) if variant not in GPU_ROLES else 2))
+    if held:
+        t["throttled"] = [3, 7, 8]
+    body = {"status": "ok", "verified": {"before": "pass", "after": "pass", "rel_error": 3.1e-5, "tolerance": 4e-4,
+                                         "checked": "all outputs of each of 12 copies"} if computes else
+            {"before": "n/a", "after": "n/a"}, "time_ns": t}
+    if proj is None and variant != "null":
+        body["tokens_per_s"] = {"value": 1e9 * m / t["median"], "lo": 1e9 * m / t["hi"], "hi": 1e9 * m / t["lo"]}
+    if variant != "null":
+        body |= {"floor_ns": round(size / 3010, 1), "bytes": float(size),
+                 "floor_of": "bytes that must move / 3010.00 GB/s, the read ceiling of this run"}
+    if computes and op == "gemm":
+        body["flops"] = 2.0 * m * weights
+    if over:
+        x = over / t["median"]
+        body["speedup"] = {"over": "dense", "ratio": round(x, 4), "lo": round(x * 0.98, 4), "hi": round(x * 1.02, 4)}
+    body["peak_bytes"] = {"working": 4096, "weights": size if op == "gemm" else 0,
+                          "output": 0 if op == "gemm" else size, "device": size + 2097152}
+    if kernels(variant):
+        body["kernels"] = kernels(variant)
+    if lanes:
+        h = histogram(lanes)
+        body["divergence"] = {"predicted": {"value": ratio(h), "histogram": h}}
+    body["clocks"] = clocks(held)
+    return gpu_where(op, variant, proj, m, density, rows) | body | more
+
+
+def gpu_group(proj, m, density, scale, rows="sieve"):
+    base = gpu_ok("gemm", "dense", proj, m, density, 22 * scale, rows=rows)
+    over = base["time_ns"]["median"]
+    yield base
+    yield gpu_ok("gemm", "dense-lt", proj, m, density, 21.5 * scale, over, rows=rows)
+    yield gpu_where("gemm", "cusparse", proj, m, density, rows) | {
+        "status": "skipped", "reason": "libcusparse.so.12 can't be loaded: install the CUDA toolkit's library"}
+    skew = 1 if rows == "sieve" else 3
+    yield gpu_ok("gemm", "coo", proj, m, density, (8 + 30000 * density * skew) * scale, over, 0.07, rows=rows,
+                 held=("sw-power-cap", "hw-thermal") if density == 0.05 else ())
+    yield gpu_ok("gemm", "csr", proj, m, density, (8 + 400 * density * skew) * scale, over, 0.31 / skew, rows=rows)
+    yield gpu_ok("gemm", "fused", proj, m, density, (7.6 + 20 * density) * scale, over, 0.94, rows=rows)
+    yield gpu_ok("gemm", "memcpy", proj, m, density, 17.5 * scale, rows=rows)
+    yield gpu_ok("gemm", "null", proj, m, density, 1.2, rows=rows)
+
+
+def gpu_rows():
+    rows = []
+    for density in (0.001, 0.01, 0.05):
+        rows += gpu_group("gate", 1, density, 1)
+    rows += gpu_group("q", 1, 0.01, 0.4, "lognormal:1")
+    rows += gpu_group("gate", 16, 0.01, 1.2)
+    rows += gpu_group(None, 1, 0.01, 110)
+    for variant, us in (("csr", 400), ("fused", 210)):
+        rows.append(gpu_ok("sieve", variant, "gate", None, 0.01, us, quality={
+            "rel_frobenius": 0.0501, "h_weighted": 0.0402, "snr_db": 26.0, "cosine": 0.9987, "max_abs": 0.113,
+            "clip_rate": 0.001, "bits_per_weight": 4.45, "nnz": 251658, "row_cv": 0.9, "row_max": 140,
+            "empty_rows": 0.0}))
+    return rows
+
+
+def gpu_document():
+    document = cpu_document()
+    context = document["context"]
+    context["command"] = ["ortho-bench", "run", "--backend", "cuda"]
+    context["options"] = {"op": "sieve,gemm", "backend": "cuda"}
+    context["gpu"] = {
+        "name": "Example GPU (made-up numbers)", "uuid": "GPU-00000000-0000-0000-0000-000000000000", "cc": "9.0",
+        "sms": 132, "memory_bytes": 85017493504, "l2_bytes": 52428800, "cuda_runtime": "13.0", "cuda_driver": "13.0",
+        "driver": "580.0", "clocks": {"sm_max_mhz": 1980.0}, "power_limit_w": 700.0, "ecc": True, "persistence": True,
+        "mig": False, "context_bytes": 548995072}
+    context["ceilings"] = {"read_gbps": 3010.0, "copy_gbps": 2650.0, "tensor_tflops": 780.0}
+    context["timer"] = {"name": "CUDA events", "resolution_ns": 500, "overhead_ns": 0}
+    document["results"] = gpu_rows()
+    return document
 
 
 def dump(value, depth=0):
@@ -150,4 +273,5 @@ def dump(value, depth=0):
 
 
 if __name__ == "__main__":
-    print(dump(document))
+    random.seed(7)
+    print(dump({"cpu": cpu_document, "gpu": gpu_document}[sys.argv[1]]()))

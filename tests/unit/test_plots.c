@@ -18,13 +18,19 @@
 
 #include <cmocka.h>
 
-#define EXAMPLE ORTHO_SOURCE_DIR "/tests/schema/example.json"
+#define EXAMPLE     ORTHO_SOURCE_DIR "/tests/schema/example.json"
+#define EXAMPLE_GPU ORTHO_SOURCE_DIR "/tests/schema/example-gpu.json"
+
+static json_t *load(const char *path)
+{
+    json_t *document = NULL;
+    assert_int_equal(ortho_results_load(path, &document), ORTHO_OK);
+    return document;
+}
 
 static json_t *example(void)
 {
-    json_t *document = NULL;
-    assert_int_equal(ortho_results_load(EXAMPLE, &document), ORTHO_OK);
-    return document;
+    return load(EXAMPLE);
 }
 
 static const ortho_plot *find_plot(const char *name)
@@ -95,6 +101,85 @@ static void lanes_data(void **state)
     json_decref(document);
 }
 
+static char *script_of(const json_t *document, const char *name)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(ortho_plot_script(document, find_plot(name), out), ORTHO_OK);
+    fclose(out);
+    return text;
+}
+
+/* The foot of a picture names what did the work. */
+static void captions(void **state)
+{
+    (void)state;
+    json_t *cpu = example(), *gpu = load(EXAMPLE_GPU);
+    char *text = script_of(cpu, "speedup");
+    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz'"));
+    free(text);
+    text = script_of(gpu, "speedup");
+    assert_non_null(
+        strstr(text, "'Example GPU (made-up numbers) · up to 1980 MHz · driver 580.0'"));
+    assert_null(strstr(text, "Example CPU"));
+    free(text);
+    json_object_set_new(json_object_get(gpu, "context"), "gpu", json_null());
+    text = script_of(gpu, "speedup");
+    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz'"));
+    free(text);
+    json_decref(cpu);
+    json_decref(gpu);
+}
+
+/* Time over density: one line a variant, logarithmic where the times lie far apart, and a title
+ * that tells whose rows they are. */
+static void density_lines(void **state)
+{
+    (void)state;
+    json_t *document = load(EXAMPLE_GPU);
+    char *text = data_of(document, "density"), *save;
+    int coo = 0, csr = 0, dense = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        coo += strstr(line, "\tcoo\tok") != NULL;
+        csr += strstr(line, "\tcsr\tok") != NULL;
+        dense += strstr(line, "\tdense\tok") != NULL;
+    }
+    assert_true(coo == 3 && csr == 3 && dense == 3);
+    free(text);
+    text = script_of(document, "density");
+    assert_non_null(strstr(text, "set logscale x\n"));
+    assert_non_null(strstr(text, "set logscale y\n"));
+    assert_non_null(strstr(text, "density of Ortho, rows of the sieve'"));
+    free(text);
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(document, "results"), i, row)
+        json_object_set_new(row, "ortho_rows", json_string("lognormal:1"));
+    text = script_of(document, "density");
+    assert_non_null(strstr(text, "density of Ortho, rows imposed: lognormal:1'"));
+    free(text);
+    text = script_of(document, "samples");
+    assert_non_null(strstr(text, " · rows lognormal:1 · "));
+    free(text);
+    json_decref(document);
+}
+
+/* A pass has no shape, and no "nan" stands for it. */
+static void pass_in_plots(void **state)
+{
+    (void)state;
+    json_t *document = load(EXAMPLE_GPU);
+    char *text = script_of(document, "memory");
+    assert_non_null(strstr(text, "'gemm · pass · GiB'"));
+    assert_null(strstr(text, "nan"));
+    free(text);
+    text = data_of(document, "speedup");
+    assert_non_null(strstr(text, "\tpass\tgemm · m 1 · density 0.01 · group 128 · outlier · fp16"));
+    free(text);
+    json_decref(document);
+}
+
 static void density_needs_two(void **state)
 {
     (void)state;
@@ -148,13 +233,12 @@ static void count_lines(void *ctx, const char *line)
  * in an empty folder, which must give the same bytes. */
 static void folder_and_scripts(void **state)
 {
-    (void)state;
     if (!have_gnuplot())
         skip();
     char folder[] = "/tmp/ortho-test-XXXXXX", alone[] = "/tmp/ortho-test-XXXXXX", path[128];
     assert_non_null(mkdtemp(folder));
     assert_non_null(mkdtemp(alone));
-    json_t *document = example();
+    json_t *document = load(*state);
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(document, "results"), i,
@@ -187,10 +271,9 @@ static void folder_and_scripts(void **state)
 
 static void terminal(void **state)
 {
-    (void)state;
     if (!have_gnuplot())
         skip();
-    json_t *document = example();
+    json_t *document = load(*state);
     for (size_t i = 0; ortho_plots[i] != NULL; i++) {
         char *text = NULL;
         size_t size = 0;
@@ -228,9 +311,17 @@ static void no_gnuplot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(speedup_data),       cmocka_unit_test(lanes_data),
-        cmocka_unit_test(density_needs_two),  cmocka_unit_test(quoting),
-        cmocka_unit_test(folder_and_scripts), cmocka_unit_test(terminal),
+        cmocka_unit_test(speedup_data),
+        cmocka_unit_test(lanes_data),
+        cmocka_unit_test(captions),
+        cmocka_unit_test(density_lines),
+        cmocka_unit_test(pass_in_plots),
+        cmocka_unit_test(density_needs_two),
+        cmocka_unit_test(quoting),
+        cmocka_unit_test_prestate(folder_and_scripts, EXAMPLE),
+        cmocka_unit_test_prestate(folder_and_scripts, EXAMPLE_GPU),
+        cmocka_unit_test_prestate(terminal, EXAMPLE),
+        cmocka_unit_test_prestate(terminal, EXAMPLE_GPU),
         cmocka_unit_test(no_gnuplot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,9 @@
 
 #include <cmocka.h>
 
-#define EXAMPLE ORTHO_SOURCE_DIR "/tests/schema/example.json"
-#define ROUNDS  60
+#define EXAMPLE     ORTHO_SOURCE_DIR "/tests/schema/example.json"
+#define EXAMPLE_GPU ORTHO_SOURCE_DIR "/tests/schema/example-gpu.json"
+#define ROUNDS      60
 
 static uint64_t seed = 0x9e3779b97f4a7c15u;
 
@@ -59,6 +60,19 @@ static json_t *odd_value(void)
     }
 }
 
+static void mangle(json_t *object, unsigned rarity);
+
+/* Replaces about one value in `rarity` of a list; the objects in it are mangled. */
+static void mangle_list(json_t *list, unsigned rarity)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < 4; i++) {
+        if (json_is_object(json_array_get(list, i)))
+            mangle(json_array_get(list, i), rarity);
+        if (draw(4 * rarity) == 0)
+            json_array_set_new(list, i, odd_value());
+    }
+}
+
 /* Replaces or removes about one value in `rarity` below an object. */
 static void mangle(json_t *object, unsigned rarity)
 {
@@ -69,6 +83,7 @@ static void mangle(json_t *object, unsigned rarity)
     {
         if (json_is_object(value) && draw(4) != 0)
             mangle(value, rarity);
+        mangle_list(value, rarity);
         if (draw(rarity) != 0)
             continue;
         if (draw(3) == 0)
@@ -119,9 +134,8 @@ static void run_plots(const json_t *document)
 
 static void odd_documents(void **state)
 {
-    (void)state;
     json_t *good = NULL;
-    assert_int_equal(ortho_results_load(EXAMPLE, &good), ORTHO_OK);
+    assert_int_equal(ortho_results_load(*state, &good), ORTHO_OK);
     for (int round = 0; round < ROUNDS; round++) {
         json_t *document = json_deep_copy(good);
         json_t *rows = json_object_get(document, "results");
@@ -179,7 +193,8 @@ static void many_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_documents),
+        cmocka_unit_test_prestate(odd_documents, EXAMPLE),
+        cmocka_unit_test_prestate(odd_documents, EXAMPLE_GPU),
         cmocka_unit_test(bare_documents),
         cmocka_unit_test(many_rows),
     };

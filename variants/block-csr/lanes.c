@@ -20,3 +20,16 @@ void ortho_block_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane
         ortho_lanes_loop(sink, trips, (double)m);
     }
 }
+
+void ortho_block_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
+
+/* A warp a row finds its entries as warp-per-row's does, 32 columns at a time by ballot; a tile's
+ * end is a multiple of 32, so that only the last step of a row has idle lanes. */
+void ortho_block_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
+{
+    double rows = (double)s->n;
+    if (s->k >= 32)
+        sink->issue(sink->ctx, 32, rows * (double)(s->k / 32));
+    if (s->k % 32 != 0)
+        sink->issue(sink->ctx, (int)(s->k % 32), rows);
+}

@@ -136,16 +136,7 @@ static ortho_status export_split(const void *state, ortho_split *out, const orth
     return status == ORTHO_OK ? ortho_csr_from_bcsr(&s->b, out) : status;
 }
 
-/* A warp a row finds its entries as warp-per-row's does, 32 columns at a time by ballot; a tile's
- * end is a multiple of 32, so that only the last step of a row has idle lanes. */
-static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
-{
-    double rows = (double)s->n;
-    if (s->k >= 32)
-        sink->issue(sink->ctx, 32, rows * (double)(s->k / 32));
-    if (s->k % 32 != 0)
-        sink->issue(sink->ctx, (int)(s->k % 32), rows);
-}
+void ortho_block_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
 extern const ortho_sieve_hooks ortho_block_csr_sieve_cpu;
 const ortho_sieve_hooks ortho_block_csr_sieve_cpu = {
@@ -154,6 +145,6 @@ const ortho_sieve_hooks ortho_block_csr_sieve_cpu = {
     .run = run,
     .export_split = export_split,
     .release = release,
-    .lanes = lanes,
+    .lanes = ortho_block_csr_sieve_lanes,
     .w_reads = ORTHO_SIEVE_W_READS,
 };

@@ -36,3 +36,12 @@ void ortho_coo_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink 
             sink->issue(sink->ctx, 1, BODY * (double)m * (double)entries);
     }
 }
+
+void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
+
+/* The original compacts after its sort with a thread an entry; what a thread does alone, row by
+ * row, is the count of its row: lane l makes as many trips as its row has entries. */
+void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
+{
+    ortho_lanes_rows(s, sink, 1.0);
+}

@@ -313,12 +313,7 @@ static ortho_status export_split(const void *state, ortho_split *out, const orth
     return status == ORTHO_OK ? ortho_csr_from_coo(&s->list, out) : status;
 }
 
-/* The original compacts after its sort with a thread an entry; what a thread does alone, row by
- * row, is the count of its row: lane l makes as many trips as its row has entries. */
-static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
-{
-    ortho_lanes_rows(s, sink, 1.0);
-}
+void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
 extern const ortho_sieve_hooks ortho_coo_sieve_cpu;
 const ortho_sieve_hooks ortho_coo_sieve_cpu = {
@@ -328,6 +323,6 @@ const ortho_sieve_hooks ortho_coo_sieve_cpu = {
     .run = run,
     .export_split = export_split,
     .release = release,
-    .lanes = lanes,
+    .lanes = ortho_coo_sieve_lanes,
     .w_reads = {1, 1, 1}, /* W itself; its copies are read many times more */
 };

@@ -7,12 +7,7 @@ static ortho_status run(void *state, const ortho_sieve_problem *problem,
     return ortho_sieve_csr_run(state, problem, ORTHO_WALK_SCALAR, services);
 }
 
-/* A thread a row fills its row: lane l of a warp makes as many trips as its row has entries, and
- * waits for the fullest of the 32. */
-static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
-{
-    ortho_lanes_rows(s, sink, 1.0);
-}
+void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
 extern const ortho_sieve_hooks ortho_csr_sieve_cpu;
 const ortho_sieve_hooks ortho_csr_sieve_cpu = {
@@ -21,6 +16,6 @@ const ortho_sieve_hooks ortho_csr_sieve_cpu = {
     .run = run,
     .export_split = ortho_sieve_csr_export,
     .release = ortho_sieve_csr_release,
-    .lanes = lanes,
+    .lanes = ortho_csr_sieve_lanes,
     .w_reads = ORTHO_SIEVE_W_READS,
 };

@@ -1,24 +1,105 @@
-/* stub */
-#include <ortho/variant.h>
-static ortho_status prepare(void *, const ortho_sieve_problem *, const ortho_services *s)
+/*
+ * csr's sieve on CUDA: the streaming sieve, and a thread a row that walks its own row and fills in
+ * what is chosen. 32 lanes read 32 rows at once, 16 bytes of each, so that a line is used over
+ * several trips and must stay in the L1 meanwhile; and a warp waits for the row with the most
+ * entries. It is what one writes first, and what warp-per-row is measured against.
+ */
+#include "kernels/cuda/sieve_csr.h"
+#include "kernels/cuda/sieve_device.cuh"
+#include "kernels/cuda/sieve_kernels.h"
+
+extern "C" void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
+
+using namespace ortho_sieve;
+
+namespace
 {
-    return s->fail(ORTHO_E_UNSUPPORTED, "not yet");
-}
-static ortho_status run(void *, const ortho_sieve_problem *, const ortho_services *)
+
+constexpr int BLOCK = 64;
+
+/* A row's context, by one thread alone. */
+__device__ __forceinline__ row_context open_lone_row(const view &v, int64_t row)
 {
-    return ORTHO_E_UNSUPPORTED;
+    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0,
+                     INFINITY, v.scale + row * v.groups};
+    if (v.row_squares == nullptr)
+        return c;
+    c.inverse_rms = v.inverse_rms[row];
+    open_cut(v, &c);
+    return c;
 }
-static ortho_status exp(const void *, ortho_split *, const ortho_services *)
+
+template <typename W> __device__ __forceinline__ float w_at(const view &v, int64_t row, int64_t col)
 {
-    return ORTHO_E_UNSUPPORTED;
+    return ortho_cuda_float(static_cast<const W *>(v.w)[row * v.stride + col]);
 }
-static void release(void *, const ortho_services *)
+
+template <typename W, typename C>
+__global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint16_t *vals)
 {
+    const int64_t row = blockIdx.x * static_cast<int64_t>(BLOCK) + threadIdx.x;
+    const bool there = row < v.n;
+    const row_context c = open_lone_row(v, there ? row : v.n - 1);
+    const uint32_t cut_key = v.selection[SCORES].cut_key, cut_at = v.selection[SCORES].cut_at;
+    uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
+    const uint32_t end = there ? static_cast<uint32_t>(v.row_ptr[row + 1]) : 0;
+    for (int64_t col = 0; col < v.k && to < end; col += EIGHT) {
+        /* A trip per entry of the row, and few more. */
+        for (uint32_t hits = hits_of<W, SCORES>(v, c, col, cut_key); hits != 0 && to < end;
+             hits &= hits - 1) {
+            const int64_t at = col + __ffs(hits) - 1;
+            if (!is_selected(key_at<W, SCORES>(v, c, at), c.at + static_cast<uint32_t>(at), cut_key,
+                             cut_at))
+                continue;
+            cols[to] = static_cast<C>(at);
+            vals[to] = residual_of(v, row, at, w_at<W>(v, row, at));
+            if ((vals[to++] & 0x7c00u) == 0x7c00u)
+                reject(v, row);
+        }
+    }
 }
+
+template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t stream)
+{
+    const view &v = s->sieve.view;
+    unsigned blocks = static_cast<unsigned>((v.n + BLOCK - 1) / BLOCK);
+    with_type(s->sieve.dtype, [&](auto type) {
+        fill_kernel<decltype(type), C><<<blocks, BLOCK, 0, stream>>>(
+            v, static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
+    });
+    return ortho_cuda_launched("fill_kernel");
+}
+
+ortho_status run(void *state, const ortho_sieve_problem *problem, const ortho_services *services)
+{
+    ortho_cuda_sieve_csr *s = static_cast<ortho_cuda_sieve_csr *>(state);
+    cudaStream_t stream = static_cast<cudaStream_t>(services->stream);
+    ortho_status status = ortho_cuda_sieve_run(&s->sieve, problem, services);
+    if (status != ORTHO_OK || s->sieve.view.nnz == 0)
+        return status;
+    return s->sieve.view.k > 65536 ? emit<uint32_t>(s, stream) : emit<uint16_t>(s, stream);
+}
+
+void kernels(const void *state, const ortho_kernel_sink *sink)
+{
+    const ortho_cuda_sieve_csr *s = static_cast<const ortho_cuda_sieve_csr *>(state);
+    ortho_cuda_sieve_kernels(&s->sieve, sink);
+    with_type(s->sieve.dtype, [&](auto type) {
+        ortho_cuda_kernel_report("fill_kernel", (const void *)fill_kernel<decltype(type), uint16_t>,
+                                 BLOCK, 0, sink);
+    });
+}
+
+} // namespace
+
 extern "C" const ortho_sieve_hooks ortho_csr_sieve_cuda;
-const ortho_sieve_hooks ortho_csr_sieve_cuda = {.state_size = 0,
-                                                .supports = nullptr,
-                                                .prepare = prepare,
-                                                .run = run,
-                                                .export_split = exp,
-                                                .release = release};
+const ortho_sieve_hooks ortho_csr_sieve_cuda = {
+    .state_size = sizeof(ortho_cuda_sieve_csr),
+    .prepare = ortho_cuda_sieve_csr_prepare,
+    .run = run,
+    .export_split = ortho_cuda_sieve_csr_export,
+    .release = ortho_cuda_sieve_csr_release,
+    .lanes = ortho_csr_sieve_lanes,
+    .w_reads = ORTHO_CUDA_SIEVE_W_READS(1),
+    .kernels = kernels,
+};

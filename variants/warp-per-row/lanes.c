@@ -16,3 +16,16 @@ void ortho_warp_per_row_lanes(const ortho_split *split, int64_t m, const ortho_l
         ortho_lanes_loop(sink, trips, (double)m);
     }
 }
+
+void ortho_warp_per_row_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
+
+/* One warp a row walks its k columns 32 at a time and compacts by ballot: every lane tests its
+ * column, chosen or not, so that only the last step of a row has idle lanes. */
+void ortho_warp_per_row_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
+{
+    double rows = (double)s->n;
+    if (s->k >= 32)
+        sink->issue(sink->ctx, 32, rows * (double)(s->k / 32));
+    if (s->k % 32 != 0)
+        sink->issue(sink->ctx, (int)(s->k % 32), rows);
+}

@@ -7,16 +7,7 @@ static ortho_status run(void *state, const ortho_sieve_problem *problem,
     return ortho_sieve_csr_run(state, problem, ORTHO_WALK_VECTOR, services);
 }
 
-/* One warp a row walks its k columns 32 at a time and compacts by ballot: every lane tests its
- * column, chosen or not, so that only the last step of a row has idle lanes. */
-static void lanes(const ortho_split *s, const ortho_lane_sink *sink)
-{
-    double rows = (double)s->n;
-    if (s->k >= 32)
-        sink->issue(sink->ctx, 32, rows * (double)(s->k / 32));
-    if (s->k % 32 != 0)
-        sink->issue(sink->ctx, (int)(s->k % 32), rows);
-}
+void ortho_warp_per_row_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
 extern const ortho_sieve_hooks ortho_warp_per_row_sieve_cpu;
 const ortho_sieve_hooks ortho_warp_per_row_sieve_cpu = {
@@ -25,6 +16,6 @@ const ortho_sieve_hooks ortho_warp_per_row_sieve_cpu = {
     .run = run,
     .export_split = ortho_sieve_csr_export,
     .release = ortho_sieve_csr_release,
-    .lanes = lanes,
+    .lanes = ortho_warp_per_row_sieve_lanes,
     .w_reads = ORTHO_SIEVE_W_READS,
 };

@@ -1,0 +1,283 @@
+/* The host's side of the streaming sieve: checks, memory, the order of the launches, what comes
+ * back. */
+#include "kernels/cuda/sieve.h"
+
+#include "common/dtype.h"
+#include "kernels/cuda/sieve_device.cuh"
+#include "kernels/cuda/sieve_kernels.h"
+#include "kernels/sieve.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+using namespace ortho_sieve;
+
+namespace
+{
+
+constexpr int BLOCKS = 396, COUNTERS = 8; /* three blocks a multiprocessor of an H100 */
+
+ortho_status check_problem(const ortho_sieve_problem *p, const ortho_services *s)
+{
+    const ortho_matrix *w = p->w;
+    long long group = ortho_sieve_group(p), rows = w->rows, cols = w->cols, nnz = p->nnz;
+    if (rows < 1 || cols < 1 || w->stride < cols || rows > UINT32_MAX / cols)
+        return s->fail(ORTHO_E_ARGUMENT, "the sieve takes up to 2^32 weights, not %lld x %lld",
+                       rows, cols);
+    if (w->dtype != ORTHO_F32 && w->dtype != ORTHO_F16 && w->dtype != ORTHO_BF16)
+        return s->fail(ORTHO_E_UNSUPPORTED, "the sieve reads F32, F16 and BF16, not %s",
+                       ortho_dtype_name(w->dtype));
+    if (group != cols && group != 32 && group != 64 && group != 128)
+        return s->fail(ORTHO_E_UNSUPPORTED, "group %lld on CUDA: 32, 64, 128 or the whole row",
+                       group);
+    if (nnz < 0 || nnz > rows * cols || nnz > INT32_MAX)
+        return s->fail(ORTHO_E_ARGUMENT, "%lld entries of %lld x %lld weights: not possible", nnz,
+                       rows, cols);
+    for (int64_t k = 0; p->hessian != nullptr && k < cols; k++)
+        if (!(p->hessian[k] >= 0) || isinf(p->hessian[k]))
+            return s->fail(ORTHO_E_ARGUMENT,
+                           "the Hessian's diagonal is %g at column %lld: it must be finite and not "
+                           "negative",
+                           static_cast<double>(p->hessian[k]), static_cast<long long>(k));
+    return ORTHO_OK;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+struct arena {
+    size_t used;
+    char *base;
+    template <typename T> void take(T **out, size_t count)
+    {
+        *out = base != nullptr ? reinterpret_cast<T *>(base + used) : nullptr;
+        used += (count * sizeof(T) + 255) / 256 * 256;
+    }
+};
+
+/* Sums and squares are read before anything is listed: they share memory with the list. */
+void lay_out(view *v, char *base, size_t *bytes)
+{
+    const size_t width = static_cast<size_t>(v->tiles) * TILE;
+    const bool excludes = v->rule == ORTHO_RULE_OUTLIER && v->nnz >= 2;
+    arena a = {0, base};
+    a.take(&v->selection, 2);
+    a.take(&v->counters, COUNTERS + static_cast<size_t>(v->tiles));
+    a.take(&v->bad_row, 1);
+    a.take(&v->weight, width);
+    a.take(&v->histogram, BINS);
+    if (excludes) {
+        a.take(&v->row_squares, static_cast<size_t>(v->n) * static_cast<size_t>(v->tiles));
+        a.take(&v->inverse_rms, static_cast<size_t>(v->n));
+    }
+    size_t sums = static_cast<size_t>(v->stripes) * width * sizeof(float);
+    size_t list = static_cast<size_t>(v->list_size) * sizeof(uint64_t);
+    size_t shared = a.used;
+    a.take(&v->column_sums, (sums > list ? sums : list) / sizeof(float));
+    v->list = base != nullptr ? reinterpret_cast<uint64_t *>(base + shared) : nullptr;
+    *bytes = a.used;
+}
+
+ortho_status allocate(ortho_cuda_sieve *sieve, const ortho_services *s)
+{
+    view *v = &sieve->view;
+    size_t bytes;
+    lay_out(v, nullptr, &bytes);
+    sieve->working = s->alloc(s->ctx, bytes, ORTHO_DEVICE, ORTHO_WORKING);
+    v->q = static_cast<uint8_t *>(
+        s->alloc(s->ctx, static_cast<size_t>(v->n * ((v->k + 1) / 2)), ORTHO_DEVICE, ORTHO_OUTPUT));
+    v->scale = static_cast<uint16_t *>(
+        s->alloc(s->ctx, static_cast<size_t>(v->n * v->groups) * 2, ORTHO_DEVICE, ORTHO_OUTPUT));
+    v->row_ptr = static_cast<int32_t *>(s->alloc(
+        s->ctx, (static_cast<size_t>(v->n) + 1) * sizeof(int32_t), ORTHO_DEVICE, ORTHO_OUTPUT));
+    if (sieve->working == nullptr || v->q == nullptr || v->scale == nullptr ||
+        v->row_ptr == nullptr)
+        return ORTHO_E_MEMORY;
+    lay_out(v, static_cast<char *>(sieve->working), &bytes);
+    cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
+    ortho_status status =
+        ortho_cuda_status(cudaMemsetAsync(sieve->working, 0, bytes, stream), "clearing");
+    if (status == ORTHO_OK)
+        status = ortho_cuda_status(cudaMemsetAsync(v->bad_row, 0xff, sizeof *v->bad_row, stream),
+                                   "clearing");
+    return status;
+}
+
+/* A given H, or its reciprocal under LEGACY, as the CPU has it. */
+ortho_status upload_weight(const view *v, const float *hessian, const ortho_services *s)
+{
+    size_t width = static_cast<size_t>(v->tiles) * TILE;
+    float *h = static_cast<float *>(calloc(width, sizeof *h));
+    if (h == nullptr)
+        return s->fail(ORTHO_E_MEMORY, "no memory for a Hessian");
+    for (int64_t k = 0; k < v->k; k++) {
+        h[k] = hessian[k];
+        if (v->rule == ORTHO_RULE_LEGACY)
+            h[k] = h[k] > 0 ? fminf(1.0f / h[k], 0x1.fffffep127f) : 0;
+    }
+    cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
+    ortho_status status = ortho_cuda_status(
+        cudaMemcpyAsync(v->weight, h, width * sizeof *h, cudaMemcpyHostToDevice, stream),
+        "upload of the Hessian");
+    if (status == ORTHO_OK)
+        status = ortho_cuda_status(cudaStreamSynchronize(stream), "upload of the Hessian");
+    free(h);
+    return status;
+}
+
+bool is_aligned(const ortho_matrix *w)
+{
+    size_t element = w->dtype == ORTHO_F32 ? 4 : 2;
+    return reinterpret_cast<uintptr_t>(w->data) % 16 == 0 &&
+           static_cast<size_t>(w->stride) * element % 16 == 0;
+}
+
+view view_of(const ortho_sieve_problem *p)
+{
+    view v = {};
+    v.n = p->w->rows;
+    v.k = p->w->cols;
+    v.stride = p->w->stride;
+    v.group = ortho_sieve_group(p);
+    v.groups = (v.k + v.group - 1) / v.group;
+    v.nnz = p->nnz;
+    v.tiles = static_cast<int32_t>((v.k + TILE - 1) / TILE);
+    int64_t stripes = (v.n + WARPS - 1) / WARPS, most_stripes = BLOCKS / v.tiles;
+    most_stripes = most_stripes > 1 ? most_stripes : 1;
+    v.stripes = static_cast<int32_t>(stripes < most_stripes ? stripes : most_stripes);
+    v.sample_step = static_cast<int32_t>(v.n >= 4096 ? 4 : 1);
+    v.rule = p->rule;
+    v.has_weight = p->hessian != nullptr;
+    /* A fifth of the entries is more than a bracket holds; all in all 2 % of a 16-bit W at most. */
+    int64_t list = p->nnz / 5, most = v.n * v.k / (v.rule == ORTHO_RULE_OUTLIER ? 480 : 300);
+    v.list_size = static_cast<uint32_t>(list < most ? list : most);
+    return v;
+}
+
+/* ---- what comes back ------------------------------------------------------------------------- */
+
+/* Reads the rejected row again, for the weight that is to blame. */
+ortho_status explain(const ortho_cuda_sieve *sieve, int64_t row, const ortho_services *s)
+{
+    const view *v = &sieve->view;
+    size_t element = sieve->dtype == ORTHO_F32 ? 4 : 2;
+    char *data = static_cast<char *>(malloc(static_cast<size_t>(v->k) * element));
+    if (data == nullptr)
+        return s->fail(ORTHO_E_MEMORY, "no memory for a row");
+    ortho_status status =
+        ortho_cuda_status(cudaMemcpy(data,
+                                     static_cast<const char *>(sieve->last_w) +
+                                         static_cast<size_t>(row * v->stride) * element,
+                                     static_cast<size_t>(v->k) * element, cudaMemcpyDeviceToHost),
+                          "reading a row of W");
+    int64_t largest = 0, bad = -1;
+    float most = 0;
+    for (int64_t col = 0; status == ORTHO_OK && bad < 0 && col < v->k; col++) {
+        float w = ortho_dtype_load(sieve->dtype, data, col);
+        if (!isfinite(w))
+            bad = col;
+        if (fabsf(w) > most) {
+            most = fabsf(w);
+            largest = col;
+        }
+    }
+    if (status == ORTHO_OK && bad >= 0)
+        status = s->fail(ORTHO_E_NONFINITE, "row %lld, column %lld: the weight is %s",
+                         static_cast<long long>(row), static_cast<long long>(bad),
+                         isnan(ortho_dtype_load(sieve->dtype, data, bad)) ? "NaN" : "Inf");
+    else if (status == ORTHO_OK)
+        status = s->fail(ORTHO_E_NONFINITE,
+                         "row %lld, column %lld: the weight %g needs a scale or a residual beyond "
+                         "fp16's 65504",
+                         static_cast<long long>(row), static_cast<long long>(largest),
+                         static_cast<double>(most));
+    free(data);
+    return status;
+}
+
+ortho_status fetch(void *to, const void *from, size_t bytes)
+{
+    return ortho_cuda_status(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost),
+                             "reading the result");
+}
+
+} // namespace
+
+extern "C" ortho_status ortho_cuda_sieve_prepare(ortho_cuda_sieve *sieve,
+                                                 const ortho_sieve_problem *problem,
+                                                 const ortho_services *services)
+{
+    ortho_cuda_sieve made = {};
+    ortho_status status = check_problem(problem, services);
+    if (status != ORTHO_OK)
+        return status;
+    made.view = view_of(problem);
+    made.dtype = problem->w->dtype;
+    status = allocate(&made, services);
+    if (status == ORTHO_OK && problem->hessian != nullptr)
+        status = upload_weight(&made.view, problem->hessian, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_status(
+            cudaStreamSynchronize(static_cast<cudaStream_t>(services->stream)), "preparing");
+    if (status != ORTHO_OK)
+        ortho_cuda_sieve_release(&made, services);
+    else
+        *sieve = made;
+    return status;
+}
+
+extern "C" void ortho_cuda_sieve_release(ortho_cuda_sieve *sieve, const ortho_services *services)
+{
+    services->free(services->ctx, sieve->view.row_ptr);
+    services->free(services->ctx, sieve->view.scale);
+    services->free(services->ctx, sieve->view.q);
+    services->free(services->ctx, sieve->working);
+    *sieve = ortho_cuda_sieve{};
+}
+
+extern "C" ortho_status ortho_cuda_sieve_run(ortho_cuda_sieve *sieve,
+                                             const ortho_sieve_problem *problem,
+                                             const ortho_services *services)
+{
+    cudaStream_t stream = static_cast<cudaStream_t>(services->stream);
+    view *v = &sieve->view;
+    v->w = sieve->last_w = problem->w->data;
+    v->vectors = is_aligned(problem->w);
+    ortho_status status = ortho_sieve_launch_statistics(*v, sieve->dtype, stream);
+    if (status == ORTHO_OK && v->row_squares != nullptr)
+        status = ortho_sieve_launch_select(*v, false, v->nnz / 2, sieve->dtype, stream);
+    if (status == ORTHO_OK)
+        status = ortho_sieve_launch_fit(*v, sieve->dtype, stream);
+    return status == ORTHO_OK ? ortho_sieve_launch_select(*v, true, v->nnz, sieve->dtype, stream)
+                              : status;
+}
+
+extern "C" ortho_status ortho_cuda_sieve_export(const ortho_cuda_sieve *sieve, ortho_split *out,
+                                                const ortho_services *services)
+{
+    const view *v = &sieve->view;
+    uint32_t bad = UINT32_MAX;
+    if (out->n != v->n || out->k != v->k || out->group != v->group || out->nnz != v->nnz)
+        return services->fail(ORTHO_E_ARGUMENT, "the split to fill has another shape");
+    ortho_status status = ortho_cuda_status(
+        cudaStreamSynchronize(static_cast<cudaStream_t>(services->stream)), "the sieve");
+    if (status == ORTHO_OK)
+        status = fetch(&bad, v->bad_row, sizeof bad);
+    if (status == ORTHO_OK && bad != UINT32_MAX) {
+        status = ortho_cuda_status(cudaMemset(v->bad_row, 0xff, sizeof bad), "clearing");
+        return status == ORTHO_OK ? explain(sieve, bad, services) : status;
+    }
+    if (status == ORTHO_OK)
+        status = fetch(out->q, v->q, static_cast<size_t>(v->n * ((v->k + 1) / 2)));
+    if (status == ORTHO_OK)
+        status = fetch(out->scale, v->scale, static_cast<size_t>(v->n * v->groups) * 2);
+    return status == ORTHO_OK
+               ? fetch(out->row_ptr, v->row_ptr, (static_cast<size_t>(v->n) + 1) * sizeof(int32_t))
+               : status;
+}
+
+extern "C" void ortho_cuda_sieve_kernels(const ortho_cuda_sieve *sieve,
+                                         const ortho_kernel_sink *sink)
+{
+    ortho_sieve_report_statistics(sieve->view, sieve->dtype, sink);
+    ortho_sieve_report_select(sieve->view, sieve->dtype, sink);
+}

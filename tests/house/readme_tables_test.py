@@ -1,0 +1,239 @@
+"""scripts/readme-tables on made-up results: medians over processes, and nothing without a verdict.
+
+usage: readme_tables_test.py SOURCE_DIR [ORTHO_BENCH]
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SCRIPT = pathlib.Path(sys.argv[1]) / "scripts" / "readme-tables"
+BENCH = sys.argv[2:]
+
+
+def document(rows, synthetic=False, gpu="NVIDIA H100 80GB HBM3", commit="abc1234"):
+    return {
+        "schema": "ortho-bench/1",
+        "context": {"commit": commit, "cpu": {"model": "a CPU"}, "gpu": gpu and {"model": gpu},
+                    "model": {"name": "a-model", "synthetic": synthetic}},
+        "results": rows,
+    }
+
+
+def row(variant, us, **more):
+    """A row that passed, `us` microseconds long; None: one without a time, whose status is given."""
+    made = {"key": f"gemm/{variant}/{us}", "op": "gemm", "variant": variant, "role": "competitor",
+            "proj": "q", "layer": 0, "n": 3072, "k": 3072, "m": 1, "density": 0.01,
+            "rule": "outlier", "group": 128, "dtype": "fp16", "alpha": 1.0, "l2": "cold",
+            "status": "ok", "verified": {"before": "pass", "after": "pass"}}
+    if us is not None:
+        made["time_ns"] = {"median": us * 1e3, "lo": us * 990, "hi": us * 1010}
+        made["floor_ns"] = us * 500
+    made.update(more)
+    return made
+
+
+def dense(us, **more):
+    return row("dense", us, role="baseline", **more)
+
+
+class Tree:
+    """A root with a README of one block and the results that it names."""
+
+    def __init__(self, marker, **files):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.folder.name)
+        (self.root / "results").mkdir()
+        for name, content in files.items():
+            (self.root / "results" / f"{name}.json").write_text(json.dumps(content))
+        self.readme = self.root / "README.md"
+        self.readme.write_text(f"before\n\n<!-- table: {marker} -->\n<!-- /table -->\n\nafter\n")
+
+    def run(self, *options):
+        return subprocess.run([sys.executable, SCRIPT, "--root", self.root, *options],
+                              capture_output=True, text=True, check=False)
+
+    def made(self):
+        """The README once it was written; it then holds under --check, and is made the same."""
+        said = self.run()
+        assert said.returncode == 0, said.stderr
+        text = self.readme.read_text()
+        assert text.startswith("before\n") and text.endswith("\nafter\n")
+        assert self.run("--check").returncode == 0
+        assert "rewritten" not in self.run().stdout
+        return text
+
+    def refused(self, words):
+        for options in ([], ["--check"]):
+            said = self.run(*options)
+            assert said.returncode == 1 and words in said.stderr, (words, said.stderr)
+            assert "README.md:3: " in said.stderr
+            assert self.readme.read_text().count("\n") == 6  # left as it was
+
+
+def line_of(text, variant):
+    found = [line for line in text.split("\n") if line.startswith(f"| {variant} |")]
+    assert len(found) == 1, (variant, text)
+    return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+
+def medians_over_processes():
+    text = Tree("gemm results/p*.json", p1=document([dense(10), row("csr", 5)]),
+                p2=document([dense(12), row("csr", 4)]),
+                p3=document([dense(20), row("csr", 8)], commit="def5678")).made()
+    assert line_of(text, "dense")[1] == "12.0 ± 42 %"
+    # the median of 10/5, 12/4, 20/8; half of 8 - 4 over 5
+    assert line_of(text, "csr")[1] == "5.00 ± 40 %<br>2.50×"
+    assert line_of(text, "*floor*")[1] == "2.50"
+    assert "median of 3 processes" in text and "commit abc1234, def5678" in text
+    assert "NVIDIA H100 80GB HBM3 · a-model · m 1 · density 0.01 · outlier · group 128" in text
+    assert "SYNTHETIC" not in text
+
+
+def one_process_has_its_interval():
+    text = Tree("gemm results/a.json", a=document([dense(1234), row("csr", 98.76)])).made()
+    assert line_of(text, "dense")[1] == "1,230 ± 1.0 %"
+    assert line_of(text, "csr")[1] == "98.8 ± 1.0 %<br>12.5×"
+    assert "half of its 95 % interval" in text
+
+
+def columns_are_projections_and_rows_have_an_order():
+    rows = [row("memcpy", 2, role="ceiling", proj=p) for p in ("w", "down", "q")]
+    rows += [row("csr", 5, proj="down"), dense(9, proj="down"), row("null", 1, role="harness")]
+    text = Tree("gemm results/a.json", a=document(rows)).made()
+    assert "| µs | q | down | w |" in text
+    assert text.index("| dense |") < text.index("| csr |") < text.index("| memcpy |")
+    assert line_of(text, "csr")[1:] == ["–", "5.00 ± 1.0 %<br>1.80×", "–"]
+    assert line_of(text, "memcpy")[1] == "2.00 ± 1.0 %"
+    assert "null" not in text
+    text = Tree("gemm results/a.json variants=memcpy,csr", a=document(rows)).made()
+    assert text.index("| memcpy |") < text.index("| csr |") and "| dense |" not in text
+
+
+def nothing_without_a_verdict():
+    rows = [dense(10), row("wrong", None, status="failed", reason="y is 3"),
+            row("slow", None, status="skipped", reason="takes 9 s"),
+            row("wide", 5, status="ambiguous", reason="too wide"),
+            row("lies", 5, verified={"before": "pass"}),
+            row("later", 5, verified={"before": "pass", "after": "fail"}),
+            row("none", None)]
+    text = Tree("gemm results/a.json", a=document(rows)).made()
+    assert line_of(text, "wrong")[1] == "**failed**"
+    assert line_of(text, "slow")[1] == "skipped"
+    assert line_of(text, "wide")[1] == "~ 5.00 ± 1.0 %<br>2.00×"
+    for variant in ("lies", "later", "none"):
+        assert line_of(text, variant)[1] == "**failed**"
+    assert "- wrong q: failed: y is 3" in text and "- slow q: skipped: takes 9 s" in text
+    assert "- lies q: failed: not verified" in text
+    assert "`~` is ambiguous" in text
+
+
+def one_process_that_failed_is_enough():
+    failed = row("csr", None, status="failed", reason="y is 3")
+    text = Tree("gemm results/*.json", p1=document([dense(10), row("csr", 5)]),
+                p2=document([dense(10), failed])).made()
+    assert line_of(text, "csr")[1] == "**failed**"
+    text = Tree("gemm results/*.json", p1=document([dense(10), row("csr", 5)]),
+                p2=document([dense(10)])).made()
+    assert line_of(text, "csr")[1] == "–"
+
+
+def synthetic_is_said_and_never_pooled():
+    text = Tree("gemm results/a.json", a=document([dense(10)], synthetic=True)).made()
+    assert "**SYNTHETIC weights: made, not trained.**" in text
+    Tree("gemm results/*.json", a=document([dense(10)], synthetic=True),
+         b=document([dense(10)])).refused("synthetic and real")
+
+
+def filters_choose():
+    rows = [dense(10), row("csr", 5), dense(30, m=16), row("csr", 20, m=16)]
+    rows += [row("csr", 1, alpha=0.0), row("csr", 7, l2="pass")]
+    Tree("gemm results/a.json", a=document(rows)).refused("two rows for dense q")
+    text = Tree("gemm results/a.json m=16 density=1e-2", a=document(rows)).made()
+    assert line_of(text, "csr")[1] == "20.0 ± 1.0 %<br>1.50×"
+    Tree("gemm results/a.json m=17", a=document(rows)).refused("no row fits")
+    Tree("gemm results/a.json m=x", a=document(rows)).refused("not a number")
+    Tree("gemm results/a.json batch=1", a=document(rows)).refused("'batch' is no filter")
+    Tree("gemm results/a.json m=1 variants=none", a=document(rows)).refused("no row of variant none")
+
+
+def sieves_by_rule():
+    def made(variant, us, rule, **more):
+        return row(variant, us, op="sieve", rule=rule, peak_bytes={"working": 62259}, **more)
+
+    rows = [made("csr", 500, "residual"), made("csr", 1500, "outlier", floor_ns=3e4),
+            made("coo", None, "outlier", status="skipped", reason="no memory")]
+    text = Tree("sieve results/a.json", a=document(rows)).made()
+    assert "| sieve | outlier | residual |" in text
+    assert line_of(text, "csr")[1] == "1.50 ms ± 1.0 %<br>2.00 % of floor<br>60.8 KiB"
+    assert line_of(text, "coo")[1:] == ["skipped", "–"]
+    rows.append(made("csr", 3, "legacy", proj="k"))
+    Tree("sieve results/a.json", a=document(rows)).refused("several projections")
+
+
+def passes():
+    def made(make, us, *variant):
+        return make(*variant, us, l2="pass", linears=196, tokens_per_s={"value": 1e6 / us})
+
+    rows = [made(dense, 4000), made(lambda v, us, **m: row(v, us, **m), 1000, "csr"),
+            row("cusparse", None, l2="pass", linears=196, status="failed", reason="wrong"),
+            row("memcpy", 900, role="ceiling", l2="pass", linears=196),
+            row("csr", 1)]  # not a pass
+    text = Tree("pass results/a.json", a=document(rows)).made()
+    assert line_of(text, "dense")[1:] == ["4.00 ms ± 1.0 %", "250", "baseline", "50.0 %"]
+    assert line_of(text, "csr")[1:] == ["1.00 ms ± 1.0 %", "1,000", "4.00×", "50.0 %"]
+    assert line_of(text, "cusparse")[1:] == ["**failed**", "–", "–", "–"]
+    assert line_of(text, "memcpy")[2:4] == ["–", "–"]
+    assert "196 linears" in text
+
+
+def files_must_be_there_and_belong_together():
+    Tree("gemm results/none.json").refused("none.json")
+    Tree("gemm results/none*.json").refused("no file is called")
+    Tree("gemm m=1").refused("names no file")
+    Tree("plot results/a.json", a=document([])).refused("no kind 'plot'")
+    Tree("gemm results/*.json", a=document([dense(1)]),
+         b=document([dense(1)], gpu="NVIDIA H200")).refused("machine differs")
+    Tree("gemm results/a.json", a={"schema": "other"}).refused("schema")
+    without = Tree("gemm results/none.json")  # a file that no block names may be absent
+    without.readme.write_text("no block\n")
+    assert without.run("--check").returncode == 0
+
+
+def an_edit_is_found():
+    tree = Tree("gemm results/a.json", a=document([dense(10)]))
+    text = tree.made()
+    tree.readme.write_text(text.replace("10.0 ±", "9.00 ±"))
+    said = tree.run("--check")
+    assert said.returncode == 1 and "9.00 ±" in said.stderr and "10.0 ±" in said.stderr
+    assert tree.made() == text
+    tree.readme.write_text(text.replace("<!-- /table -->", ""))
+    assert "the block has no end" in tree.run("--check").stderr
+    tree.readme.write_text("<!-- table gemm a.json -->\n")
+    assert "not a block" in tree.run("--check").stderr
+
+
+def the_instrument_prints_its_own():
+    source = pathlib.Path(sys.argv[1]) / "reports/results/cpu/llama-3.2-3b-gate.json"
+    tree = Tree("instrument results/a.json op=gemm", a=json.loads(source.read_text()))
+    said = tree.run("--bench", "/bin/false")
+    assert said.returncode == 1 and "ortho-bench report" in said.stderr
+    if BENCH:
+        assert tree.run("--bench", *BENCH).returncode == 0
+        text = tree.readme.read_text()
+        assert "SYNTHETIC" in text and "\ngemm · L0.gate" in text
+        assert "sieve ·" not in text and "time: median" not in text
+
+
+TESTS = (medians_over_processes, one_process_has_its_interval,
+         columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
+         one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
+         sieves_by_rule, passes, files_must_be_there_and_belong_together, an_edit_is_found,
+         the_instrument_prints_its_own)
+
+if __name__ == "__main__":
+    for test in TESTS:
+        test()
+        print(f"ok {test.__name__}")
