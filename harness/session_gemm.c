@@ -78,9 +78,11 @@ static ortho_status first_launch(gemm *e, int64_t index)
     ortho_status status = ob_lane_launch(e->lane, index, &ns);
     if (status == ORTHO_OK && index == 0) /* what is right only the second time isn't right */
         status = check_copy(e, index);
-    for (int i = 0; status == ORTHO_OK && index == 0; i++) {
-        total += ns;
-        least = fmin(least, ns);
+    /* On a GPU the very first launch loads modules, and a library sets itself up: it isn't timed.
+     */
+    for (int i = e->g->s->backend->replays ? -1 : 0; status == ORTHO_OK && index == 0; i++) {
+        total += i >= 0 ? ns : 0;
+        least = i >= 0 ? fmin(least, ns) : least;
         if (i == OB_AGAIN || total >= OB_AGAIN_NS)
             break;
         status = e->g->s->backend->fill(e->copies[0].y, 0xff, e->g->operands.y_bytes);

@@ -98,8 +98,7 @@ void ob_lane_fail(ob_lane *lane, const char *reason)
                         &(ob_row_verified){.before = lane->before, .after = lane->after});
 }
 
-/* ---- rotation ----------------------------------------------------------------------------------
- */
+/* ---- rotation ------------------------------------------------------------------------------- */
 
 static size_t flush_bytes(const ob_session *s)
 {
@@ -168,8 +167,7 @@ void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
     }
 }
 
-/* ---- samples -----------------------------------------------------------------------------------
- */
+/* ---- samples -------------------------------------------------------------------------------- */
 
 /* The lane before has left its own threads awake, or its own clocks: a lead-in lets them settle. */
 static ob_span next_span(const ob_lane *lane)
@@ -255,8 +253,7 @@ static void prepare_sampler(ob_lane *lane)
     lane->sampling = true;
 }
 
-/* ---- Google Benchmark --------------------------------------------------------------------------
- */
+/* ---- Google Benchmark ----------------------------------------------------------------------- */
 
 static double gbench_sample(void *ctx, int repetition, char *error, size_t error_size)
 {
@@ -335,8 +332,7 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
     free(samplers);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 static uint64_t row_seed(const ob_session *s, const ob_lane *lane)
 {
@@ -356,8 +352,7 @@ static const ob_lane *baseline_of(const ob_lane *lanes, int count)
     return NULL;
 }
 
-/* ---- floors ------------------------------------------------------------------------------------
- */
+/* ---- floors --------------------------------------------------------------------------------- */
 
 void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling)
 {

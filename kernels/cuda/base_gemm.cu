@@ -35,6 +35,10 @@ constexpr int warps_most(int planes, bool whole)
     return planes == 3 || !whole ? WARPS_MAX / 2 : WARPS_MAX;
 }
 
+/* ptxas makes the guarded load of a unit's scale an unguarded one, whose value nobody uses: it may
+ * reach as far behind the last unit as units are in flight. */
+constexpr size_t SCALE_SLACK = 4 * WARPS_MAX * ROWS * 4 * sizeof(__half);
+
 struct problem {
     const uint4 *q;
     const __half *scale;
@@ -157,10 +161,10 @@ __device__ __forceinline__ void multiply_tile(const problem &p, int64_t tile, fl
     const int element = PLANES == 3 ? 4 : 2, k = static_cast<int>(p.k);
     const row_of_x x[2] = {token_row(p, token, element), token_row(p, token + 8, element)};
     flight<GROUPS> ahead[AHEAD];
-    /* Clamped, not guarded: of a guarded pair of loads one was made in any case. */
 #pragma unroll
     for (int i = 0; i < AHEAD; i++)
-        fetch(q, scale, min(warp + i * warps, p.units - 1), &ahead[i]);
+        if (warp + i * warps < p.units)
+            fetch(q, scale, warp + i * warps, &ahead[i]);
     for (int begin = warp; begin < p.units; begin += AHEAD * warps) {
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
@@ -348,9 +352,14 @@ extern "C" ortho_status ortho_cuda_base_prepare(ortho_cuda_base *base,
         return services->fail(ORTHO_E_UNSUPPORTED, "groups of %lld on CUDA: 32, 64, 128 or the row",
                               static_cast<long long>(b.group));
     b.q = services->alloc(services->ctx, q_bytes, ORTHO_DEVICE, ORTHO_WEIGHTS);
-    b.scale = services->alloc(services->ctx, scale_bytes, ORTHO_DEVICE, ORTHO_WEIGHTS);
+    b.scale =
+        services->alloc(services->ctx, scale_bytes + SCALE_SLACK, ORTHO_DEVICE, ORTHO_WEIGHTS);
     b.bytes = q_bytes + scale_bytes;
     ortho_status status = b.q != nullptr && b.scale != nullptr ? ORTHO_OK : ORTHO_E_MEMORY;
+    if (status == ORTHO_OK)
+        status = ortho_cuda_status(cudaMemsetAsync(b.scale, 0, scale_bytes + SCALE_SLACK,
+                                                   static_cast<cudaStream_t>(services->stream)),
+                                   "clearing scales");
     if (status == ORTHO_OK)
         status = upload(services, s->q, static_cast<size_t>(b.n * ((b.k + 1) / 2)), &q);
     if (status == ORTHO_OK)

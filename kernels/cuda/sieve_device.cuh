@@ -209,7 +209,9 @@ struct row_context {
     float inverse_rms; /* magnitudes, and the outlier rule's scores */
     uint32_t out_key;  /* the magnitudes' cut; KEY_NONE: nothing is kept out */
     uint32_t out_at;
-    float out_from; /* a weight smaller than this isn't kept out, whatever its position */
+    float
+        out_from; /* smaller weights aren't kept out, whatever their position; and from out_sure */
+    float out_sure; /* on they are: between the two, which is rare, keys decide */
     const uint16_t *scale;
 };
 
@@ -219,12 +221,14 @@ __device__ __forceinline__ void open_cut(const view &v, row_context *c)
     c->out_key = v.selection[MAGNITUDES].cut_key;
     c->out_at = v.selection[MAGNITUDES].cut_at;
     const float size = __uint_as_float(min(c->out_key - 1u, 0x7f7fffffu));
-    c->out_from = c->inverse_rms > 0 ? 0.9999f * (size / RMS_SHIFT / c->inverse_rms) : 0.0f;
+    const float weight = size / RMS_SHIFT / c->inverse_rms;
+    c->out_from = c->inverse_rms > 0 ? 0.9999f * weight : 0.0f;
+    c->out_sure = c->inverse_rms > 0 ? 1.0001f * weight : INFINITY;
 }
 
 template <what WHAT> __device__ __forceinline__ row_context open_row(const view &v, int64_t row)
 {
-    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0,
+    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0, INFINITY,
                      INFINITY, v.scale + row * v.groups};
     if (v.row_squares == nullptr)
         return c;
@@ -248,6 +252,31 @@ __device__ __forceinline__ bool is_outlier(const view &, const row_context &c, f
                        c.out_key, c.out_at);
 }
 
+/* Scores' keys of eight columns. */
+__device__ __forceinline__ void score_keys(const view &v, const row_context &c, int64_t col,
+                                           const float w[EIGHT], uint32_t key[EIGHT])
+{
+    const float scale =
+        half_value(c.scale[static_cast<uint32_t>(col) / static_cast<uint32_t>(v.group)]);
+    const float inverse = inverse_of(scale);
+    const float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
+    const float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
+    const float h[EIGHT] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+    bool unsure = false;
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) {
+        const float size = fabsf(w[i]);
+        key[i] = size >= c.out_sure ? KEY_TOP : score_key(w[i], scale, inverse, h[i]);
+        unsure |= size >= c.out_from && size < c.out_sure;
+    }
+    if (!unsure)
+        return;
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++)
+        if (is_outlier(v, c, w[i], col + i))
+            key[i] = KEY_TOP;
+}
+
 /* Keys of columns [col, col + 8), 0 beyond k. */
 template <what WHAT>
 __device__ __forceinline__ void keys_of(const view &v, const row_context &c, int64_t col,
@@ -259,71 +288,18 @@ __device__ __forceinline__ void keys_of(const view &v, const row_context &c, int
             key[i] = 0;
         return;
     }
-    float scale = 0, inverse = 0, h[EIGHT];
     if (WHAT == SCORES) {
-        scale = half_value(c.scale[static_cast<uint32_t>(col) / static_cast<uint32_t>(v.group)]);
-        inverse = inverse_of(scale);
-        float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
-        float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
-        h[0] = a.x, h[1] = a.y, h[2] = a.z, h[3] = a.w;
-        h[4] = b.x, h[5] = b.y, h[6] = b.z, h[7] = b.w;
-    }
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++) {
-        if (WHAT == MAGNITUDES)
-            key[i] = magnitude_key(w[i], c.inverse_rms);
-        else
-            key[i] =
-                is_outlier(v, c, w[i], col + i) ? KEY_TOP : score_key(w[i], scale, inverse, h[i]);
-        if (col + i >= v.k)
-            key[i] = 0;
-    }
-}
-
-/* The key of one weight. */
-template <typename W, what WHAT>
-__device__ __forceinline__ uint32_t key_at(const view &v, const row_context &c, int64_t col)
-{
-    const float w = ortho_cuda_float(static_cast<const W *>(v.w)[c.row * v.stride + col]);
-    if (WHAT == MAGNITUDES)
-        return magnitude_key(w, c.inverse_rms);
-    if (is_outlier(v, c, w, col))
-        return KEY_TOP;
-    const float scale =
-        half_value(c.scale[static_cast<uint32_t>(col) / static_cast<uint32_t>(v.group)]);
-    return score_key(w, scale, inverse_of(scale), v.weight[col]);
-}
-
-/* Which of eight columns may have a key >= least: a bit each, few of them for nothing. Most eights
- * have none, and comparing scores as floats costs less than making keys of them: the keys of those
- * few are made afterwards, one by one. */
-template <typename W, what WHAT>
-__device__ __forceinline__ uint32_t hits_of(const view &v, const row_context &c, int64_t col,
-                                            uint32_t least)
-{
-    float w[EIGHT];
-    uint32_t hits = 0;
-    if (col >= v.k)
-        return 0;
-    load_weights<W>(v, c.row, col, w);
-    if (WHAT == MAGNITUDES) {
-#pragma unroll
-        for (int i = 0; i < EIGHT; i++)
-            hits |= magnitude_key(w[i], c.inverse_rms) >= least ? 1u << i : 0u;
+        score_keys(v, c, col, w, key);
     } else {
-        const float scale =
-            half_value(c.scale[static_cast<uint32_t>(col) / static_cast<uint32_t>(v.group)]);
-        const float inverse = inverse_of(scale), from = __uint_as_float(least - 1u);
-        const float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
-        const float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
-        const float h[EIGHT] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
 #pragma unroll
         for (int i = 0; i < EIGHT; i++)
-            hits |= score_of(w[i], scale, inverse, h[i]) >= from || fabsf(w[i]) >= c.out_from
-                        ? 1u << i
-                        : 0u;
+            key[i] = magnitude_key(w[i], c.inverse_rms);
     }
-    return col + EIGHT <= v.k ? hits : hits & ((1u << (v.k - col)) - 1);
+    if (col + EIGHT <= v.k)
+        return;
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++)
+        key[i] = col + i < v.k ? key[i] : 0;
 }
 
 template <typename W, what WHAT>

@@ -190,13 +190,15 @@ __device__ __forceinline__ void gather_row(const view &v, ortho_cuda_selection *
 #pragma unroll 2
     for (int t = 0; t < v.tiles; t++) {
         const int64_t col = t * static_cast<int64_t>(TILE) + lane * EIGHT;
-        for (uint32_t hits = hits_of<W, WHAT>(v, c, col, lo); hits != 0; hits &= hits - 1) {
-            const int64_t at = col + __ffs(hits) - 1;
-            const uint32_t key = key_at<W, WHAT>(v, c, at);
-            above += key >= hi;
-            if (key >= lo && key < hi)
-                note(v, s, f, ranked(key, c.at + static_cast<uint32_t>(at)));
-        }
+        uint32_t key[EIGHT];
+        load_keys<W, WHAT>(v, c, col, key);
+#pragma unroll
+        for (int i = 0; i < EIGHT; i++)
+            if (key[i] >= lo) {
+                above += key[i] >= hi;
+                if (key[i] < hi)
+                    note(v, s, f, ranked(key[i], c.at + static_cast<uint32_t>(col) + i));
+            }
     }
     above = warp_sum(above);
     if (lane == 0 && WHAT == SCORES)

@@ -38,13 +38,13 @@ template <typename W>
 __device__ __forceinline__ uint32_t choose(const view &v, const row_context &c, int64_t col)
 {
     const ortho_cuda_selection *s = &v.selection[SCORES];
-    uint32_t chosen = 0;
-    for (uint32_t hits = hits_of<W, SCORES>(v, c, col, s->cut_key); hits != 0; hits &= hits - 1) {
-        const int i = __ffs(hits) - 1;
-        const uint32_t position = c.at + static_cast<uint32_t>(col) + i;
-        if (is_selected(key_at<W, SCORES>(v, c, col + i), position, s->cut_key, s->cut_at))
+    uint32_t key[EIGHT], chosen = 0;
+    load_keys<W, SCORES>(v, c, col, key);
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++)
+        if (key[i] >= s->cut_key && key[i] != 0 &&
+            is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, s->cut_key, s->cut_at))
             chosen |= 1u << i;
-    }
     return chosen;
 }
 

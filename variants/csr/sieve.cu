@@ -20,7 +20,7 @@ constexpr int BLOCK = 64;
 /* A row's context, by one thread alone. */
 __device__ __forceinline__ row_context open_lone_row(const view &v, int64_t row)
 {
-    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0,
+    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0, INFINITY,
                      INFINITY, v.scale + row * v.groups};
     if (v.row_squares == nullptr)
         return c;
@@ -44,13 +44,15 @@ __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint
     uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
     const uint32_t end = there ? static_cast<uint32_t>(v.row_ptr[row + 1]) : 0;
     for (int64_t col = 0; col < v.k && to < end; col += EIGHT) {
-        /* A trip per entry of the row, and few more. */
-        for (uint32_t hits = hits_of<W, SCORES>(v, c, col, cut_key); hits != 0 && to < end;
-             hits &= hits - 1) {
-            const int64_t at = col + __ffs(hits) - 1;
-            if (!is_selected(key_at<W, SCORES>(v, c, at), c.at + static_cast<uint32_t>(at), cut_key,
-                             cut_at))
-                continue;
+        uint32_t key[EIGHT], chosen = 0;
+        load_keys<W, SCORES>(v, c, col, key);
+#pragma unroll
+        for (int i = 0; i < EIGHT; i++)
+            if (key[i] >= cut_key && key[i] != 0 &&
+                is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut_key, cut_at))
+                chosen |= 1u << i;
+        for (; chosen != 0 && to < end; chosen &= chosen - 1) { /* a trip per entry of the row */
+            const int64_t at = col + __ffs(chosen) - 1;
             cols[to] = static_cast<C>(at);
             vals[to] = residual_of(v, row, at, w_at<W>(v, row, at));
             if ((vals[to++] & 0x7c00u) == 0x7c00u)

@@ -61,13 +61,13 @@ __global__ void __launch_bounds__(THREADS) emit_kernel(const view v, C *cols, ui
     const row_context c = open_row<SCORES>(v, row);
     for (int t = 0; t < v.tiles && at + count < end; t++) {
         const int64_t col = t * static_cast<int64_t>(TILE) + lane * EIGHT;
-        uint32_t chosen = 0, total;
-        for (uint32_t hits = hits_of<W, SCORES>(v, c, col, cut_key); hits != 0; hits &= hits - 1) {
-            const int i = __ffs(hits) - 1;
-            const uint32_t position = c.at + static_cast<uint32_t>(col) + i;
-            if (is_selected(key_at<W, SCORES>(v, c, col + i), position, cut_key, cut_at))
+        uint32_t key[EIGHT], chosen = 0, total;
+        load_keys<W, SCORES>(v, c, col, key);
+#pragma unroll
+        for (int i = 0; i < EIGHT; i++)
+            if (key[i] >= cut_key && key[i] != 0 &&
+                is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut_key, cut_at))
                 chosen |= 1u << i;
-        }
         uint32_t to = count + places_before(__popc(chosen), &total);
         for (; chosen != 0; chosen &= chosen - 1)
             held[to++] = static_cast<uint32_t>(col) + __ffs(chosen) - 1;
