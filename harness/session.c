@@ -204,7 +204,7 @@ static ortho_status run_pass(ob_session *s, int first, int *next)
 static ortho_status run_plan(ob_session *s)
 {
     ortho_status status = ORTHO_OK;
-    if (s->options->do_gemm && s->options->l2 == OB_L2_COLD && !s->options->verify_only)
+    if (s->options->l2 == OB_L2_COLD && !s->options->verify_only)
         status = ob_ceilings_calibrate(s);
     for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_interrupted();)
         status = s->plan.cases[i].pass ? run_pass(s, i, &i) : run_slice(s, i, &i);

@@ -219,8 +219,10 @@ static ortho_status verified_run(sieve *e, int64_t index)
         least = ns < least ? ns : least;
         total += ns;
     }
-    if (index == 0)
+    if (index == 0) {
         e->lane->first_ns = least;
+        e->working = e->lane->memory.peak[ORTHO_WORKING]; /* before an export takes its own */
+    }
     if (status == ORTHO_OK)
         status = check_w(g, index);
     if (status == ORTHO_OK)
@@ -280,7 +282,6 @@ static void prepare_lane(sieve *e)
     ortho_status status = verified_run(e, 0);
     e->device = ob_device_since(g->s, before);
     e->output = lane->memory.current[ORTHO_OUTPUT];
-    e->working = lane->memory.peak[ORTHO_WORKING];
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
         snprintf(reason, sizeof reason, "one launch takes %.3g s, more than the case timeout",
