@@ -155,45 +155,6 @@ view view_of(const ortho_sieve_problem *p)
 
 /* ---- what comes back ------------------------------------------------------------------------- */
 
-/* Reads the rejected row again, for the weight that is to blame. */
-ortho_status explain(const ortho_cuda_sieve *sieve, int64_t row, const ortho_services *s)
-{
-    const view *v = &sieve->view;
-    size_t element = sieve->dtype == ORTHO_F32 ? 4 : 2;
-    char *data = static_cast<char *>(malloc(static_cast<size_t>(v->k) * element));
-    if (data == nullptr)
-        return s->fail(ORTHO_E_MEMORY, "no memory for a row");
-    ortho_status status =
-        ortho_cuda_status(cudaMemcpy(data,
-                                     static_cast<const char *>(sieve->last_w) +
-                                         static_cast<size_t>(row * v->stride) * element,
-                                     static_cast<size_t>(v->k) * element, cudaMemcpyDeviceToHost),
-                          "reading a row of W");
-    int64_t largest = 0, bad = -1;
-    float most = 0;
-    for (int64_t col = 0; status == ORTHO_OK && bad < 0 && col < v->k; col++) {
-        float w = ortho_dtype_load(sieve->dtype, data, col);
-        if (!isfinite(w))
-            bad = col;
-        if (fabsf(w) > most) {
-            most = fabsf(w);
-            largest = col;
-        }
-    }
-    if (status == ORTHO_OK && bad >= 0)
-        status = s->fail(ORTHO_E_NONFINITE, "row %lld, column %lld: the weight is %s",
-                         static_cast<long long>(row), static_cast<long long>(bad),
-                         isnan(ortho_dtype_load(sieve->dtype, data, bad)) ? "NaN" : "Inf");
-    else if (status == ORTHO_OK)
-        status = s->fail(ORTHO_E_NONFINITE,
-                         "row %lld, column %lld: the weight %g needs a scale or a residual beyond "
-                         "fp16's 65504",
-                         static_cast<long long>(row), static_cast<long long>(largest),
-                         static_cast<double>(most));
-    free(data);
-    return status;
-}
-
 ortho_status fetch(void *to, const void *from, size_t bytes)
 {
     return ortho_cuda_status(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost),
@@ -251,6 +212,41 @@ extern "C" ortho_status ortho_cuda_sieve_run(ortho_cuda_sieve *sieve,
                               : status;
 }
 
+extern "C" ortho_status ortho_cuda_sieve_explain(const ortho_matrix *w, int64_t row,
+                                                 const ortho_services *services)
+{
+    size_t element = w->dtype == ORTHO_F32 ? 4 : 2, bytes = static_cast<size_t>(w->cols) * element;
+    char *data = static_cast<char *>(malloc(bytes));
+    if (data == nullptr)
+        return services->fail(ORTHO_E_MEMORY, "no memory for a row");
+    ortho_status status = fetch(
+        data, static_cast<const char *>(w->data) + static_cast<size_t>(row * w->stride) * element,
+        bytes);
+    int64_t largest = 0, bad = -1;
+    float most = 0;
+    for (int64_t col = 0; status == ORTHO_OK && bad < 0 && col < w->cols; col++) {
+        float v = ortho_dtype_load(w->dtype, data, col);
+        if (!isfinite(v))
+            bad = col;
+        if (fabsf(v) > most) {
+            most = fabsf(v);
+            largest = col;
+        }
+    }
+    if (status == ORTHO_OK && bad >= 0)
+        status = services->fail(ORTHO_E_NONFINITE, "row %lld, column %lld: the weight is %s",
+                                static_cast<long long>(row), static_cast<long long>(bad),
+                                isnan(ortho_dtype_load(w->dtype, data, bad)) ? "NaN" : "Inf");
+    else if (status == ORTHO_OK)
+        status = services->fail(ORTHO_E_NONFINITE,
+                                "row %lld, column %lld: the weight %g needs a scale or a residual "
+                                "beyond fp16's 65504",
+                                static_cast<long long>(row), static_cast<long long>(largest),
+                                static_cast<double>(most));
+    free(data);
+    return status;
+}
+
 extern "C" ortho_status ortho_cuda_sieve_export(const ortho_cuda_sieve *sieve, ortho_split *out,
                                                 const ortho_services *services)
 {
@@ -264,7 +260,8 @@ extern "C" ortho_status ortho_cuda_sieve_export(const ortho_cuda_sieve *sieve, o
         status = fetch(&bad, v->bad_row, sizeof bad);
     if (status == ORTHO_OK && bad != UINT32_MAX) {
         status = ortho_cuda_status(cudaMemset(v->bad_row, 0xff, sizeof bad), "clearing");
-        return status == ORTHO_OK ? explain(sieve, bad, services) : status;
+        const ortho_matrix w = {v->n, v->k, v->stride, sieve->dtype, sieve->last_w};
+        return status == ORTHO_OK ? ortho_cuda_sieve_explain(&w, bad, services) : status;
     }
     if (status == ORTHO_OK)
         status = fetch(out->q, v->q, static_cast<size_t>(v->n * ((v->k + 1) / 2)));

@@ -87,6 +87,11 @@ ortho_status ortho_cuda_sieve_run(ortho_cuda_sieve *sieve, const ortho_sieve_pro
 ortho_status ortho_cuda_sieve_export(const ortho_cuda_sieve *sieve, ortho_split *out,
                                      const ortho_services *services);
 
+/* NONFINITE for a row of a device W that can't be sieved: reads it again, and names the weight that
+ * is to blame as the CPU does. */
+ortho_status ortho_cuda_sieve_explain(const ortho_matrix *w, int64_t row,
+                                      const ortho_services *services);
+
 /* Reports the kernels that come before emission. */
 void ortho_cuda_sieve_kernels(const ortho_cuda_sieve *sieve, const ortho_kernel_sink *sink);
 

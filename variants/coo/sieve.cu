@@ -7,6 +7,7 @@
  */
 #include "kernels/cuda/base_gemm.h"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/sieve.h"
 #include "kernels/cuda/status.h"
 #include "kernels/sieve.h"
 #include "kernels/split.h"
@@ -431,8 +432,8 @@ ortho_status check_rows(const state *s, const ortho_services *services)
     if (status != ORTHO_OK || bad == UINT32_MAX)
         return status;
     (void)cudaMemset(s->a.bad_row, 0xff, sizeof bad);
-    return services->fail(ORTHO_E_NONFINITE,
-                          "row %u: NaN or Inf, or a scale or residual beyond fp16's 65504", bad);
+    const ortho_matrix w = {s->a.n, s->a.k, s->a.stride, s->dtype, s->a.from};
+    return ortho_cuda_sieve_explain(&w, bad, services);
 }
 
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services)
