@@ -35,8 +35,8 @@ constexpr int warps_most(int planes, bool whole)
     return planes == 3 || !whole ? WARPS_MAX / 2 : WARPS_MAX;
 }
 
-/* ptxas makes the guarded load of a unit's scale an unguarded one, whose value nobody uses: it may
- * reach as far behind the last unit as units are in flight. */
+/* memcheck saw the guarded load of a unit's scale made all the same, for a unit behind the last
+ * one; its value isn't used. It may reach as far as units are in flight. */
 constexpr size_t SCALE_SLACK = 4 * WARPS_MAX * ROWS * 4 * sizeof(__half);
 
 struct problem {
