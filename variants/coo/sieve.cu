@@ -1,9 +1,8 @@
 /*
  * coo's sieve on CUDA: the original's way, kept as the patient. W as floats, W^2, the residual and
  * the score are arrays of n*k floats each; selection sorts (key, index) pairs of all of them, with
- * as much again to sort into: 32 bytes a weight and the sort's own storage, 768 MiB for 8192 x
- * 3072. Its results are right; its working memory, and its two sorts where a cut would do, are the
- * complaint.
+ * as much again to sort into: 32 bytes a weight, 768 MiB for 8192 x 3072, and the sorts' storage.
+ * Its results are right; its memory, and its two sorts where a cut would do, are the complaint.
  */
 #include "kernels/cuda/base_gemm.h"
 #include "kernels/cuda/device.cuh"
@@ -99,8 +98,7 @@ __global__ void key_kernel(const arrays a)
     const int64_t i = my_index();
     if (i >= a.n * a.k)
         return;
-    const float score = a.score[i];
-    a.key[i] = score < 0 ? EXCLUDED : 0x7fffffffu - __float_as_uint(score);
+    a.key[i] = a.score[i] < 0 ? EXCLUDED : 0x7fffffffu - __float_as_uint(a.score[i]);
     a.at[i] = static_cast<uint32_t>(i);
 }
 
@@ -191,10 +189,9 @@ __global__ void score_kernel(const arrays a)
     if (i >= a.n * a.k || a.score[i] < 0)
         return;
     const float e = a.residual[i], h = a.h[i % a.k], square = __fmul_rn(e, e);
-    if (a.rule == ORTHO_RULE_LEGACY)
-        a.score[i] = h > 0 ? fminf(__fdiv_rn(square, h), 0x1.fffffep127f) : 0.0f;
-    else
-        a.score[i] = __fmul_rn(square, h);
+    a.score[i] = a.rule != ORTHO_RULE_LEGACY ? __fmul_rn(square, h)
+                 : h > 0                     ? fminf(__fdiv_rn(square, h), 0x1.fffffep127f)
+                                             : 0.0f;
 }
 
 /* A thread an entry of the list, in order of (row, column). */
@@ -313,6 +310,28 @@ ortho_status run(void *opaque, const ortho_sieve_problem *problem, const ortho_s
     return status == ORTHO_OK ? list(s, stream) : status;
 }
 
+/* Its own kernels, once each; nothing is known of CUB's sorts and its compaction. */
+void kernels(const void *opaque, const ortho_kernel_sink *sink)
+{
+    const state *s = static_cast<const state *>(opaque);
+    auto report = [&](const char *name, auto *kernel) {
+        ortho_cuda_kernel_report(name, (const void *)kernel, THREADS, 0, sink);
+    };
+    report("unpack_kernel", s->dtype == ORTHO_F16    ? unpack_kernel<__half>
+                            : s->dtype == ORTHO_BF16 ? unpack_kernel<__nv_bfloat16>
+                                                     : unpack_kernel<float>);
+    if (!s->has_hessian)
+        report("weigh_kernel", weigh_kernel);
+    if (s->a.rule == ORTHO_RULE_OUTLIER && s->a.nnz > 1)
+        report("magnitude_kernel", magnitude_kernel);
+    report("fit_kernel", fit_kernel);
+    report("pack_kernel", pack_kernel);
+    report("score_kernel", score_kernel);
+    report("key_kernel", key_kernel);
+    report("mark_kernel", mark_kernel);
+    report("list_kernel", list_kernel);
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 template <typename T> void place(T **out, char *base, size_t *used, size_t count)
@@ -351,10 +370,10 @@ ortho_status allocate(state *s, const ortho_services *services)
 {
     arrays *a = &s->a;
     const size_t nnz = static_cast<size_t>(a->nnz);
-    void *out[5];
+    void *out[6];
     const size_t bytes[5] = {static_cast<size_t>(a->n * ((a->k + 1) / 2)),
                              static_cast<size_t>(a->n * a->groups) * 2, nnz * 4, nnz * 4, nnz * 2};
-    s->working = services->alloc(services->ctx, lay_out(a, nullptr), ORTHO_DEVICE, ORTHO_WORKING);
+    out[5] = services->alloc(services->ctx, lay_out(a, nullptr), ORTHO_DEVICE, ORTHO_WORKING);
     for (int i = 0; i < 5; i++)
         out[i] = services->alloc(services->ctx, bytes[i], ORTHO_DEVICE, ORTHO_OUTPUT);
     a->q = static_cast<uint8_t *>(out[0]);
@@ -362,11 +381,10 @@ ortho_status allocate(state *s, const ortho_services *services)
     a->row = static_cast<int32_t *>(out[2]);
     a->col = static_cast<int32_t *>(out[3]);
     a->val = static_cast<uint16_t *>(out[4]);
+    s->working = out[5];
     for (void *ptr : out)
         if (ptr == nullptr)
             return ORTHO_E_MEMORY;
-    if (s->working == nullptr)
-        return ORTHO_E_MEMORY;
     lay_out(a, static_cast<char *>(s->working));
     size_t sorting = 0, compacting = 0;
     ortho_status status = ortho_cuda_status(sort(*a, nullptr, &sorting, nullptr), "sizing a sort");
@@ -477,4 +495,5 @@ const ortho_sieve_hooks ortho_coo_sieve_cuda = {
     .release = release,
     .lanes = ortho_coo_sieve_lanes,
     .w_reads = {1, 1, 1}, /* W itself; its copies are read many times more */
+    .kernels = kernels,
 };
