@@ -1,5 +1,7 @@
 #include "kernels/cuda/library.h"
 
+#include "common/error.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,3 +56,41 @@ ortho_status ortho_cuda_library(const char *const *names, const ortho_cuda_symbo
     dlclose(library); /* NODELETE keeps it */
     return ORTHO_OK;
 }
+
+/* ---- a toolkit without the library's header -------------------------------------------------- */
+
+#define HEADERLESS                                                                                 \
+    "built where the CUDA toolkit had no header of this library (cublas_v2.h, cublasLt.h, "        \
+    "cusparse.h): install its development package and build again"
+
+static ortho_status headerless_supports(const ortho_gemm_problem *problem,
+                                        const ortho_services *services)
+{
+    (void)problem;
+    return services->fail(ORTHO_E_UNSUPPORTED, HEADERLESS);
+}
+
+static ortho_status headerless_prepare(void *state, const ortho_gemm_problem *problem,
+                                       const ortho_services *services)
+{
+    (void)state;
+    return headerless_supports(problem, services);
+}
+
+static ortho_status headerless_run(const void *state, const ortho_gemm_call *call)
+{
+    (void)state, (void)call;
+    return ortho_fail(ORTHO_E_UNSUPPORTED, HEADERLESS);
+}
+
+static void headerless_release(void *state, const ortho_services *services)
+{
+    (void)state, (void)services;
+}
+
+const ortho_gemm_hooks ortho_cuda_headerless_gemm = {
+    .supports = headerless_supports,
+    .prepare = headerless_prepare,
+    .run = headerless_run,
+    .release = headerless_release,
+};

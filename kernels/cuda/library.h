@@ -25,6 +25,10 @@ typedef struct ortho_cuda_symbol {
 ortho_status ortho_cuda_library(const char *const *names, const ortho_cuda_symbol *symbols,
                                 int count, const ortho_services *services);
 
+/* For a variant whose library had no header where this was built: supports says so, and nothing
+ * else is reached. */
+extern const ortho_gemm_hooks ortho_cuda_headerless_gemm;
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,8 +4,10 @@
  *
  * fp16 activations go with the split's fp16 values; for bf16 and fp32 the values are kept as fp32
  * (bf16 can't hold them) and bf16 activations are converted to fp32 in the workspace first. The
- * handle is the state's own; descriptors are made a call, on the host, since x and y change.
- * Buffers are sized and preprocessed in prepare.
+ * handle is the state's own, and calls over one state take turns on the host, since it remembers
+ * its stream; descriptors are made a call, on the host, since x and y change. Buffers are sized in
+ * prepare. Nothing is preprocessed: that would tie the matrix to one buffer, and a call brings its
+ * own.
  */
 #include "common/error.h"
 #include "kernels/cuda/csr_gemm.h"
@@ -13,7 +15,9 @@
 #include "kernels/cuda/library.h"
 #include "kernels/cuda/status.h"
 
+#if __has_include(<cusparse.h>)
 #include <cusparse.h>
+#include <pthread.h>
 
 namespace
 {
@@ -37,6 +41,7 @@ struct functions {
 struct state {
     functions f;
     cusparseHandle_t handle;
+    pthread_mutex_t turn; /* of the handle, on the host */
     ortho_cuda_base base;
     int64_t nnz, m;
     void *row_ptr, *col, *val; /* i32 [n+1], i32 [nnz], fp16 or fp32 [nnz] */
@@ -213,9 +218,8 @@ ortho_status size_buffer(state *s, const ortho_services *services)
                                 static_cast<int>(status));
 }
 
-void release(void *opaque, const ortho_services *services)
+void discard(state *s, const ortho_services *services)
 {
-    state *s = static_cast<state *>(opaque);
     if (s->handle != nullptr)
         (void)s->f.destroy(s->handle);
     services->free(services->ctx, s->val);
@@ -223,6 +227,13 @@ void release(void *opaque, const ortho_services *services)
     services->free(services->ctx, s->row_ptr);
     ortho_cuda_base_release(&s->base, services);
     *s = state{};
+}
+
+void release(void *opaque, const ortho_services *services)
+{
+    state *s = static_cast<state *>(opaque);
+    (void)pthread_mutex_destroy(&s->turn);
+    discard(s, services);
 }
 
 ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
@@ -245,11 +256,13 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
             services->fail(ORTHO_E_DEVICE, "cusparseCreate: status %d", static_cast<int>(created));
     if (status == ORTHO_OK && made.nnz > 0)
         status = size_buffer(&made, services);
-    if (status != ORTHO_OK)
-        release(&made, services);
-    else
-        *static_cast<state *>(opaque) = made;
-    return status;
+    if (status != ORTHO_OK) {
+        discard(&made, services);
+        return status;
+    }
+    *static_cast<state *>(opaque) = made;
+    (void)pthread_mutex_init(&static_cast<state *>(opaque)->turn, nullptr);
+    return ORTHO_OK;
 }
 
 size_t workspace(const void *opaque, int64_t m)
@@ -272,10 +285,13 @@ ortho_status multiply_ortho(const state *s, const ortho_gemm_call *call, const p
     }
     product p;
     cusparseStatus_t status = open_product(s, call->m, x, reinterpret_cast<float *>(workspace), &p);
+    pthread_mutex_t *turn = const_cast<pthread_mutex_t *>(&s->turn);
+    (void)pthread_mutex_lock(turn);
     if (status == CUSPARSE_STATUS_SUCCESS)
         status = s->f.set_stream(s->handle, stream);
     if (status == CUSPARSE_STATUS_SUCCESS)
         status = multiply(s, call->m, call->alpha, &p, workspace + at.buffer, nullptr);
+    (void)pthread_mutex_unlock(turn);
     close_product(s, &p);
     return status == CUSPARSE_STATUS_SUCCESS
                ? ORTHO_OK
@@ -324,6 +340,12 @@ const ortho_gemm_hooks gemm = {
 };
 
 } // namespace
+
+#else
+
+static const ortho_gemm_hooks &gemm = ortho_cuda_headerless_gemm;
+
+#endif
 
 extern "C" const ortho_variant ortho_variant_cusparse_cuda;
 const ortho_variant ortho_variant_cusparse_cuda = {

@@ -9,6 +9,7 @@
 #include "kernels/cuda/status.h"
 #include "kernels/cuda/weights.h"
 
+#if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #include <float.h>
 
@@ -277,6 +278,12 @@ const ortho_gemm_hooks gemm = {
 };
 
 } // namespace
+
+#else
+
+static const ortho_gemm_hooks &gemm = ortho_cuda_headerless_gemm;
+
+#endif
 
 extern "C" const ortho_variant ortho_variant_dense_lt_cuda;
 const ortho_variant ortho_variant_dense_lt_cuda = {

@@ -7,14 +7,17 @@
  *
  * A handle costs milliseconds and memory of its own, so each state makes one in prepare, which
  * isn't timed, and lends it a part of the call's workspace (32 MiB, what cuBLAS itself takes on
- * Hopper): nothing is allocated while a launch is recorded.
+ * Hopper): nothing is allocated while a launch is recorded. The handle remembers stream and
+ * workspace from one function to the next, so calls over one state take turns on the host.
  */
 #include "common/error.h"
 #include "kernels/cuda/library.h"
 #include "kernels/cuda/weights.h"
 
+#if __has_include(<cublas_v2.h>)
 #include <cublas_v2.h>
 #include <limits.h>
+#include <pthread.h>
 
 namespace
 {
@@ -39,6 +42,7 @@ struct functions {
 struct state {
     functions f;
     cublasHandle_t handle;
+    pthread_mutex_t turn; /* of the handle, on the host */
     int64_t n, k;
     ortho_dtype dtype;
     void *w; /* [n, k] */
@@ -86,12 +90,14 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
         return services->fail(ORTHO_E_DEVICE, "cublasCreate: status %d", static_cast<int>(created));
     }
     *static_cast<state *>(opaque) = made;
+    (void)pthread_mutex_init(&static_cast<state *>(opaque)->turn, nullptr);
     return ORTHO_OK;
 }
 
 void release(void *opaque, const ortho_services *services)
 {
     state *s = static_cast<state *>(opaque);
+    (void)pthread_mutex_destroy(&s->turn);
     (void)s->f.destroy(s->handle);
     services->free(services->ctx, s->w);
     *s = state{};
@@ -121,7 +127,11 @@ cublasStatus_t multiply(const state *s, const ortho_gemm_call *call)
 
 ortho_status run(const void *opaque, const ortho_gemm_call *call)
 {
-    cublasStatus_t status = multiply(static_cast<const state *>(opaque), call);
+    const state *s = static_cast<const state *>(opaque);
+    pthread_mutex_t *turn = const_cast<pthread_mutex_t *>(&s->turn);
+    (void)pthread_mutex_lock(turn);
+    cublasStatus_t status = multiply(s, call);
+    (void)pthread_mutex_unlock(turn);
     return status == CUBLAS_STATUS_SUCCESS
                ? ORTHO_OK
                : ortho_fail(ORTHO_E_DEVICE, "cublasGemmEx: status %d", static_cast<int>(status));
@@ -145,6 +155,12 @@ const ortho_gemm_hooks gemm = {
 };
 
 } // namespace
+
+#else
+
+static const ortho_gemm_hooks &gemm = ortho_cuda_headerless_gemm;
+
+#endif
 
 extern "C" const ortho_variant ortho_variant_dense_cuda;
 const ortho_variant ortho_variant_dense_cuda = {
