@@ -3,7 +3,7 @@
 #include "kernels/cuda/sieve.h"
 
 #include "common/dtype.h"
-#include "kernels/cuda/sieve_device.cuh"
+#include "kernels/cuda/sieve_block.cuh"
 #include "kernels/cuda/sieve_kernels.h"
 #include "kernels/sieve.h"
 
@@ -15,7 +15,8 @@ using namespace ortho_sieve;
 namespace
 {
 
-constexpr int BLOCKS = 396, COUNTERS = 8; /* three blocks a multiprocessor of an H100 */
+/* What a sieve may keep beside its outputs: 2 % of W, or this. */
+constexpr size_t LEAST_MEMORY = 512u << 10;
 
 ortho_status check_problem(const ortho_sieve_problem *p, const ortho_services *s)
 {
@@ -54,34 +55,64 @@ struct arena {
     }
 };
 
-/* Sums and squares are read before anything is listed: they share memory with the list. */
-void lay_out(view *v, char *base, size_t *bytes)
+/* What lives only until the selections begin shares memory with what they find: the sums with the
+ * magnitudes' list, those and the rows' squares with the stage and the scores' list. */
+void lay_out_scratch(view *v, arena *a, size_t width, bool excludes)
 {
-    const size_t width = static_cast<size_t>(v->tiles) * TILE;
+    arena before = *a, after = *a;
+    if (excludes)
+        before.take(&v->row_squares, static_cast<size_t>(v->n) * static_cast<size_t>(v->tiles));
+    arena lists = before;
+    before.take(&v->column_sums, static_cast<size_t>(v->stripes) * width);
+    lists.take(&v->list[MAGNITUDES], excludes ? v->list_size : 0);
+    after.take(&v->stage, v->stage_size);
+    after.take(&v->list[SCORES], v->list_size);
+    a->used = before.used > lists.used ? before.used : lists.used;
+    a->used = after.used > a->used ? after.used : a->used;
+}
+
+size_t lay_out(view *v, char *base)
+{
+    const size_t width = static_cast<size_t>(v->tiles) * TILE, n = static_cast<size_t>(v->n);
     const bool excludes = v->rule == ORTHO_RULE_OUTLIER && v->nnz >= 2;
     arena a = {0, base};
     a.take(&v->selection, 2);
-    a.take(&v->counters, COUNTERS + static_cast<size_t>(v->tiles));
+    a.take(&v->counters, SLOTS + static_cast<size_t>(v->tiles));
     a.take(&v->bad_row, 1);
     a.take(&v->weight, width);
+    a.take(&v->root, width);
+    a.take(&v->reach, width);
     a.take(&v->histogram, BINS);
-    if (excludes) {
-        a.take(&v->row_squares, static_cast<size_t>(v->n) * static_cast<size_t>(v->tiles));
-        a.take(&v->inverse_rms, static_cast<size_t>(v->n));
-    }
-    size_t sums = static_cast<size_t>(v->stripes) * width * sizeof(float);
-    size_t list = static_cast<size_t>(v->list_size) * sizeof(uint64_t);
-    size_t shared = a.used;
-    a.take(&v->column_sums, (sums > list ? sums : list) / sizeof(float));
-    v->list = base != nullptr ? reinterpret_cast<uint64_t *>(base + shared) : nullptr;
-    *bytes = a.used;
+    a.take(&v->finalists, FINALISTS);
+    a.take(&v->staged, v->stage_size != 0 ? n : 0);
+    if (excludes)
+        a.take(&v->inverse_rms, n);
+    lay_out_scratch(v, &a, width, excludes);
+    return a.used;
+}
+
+/* The list and the stage, as large as fair samples make them and the limit allows; without a stage
+ * emission reads W again. */
+void size_up(view *v, ortho_dtype dtype)
+{
+    const size_t element = dtype == ORTHO_F32 ? 4 : 2;
+    size_t most = static_cast<size_t>(v->n * v->k) * element / 50;
+    most = most > LEAST_MEMORY ? most : LEAST_MEMORY;
+    const double listed = 1.1 * ortho_sieve_listed(*v, v->nnz) + 256;
+    const double room = static_cast<double>(most) / 3 / sizeof(uint64_t);
+    v->list_size = static_cast<uint32_t>(listed < room ? listed : room);
+    if (!ortho_sieve_is_sampled(*v, v->nnz))
+        return;
+    v->stage_size = static_cast<uint32_t>(v->nnz) + v->list_size / 2 + 512;
+    if (lay_out(v, nullptr) > most)
+        v->stage_size = 0;
 }
 
 ortho_status allocate(ortho_cuda_sieve *sieve, const ortho_services *s)
 {
     view *v = &sieve->view;
-    size_t bytes;
-    lay_out(v, nullptr, &bytes);
+    size_up(v, sieve->dtype);
+    const size_t bytes = lay_out(v, nullptr);
     sieve->working = s->alloc(s->ctx, bytes, ORTHO_DEVICE, ORTHO_WORKING);
     v->q = static_cast<uint8_t *>(
         s->alloc(s->ctx, static_cast<size_t>(v->n * ((v->k + 1) / 2)), ORTHO_DEVICE, ORTHO_OUTPUT));
@@ -92,7 +123,7 @@ ortho_status allocate(ortho_cuda_sieve *sieve, const ortho_services *s)
     if (sieve->working == nullptr || v->q == nullptr || v->scale == nullptr ||
         v->row_ptr == nullptr)
         return ORTHO_E_MEMORY;
-    lay_out(v, static_cast<char *>(sieve->working), &bytes);
+    lay_out(v, static_cast<char *>(sieve->working));
     cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
     ortho_status status =
         ortho_cuda_status(cudaMemsetAsync(sieve->working, 0, bytes, stream), "clearing");
@@ -106,28 +137,33 @@ ortho_status allocate(ortho_cuda_sieve *sieve, const ortho_services *s)
 ortho_status upload_weight(const view *v, const float *hessian, const ortho_services *s)
 {
     size_t width = static_cast<size_t>(v->tiles) * TILE;
-    float *h = static_cast<float *>(calloc(width, sizeof *h));
+    float *h = static_cast<float *>(calloc(2 * width, sizeof *h)), *root = h + width;
     if (h == nullptr)
         return s->fail(ORTHO_E_MEMORY, "no memory for a Hessian");
     for (int64_t k = 0; k < v->k; k++) {
         h[k] = hessian[k];
         if (v->rule == ORTHO_RULE_LEGACY)
             h[k] = h[k] > 0 ? fminf(1.0f / h[k], 0x1.fffffep127f) : 0;
+        root[k] = ortho_sieve_root(h[k]);
     }
     cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
     ortho_status status = ortho_cuda_status(
         cudaMemcpyAsync(v->weight, h, width * sizeof *h, cudaMemcpyHostToDevice, stream),
         "upload of the Hessian");
     if (status == ORTHO_OK)
+        status = ortho_cuda_status(
+            cudaMemcpyAsync(v->root, root, width * sizeof *h, cudaMemcpyHostToDevice, stream),
+            "upload of the Hessian");
+    if (status == ORTHO_OK)
         status = ortho_cuda_status(cudaStreamSynchronize(stream), "upload of the Hessian");
     free(h);
     return status;
 }
 
-bool is_aligned(const ortho_matrix *w)
+bool is_whole(const ortho_matrix *w)
 {
-    size_t element = w->dtype == ORTHO_F32 ? 4 : 2;
-    return reinterpret_cast<uintptr_t>(w->data) % 16 == 0 &&
+    const size_t element = w->dtype == ORTHO_F32 ? 4 : 2;
+    return w->cols % EIGHT == 0 && reinterpret_cast<uintptr_t>(w->data) % 16 == 0 &&
            static_cast<size_t>(w->stride) * element % 16 == 0;
 }
 
@@ -141,16 +177,31 @@ view view_of(const ortho_sieve_problem *p)
     v.groups = (v.k + v.group - 1) / v.group;
     v.nnz = p->nnz;
     v.tiles = static_cast<int32_t>((v.k + TILE - 1) / TILE);
-    int64_t stripes = (v.n + WARPS - 1) / WARPS, most_stripes = BLOCKS / v.tiles;
+    /* Blocks a multiprocessor of an H100: four fit, but their sums take memory, and the rows'
+     * squares need it too. */
+    const int64_t blocks = 132 * (p->rule == ORTHO_RULE_OUTLIER ? 3 : 4);
+    int64_t stripes = (v.n + WARPS - 1) / WARPS, most_stripes = blocks / v.tiles;
     most_stripes = most_stripes > 1 ? most_stripes : 1;
     v.stripes = static_cast<int32_t>(stripes < most_stripes ? stripes : most_stripes);
-    v.sample_step = static_cast<int32_t>(v.n >= 4096 ? 4 : 1);
+    v.group_shift = v.groups == 1 ? 40 : v.group == 32 ? 5 : v.group == 64 ? 6 : 7;
+    v.group_lanes = v.groups == 1 ? 32 : static_cast<int32_t>(v.group) / EIGHT;
+    v.sample_step = static_cast<int32_t>(v.n >= 4096 ? 2 : 1);
     v.rule = p->rule;
     v.has_weight = p->hessian != nullptr;
-    /* A fifth of the entries is more than a bracket holds; all in all 2 % of a 16-bit W at most. */
-    int64_t list = p->nnz / 5, most = v.n * v.k / (v.rule == ORTHO_RULE_OUTLIER ? 480 : 300);
-    v.list_size = static_cast<uint32_t>(list < most ? list : most);
+    v.whole = is_whole(p->w);
     return v;
+}
+
+ortho_status select(const view &v, bool scores, int64_t need, ortho_dtype dtype,
+                    cudaStream_t stream)
+{
+    ortho_status status = ORTHO_OK;
+    if (ortho_sieve_is_sampled(v, need)) {
+        status = ortho_sieve_launch_sample(v, scores, need, dtype, stream);
+        if (status == ORTHO_OK)
+            status = ortho_sieve_launch_gather(v, scores, dtype, stream);
+    }
+    return status == ORTHO_OK ? ortho_sieve_launch_settle(v, scores, need, dtype, stream) : status;
 }
 
 /* ---- what comes back ------------------------------------------------------------------------- */
@@ -202,14 +253,13 @@ extern "C" ortho_status ortho_cuda_sieve_run(ortho_cuda_sieve *sieve,
     cudaStream_t stream = static_cast<cudaStream_t>(services->stream);
     view *v = &sieve->view;
     v->w = sieve->last_w = problem->w->data;
-    v->vectors = is_aligned(problem->w);
+    v->whole = is_whole(problem->w);
     ortho_status status = ortho_sieve_launch_statistics(*v, sieve->dtype, stream);
     if (status == ORTHO_OK && v->row_squares != nullptr)
-        status = ortho_sieve_launch_select(*v, false, v->nnz / 2, sieve->dtype, stream);
+        status = select(*v, false, v->nnz / 2, sieve->dtype, stream);
     if (status == ORTHO_OK)
         status = ortho_sieve_launch_fit(*v, sieve->dtype, stream);
-    return status == ORTHO_OK ? ortho_sieve_launch_select(*v, true, v->nnz, sieve->dtype, stream)
-                              : status;
+    return status == ORTHO_OK ? select(*v, true, v->nnz, sieve->dtype, stream) : status;
 }
 
 extern "C" ortho_status ortho_cuda_sieve_explain(const ortho_matrix *w, int64_t row,
@@ -276,5 +326,10 @@ extern "C" void ortho_cuda_sieve_kernels(const ortho_cuda_sieve *sieve,
                                          const ortho_kernel_sink *sink)
 {
     ortho_sieve_report_statistics(sieve->view, sieve->dtype, sink);
-    ortho_sieve_report_select(sieve->view, sieve->dtype, sink);
+    ortho_sieve_report_fit(sieve->view, sieve->dtype, sink);
+    if (ortho_sieve_is_sampled(sieve->view, sieve->view.nnz)) {
+        ortho_sieve_report_sample(sieve->view, sieve->dtype, sink);
+        ortho_sieve_report_gather(sieve->view, sieve->dtype, sink);
+    }
+    ortho_sieve_report_settle(sieve->view, sieve->dtype, sink);
 }

@@ -1,19 +1,20 @@
 /*
  * sieve.h: the streaming sieve on the GPU, as building blocks; kernels/sieve.h is the definition.
- * Three kinds of passes over W, none of which keeps anything of its size:
+ * Kinds of passes over W, none of which keeps anything of its size:
  *
  *   statistics  H by columns, fp32 over a few rows and double beyond, in a fixed order; and in the
- * same read what needs no H: scales and q (rules with one candidate), or the rows' squares
+ *               same read what needs no H: scales and q (rules with one candidate), or the rows'
+ *               squares
  *   selection   a histogram of a sample of the keys brackets the cut; one read counts what is above
- * the bracket, row by row, and lists what is in it; one block picks the cut out of the list. Where
- * the bracket misses (ties!) or the matrix is small, exact digit-by-digit histograms over all of W
- * take over, on the device fit         outlier rule: 16 scales a group are tried: about 6
- * instructions a weight and candidate
+ *               the bracket, row by row, lists what is in it, and stages the columns of both; the
+ *               cut is then picked out of the list. Where the bracket misses (ties!) or the matrix
+ *               is small, exact digit-by-digit histograms over all of W take over, on the device
+ *   fit         outlier rule: 16 scales a group are tried: 5 instructions a weight and candidate
  *
- * and a last one, which is the variant's own: emission. Reads of W: residual and legacy 3
- * (statistics with quantisation, selection, emission; 4 where a group is a long row), outlier 5
- * (statistics, magnitudes, fit, scores, emission), and a twelfth to a thirty-second each for a
- * sample.
+ * and emission, which is the variant's own: from the stage, or from another read of W. Reads of W:
+ * residual and legacy 2 (statistics with quantisation, selection; 3 where a group is a long row),
+ * outlier 4 (statistics, magnitudes, fit, scores), emission's not counted, and a twelfth to a
+ * twenty-fourth each for a sample.
  */
 #ifndef ORTHO_KERNELS_CUDA_SIEVE_H
 #define ORTHO_KERNELS_CUDA_SIEVE_H
@@ -24,7 +25,8 @@
 extern "C" {
 #endif
 
-/* Reads of W, by rule, for ortho_sieve_hooks.w_reads: emission read EMITS times. */
+/* Reads of W, by rule (outlier, residual, legacy), for ortho_sieve_hooks.w_reads: emission reads
+ * EMITS times. */
 #define ORTHO_CUDA_SIEVE_W_READS(EMITS)                                                            \
     {                                                                                              \
         4 + (EMITS), 2 + (EMITS), 3 + (EMITS)                                                      \
@@ -34,29 +36,45 @@ extern "C" {
  * an entry is selected when its key is above cut_key, or equal to it at a position <= cut_at. */
 typedef struct ortho_cuda_selection {
     uint32_t cut_key, cut_at;
-    uint32_t lo, hi; /* the bracket: keys in [lo, hi) are undecided */
-    uint32_t listed; /* how many of them were found */
-    uint32_t exact;  /* 1: the bracket doesn't serve, digits must decide */
-    uint64_t above;  /* keys >= hi */
+    uint32_t lo, hi;    /* the bracket: keys in [lo, hi) are undecided */
+    uint32_t shift;     /* a bracketed key's bin: (key - lo) >> shift */
+    uint32_t listed;    /* how many bracketed keys were found */
+    uint32_t finalists; /* those of them in the bin of the cut */
+    uint32_t staged;    /* columns in the stage */
+    uint32_t missed;    /* 1: the sample gave no bracket */
+    uint32_t exact;     /* 1: digits decided, and what is staged is of no use */
+    uint64_t above;     /* keys >= hi */
 } ortho_cuda_selection;
+
+/* A row's candidates in the stage: columns in order, a superset of what is selected. */
+typedef struct ortho_cuda_staged_row {
+    uint32_t at, count; /* count UINT32_MAX: not there, the row must be walked */
+} ortho_cuda_staged_row;
 
 /* Everything that the kernels need, by value. Device pointers. */
 typedef struct ortho_cuda_sieve_view {
     const void *w;
     int64_t n, k, stride, group, groups, nnz;
     int32_t tiles;       /* of 256 columns */
+    int32_t group_shift; /* a column's group: column >> this */
+    int32_t group_lanes; /* of 8 columns: 4, 8, 16, or 32 for more than 128 columns and for a row */
     int32_t stripes;     /* of rows, in the statistics */
     int32_t rule;        /* ortho_rule */
     int32_t sample_step; /* every so-manieth row is sampled */
-    int32_t vectors;     /* rows may be read 16 bytes at a time */
+    int32_t whole;       /* rows come in whole eights, at addresses of 16-byte words */
     int32_t has_weight;  /* weight was given, not measured */
-    uint32_t list_size;
+    uint32_t list_size, stage_size;
     float *weight;       /* [tiles * 256]: H, 1/H under LEGACY; 0 beyond k */
+    float *root;         /* [tiles * 256]: its square root, in 22 bits: see sieve_fit.cu */
+    float *reach;        /* [tiles * 256]: an error |e| below this is below the scores' bracket */
     float *column_sums;  /* [stripes, tiles * 256] */
     float *row_squares;  /* [n, tiles]; outlier, else NULL */
     float *inverse_rms;  /* [n]: 1 / (rms * 2^60), known once the fit has run; outlier, else NULL */
-    uint32_t *histogram; /* [32768], zero between kernels */
-    uint64_t *list;      /* [list_size]: key << 32 | ~position; shares memory with the sums */
+    uint32_t *histogram; /* [8192], zero between kernels */
+    uint64_t *list[2];   /* [list_size], magnitudes' and scores': key << 32 | ~position */
+    uint64_t *finalists; /* [1024], of the same */
+    uint16_t *stage;     /* [stage_size] columns, row by row, the rows in any order */
+    ortho_cuda_staged_row *staged;   /* [n] */
     ortho_cuda_selection *selection; /* [2]: magnitudes, scores */
     uint32_t *counters;              /* arrivals of blocks; each back at 0 when its kernel ends */
     uint32_t *bad_row;               /* the least row that can't be sieved; UINT32_MAX: none */

@@ -1,105 +1,33 @@
 /*
- * sieve_device.cuh: what the sieve's kernels share: eight consecutive weights of a row a lane, 256
- * columns a warp, and their keys. A key orders entries as in kernels/quant.h: the bits of a score
- * >= 0, plus 1; 0 is padding. Arithmetic that decides an order is rounded as the CPU's (no
- * contraction).
+ * sieve_device.cuh: what the sieve's kernels share beside loading: the keys of eight columns a
+ * lane. A key orders entries as in kernels/quant.h: the bits of a score >= 0, plus 1; 0 is padding.
+ * Arithmetic that decides an order is rounded as the CPU's (no contraction).
  */
 #ifndef ORTHO_KERNELS_CUDA_SIEVE_DEVICE_CUH
 #define ORTHO_KERNELS_CUDA_SIEVE_DEVICE_CUH
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/sieve.h"
+#include "kernels/cuda/sieve_load.cuh"
 
 namespace ortho_sieve
 {
 
-constexpr int EIGHT = 8, TILE = 256, WARPS = 8, THREADS = WARPS * 32;
-constexpr int BINS = 32768, BIN_SHIFT = 16;
+constexpr int WARPS = 8, THREADS = WARPS * 32;
+constexpr int BINS = 8192, BIN_SHIFT = 18; /* of sampled keys: a bin is 3 % of a score */
+constexpr uint32_t WALK = 0xffffffffu;        /* the count of a row that isn't staged */
 constexpr uint32_t KEY_TOP = 0x7fffffffu, KEY_NONE = 0xffffffffu;
-constexpr float RMS_SHIFT = 0x1p60f; /* see kernels/quant.h */
+constexpr float RMS_SHIFT = 0x1p60f;     /* see kernels/quant.h */
+constexpr float GRID_ZERO = 12582912.0f; /* 1.5 * 2^23: sums with it are rounded to whole numbers */
+constexpr uint32_t GRID_ZERO_BITS = 0x4b400000u;
 constexpr unsigned ALL = 0xffffffffu;
 
 enum what { MAGNITUDES = 0, SCORES = 1 };
-
-typedef ortho_cuda_sieve_view view;
-
-/* ---- loading --------------------------------------------------------------------------------- */
-
-template <typename W>
-struct eight_of; /* 16-byte words that hold eight elements, and how to open them */
-
-template <> struct eight_of<float> {
-    float4 a, b;
-    __device__ void load(const float *from)
-    {
-        a = __ldg(reinterpret_cast<const float4 *>(from));
-        b = __ldg(reinterpret_cast<const float4 *>(from) + 1);
-    }
-    __device__ void open(float w[EIGHT]) const
-    {
-        w[0] = a.x, w[1] = a.y, w[2] = a.z, w[3] = a.w;
-        w[4] = b.x, w[5] = b.y, w[6] = b.z, w[7] = b.w;
-    }
-};
-
-template <> struct eight_of<__half> {
-    uint4 v;
-    __device__ void load(const __half *from)
-    {
-        v = __ldg(reinterpret_cast<const uint4 *>(from));
-    }
-    __device__ void open(float w[EIGHT]) const
-    {
-        const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            float2 f = __half22float2(*reinterpret_cast<const __half2 *>(&words[i]));
-            w[2 * i] = f.x;
-            w[2 * i + 1] = f.y;
-        }
-    }
-};
-
-template <> struct eight_of<__nv_bfloat16> {
-    uint4 v;
-    __device__ void load(const __nv_bfloat16 *from)
-    {
-        v = __ldg(reinterpret_cast<const uint4 *>(from));
-    }
-    __device__ void open(float w[EIGHT]) const
-    {
-        const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            w[2 * i] = __uint_as_float(words[i] << 16);
-            w[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
-        }
-    }
-};
-
-/* Columns [col, col + 8) of a row as floats, 0 beyond k. */
-template <typename W>
-__device__ __forceinline__ void load_weights(const view &v, int64_t row, int64_t col,
-                                             float w[EIGHT])
-{
-    const W *from = static_cast<const W *>(v.w) + row * v.stride + col;
-    if (v.vectors && col + EIGHT <= v.k) {
-        eight_of<W> words;
-        words.load(from);
-        words.open(w);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++)
-        w[i] = col + i < v.k ? ortho_cuda_float(from[i]) : 0.0f;
-}
 
 /* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* rint and clamp to the grid -8 .. 7, as kernels/quant_plain.h does it. */
 __device__ __forceinline__ float on_grid(float x)
 {
-    float q = __fadd_rn(__fadd_rn(x, 12582912.0f), -12582912.0f);
+    float q = __fadd_rn(__fadd_rn(x, GRID_ZERO), -GRID_ZERO);
     return fminf(fmaxf(q, -8.0f), 7.0f);
 }
 
@@ -113,20 +41,25 @@ __device__ __forceinline__ float inverse_of(float scale)
     return scale > 0.0f ? __frcp_rn(scale) : 0.0f;
 }
 
-/* The grid point nearest to w: by the reciprocal, then mended where that was off by one. */
-__device__ __forceinline__ float quantised(float w, float scale, float inverse)
+/* The grid point nearest to w, as the bits of 1.5 * 2^23 + q. The product with the reciprocal is
+ * mended by its remainder, so that it is w / scale rounded once, as on the CPU. Scale 0: q = 0. */
+__device__ __forceinline__ uint32_t grid_bits(float w, float scale, float inverse)
 {
-    float q = on_grid(__fmul_rn(w, inverse)), e = __fmaf_rn(-scale, q, w), half = 0.5f * scale;
-    if (e > half && q < 7.0f)
-        q += 1.0f;
-    else if (e < -half && q > -8.0f)
-        q -= 1.0f;
-    return q;
+    float x = __fmul_rn(w, inverse);
+    x = __fmaf_rn(__fmaf_rn(-x, scale, w), inverse, x);
+    return __float_as_uint(
+        fminf(fmaxf(__fadd_rn(x, GRID_ZERO), GRID_ZERO - 8.0f), GRID_ZERO + 7.0f));
+}
+
+/* A NaN, whose row is rejected, must not be beyond what selections count: it is at the top. */
+__device__ __forceinline__ uint32_t key_of(float score)
+{
+    return min(__float_as_uint(score) & 0x7fffffffu, KEY_TOP - 1u) + 1u;
 }
 
 __device__ __forceinline__ uint32_t magnitude_key(float w, float inverse_rms)
 {
-    return __float_as_uint(__fmul_rn(__fmul_rn(fabsf(w), RMS_SHIFT), inverse_rms)) + 1u;
+    return key_of(__fmul_rn(__fmul_rn(fabsf(w), RMS_SHIFT), inverse_rms));
 }
 
 __device__ __forceinline__ float score_of(float w, float scale, float inverse, float h)
@@ -137,7 +70,7 @@ __device__ __forceinline__ float score_of(float w, float scale, float inverse, f
 
 __device__ __forceinline__ uint32_t score_key(float w, float scale, float inverse, float h)
 {
-    return (__float_as_uint(score_of(w, scale, inverse, h)) & 0x7fffffffu) + 1u;
+    return key_of(score_of(w, scale, inverse, h));
 }
 
 /* ---- warps ----------------------------------------------------------------------------------- */
@@ -172,9 +105,9 @@ __device__ __forceinline__ uint32_t lanes_before(uint32_t v)
 __device__ __forceinline__ bool last_to_arrive(uint32_t *counter, uint32_t blocks)
 {
     __shared__ bool last;
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
+        __threadfence(); /* one for all: what they wrote before they met is ordered too */
         last = atomicAdd(counter, 1u) == blocks - 1;
         if (last)
             *counter = 0;
@@ -183,6 +116,12 @@ __device__ __forceinline__ bool last_to_arrive(uint32_t *counter, uint32_t block
     if (last)
         __threadfence();
     return last;
+}
+
+/* A listed key: in order of keys, then of positions from the last to the first. */
+__device__ __forceinline__ uint64_t ranked(uint32_t key, uint32_t at)
+{
+    return static_cast<uint64_t>(key) << 32 | static_cast<uint32_t>(~at);
 }
 
 __device__ __forceinline__ void reject(const view &v, int64_t row)
@@ -209,27 +148,45 @@ struct row_context {
     float inverse_rms; /* magnitudes, and the outlier rule's scores */
     uint32_t out_key;  /* the magnitudes' cut; KEY_NONE: nothing is kept out */
     uint32_t out_at;
-    float
-        out_from; /* smaller weights aren't kept out, whatever their position; and from out_sure */
-    float out_sure; /* on they are: between the two, which is rare, keys decide */
+    float out_from, out_sure; /* its reach; NaN, which no comparison passes: nothing is kept out */
     const uint16_t *scale;
 };
 
-/* The magnitudes' cut for a row, and what it comes to as a weight, with room for the roundings. */
+__device__ __forceinline__ row_context row_without_cut(const view &v, int64_t row)
+{
+    return {row, static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0, NAN,
+            NAN, v.scale + row * v.groups};
+}
+
+/* A bound on magnitude keys as one on the weights of a row, with room for the roundings: below
+ * `from` a key is less, from `sure` on it isn't; between the two, which is rare, the key decides.
+ * Where the bound is zero, subnormal or beyond floats that room isn't there, and keys decide all.
+ */
+struct reach {
+    float from, sure;
+};
+
+__device__ __forceinline__ reach reach_of(uint32_t key, float inverse_rms)
+{
+    const float size = __uint_as_float(min(key - 1u, 0x7f7fffffu));
+    const float weight = size / RMS_SHIFT / inverse_rms;
+    const bool fits = size >= 0x1p-60f && weight >= 0x1p-120f && weight <= 0x1p120f;
+    return fits ? reach{0.9999f * weight, 1.0001f * weight} : reach{0.0f, INFINITY};
+}
+
+/* The magnitudes' cut for a row. */
 __device__ __forceinline__ void open_cut(const view &v, row_context *c)
 {
     c->out_key = v.selection[MAGNITUDES].cut_key;
     c->out_at = v.selection[MAGNITUDES].cut_at;
-    const float size = __uint_as_float(min(c->out_key - 1u, 0x7f7fffffu));
-    const float weight = size / RMS_SHIFT / c->inverse_rms;
-    c->out_from = c->inverse_rms > 0 ? 0.9999f * weight : 0.0f;
-    c->out_sure = c->inverse_rms > 0 ? 1.0001f * weight : INFINITY;
+    const reach r = reach_of(c->out_key, c->inverse_rms);
+    c->out_from = r.from;
+    c->out_sure = r.sure;
 }
 
 template <what WHAT> __device__ __forceinline__ row_context open_row(const view &v, int64_t row)
 {
-    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0, INFINITY,
-                     INFINITY, v.scale + row * v.groups};
+    row_context c = row_without_cut(v, row);
     if (v.row_squares == nullptr)
         return c;
     c.inverse_rms = WHAT == SCORES ? v.inverse_rms[row] : inverse_rms_of(v, row);
@@ -252,16 +209,23 @@ __device__ __forceinline__ bool is_outlier(const view &, const row_context &c, f
                        c.out_key, c.out_at);
 }
 
+/* H, or what stands for it, of eight columns: padded to whole tiles. */
+__device__ __forceinline__ void load_importance(const view &v, int64_t col, float h[EIGHT])
+{
+    const float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
+    const float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
+    h[0] = a.x, h[1] = a.y, h[2] = a.z, h[3] = a.w;
+    h[4] = b.x, h[5] = b.y, h[6] = b.z, h[7] = b.w;
+}
+
 /* Scores' keys of eight columns. */
 __device__ __forceinline__ void score_keys(const view &v, const row_context &c, int64_t col,
                                            const float w[EIGHT], uint32_t key[EIGHT])
 {
-    const float scale =
-        half_value(c.scale[static_cast<uint32_t>(col) / static_cast<uint32_t>(v.group)]);
+    const float scale = half_value(c.scale[col >> v.group_shift]);
     const float inverse = inverse_of(scale);
-    const float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
-    const float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
-    const float h[EIGHT] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+    float h[EIGHT];
+    load_importance(v, col, h);
     bool unsure = false;
 #pragma unroll
     for (int i = 0; i < EIGHT; i++) {
@@ -302,34 +266,83 @@ __device__ __forceinline__ void keys_of(const view &v, const row_context &c, int
         key[i] = col + i < v.k ? key[i] : 0;
 }
 
-template <typename W, what WHAT>
+template <typename R, what WHAT>
 __device__ __forceinline__ void load_keys(const view &v, const row_context &c, int64_t col,
                                           uint32_t key[EIGHT])
 {
     float w[EIGHT];
-    load_weights<W>(v, c.row, col, w);
+    load_weights<R>(v, c.row, col, w);
     keys_of<WHAT>(v, c, col, w, key);
 }
 
-/* fp16 bits of W - Base at a position whose q and scale are final. */
-__device__ __forceinline__ uint16_t residual_of(const view &v, int64_t row, int64_t col, float w)
+/* Calls visit(column, keys) for each tile of a warp's row in turn, two of 16 bits in flight. */
+template <typename R, what WHAT, typename F>
+__device__ __forceinline__ void each_tile(const view &v, const row_context &c, F visit)
 {
-    uint32_t byte = v.q[row * ((v.k + 1) / 2) + col / 2];
-    int q = static_cast<int>((col & 1 ? byte >> 4 : byte) & 15u);
-    float scale = half_value(v.scale[row * v.groups + col / v.group]);
-    float e = __fmaf_rn(-scale, static_cast<float>(q >= 8 ? q - 16 : q), w);
-    return __half_as_ushort(__float2half_rn(e));
+    constexpr int AHEAD = sizeof(typename R::element) == 2 ? 2 : 1;
+    for (int t = 0; t < v.tiles; t += AHEAD) {
+        const int64_t col = t * static_cast<int64_t>(TILE) + threadIdx.x % 32 * EIGHT;
+        R eight[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            eight[i].request(v, c.row, col + i * TILE);
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            float w[EIGHT];
+            uint32_t key[EIGHT];
+            eight[i].open(w);
+            keys_of<WHAT>(v, c, col + i * TILE, w, key); /* 0 beyond the row */
+            visit(col + i * TILE, key);
+        }
+    }
 }
 
-/* Calls f with a value of W's element type. */
-template <typename F> void with_type(ortho_dtype dtype, F f)
+/* ---- single columns -------------------------------------------------------------------------- */
+
+/* A lone column's key, by the definition. */
+template <what WHAT>
+__device__ __forceinline__ uint32_t lone_key(const view &v, const row_context &c, int64_t col,
+                                             float w)
 {
-    if (dtype == ORTHO_F16)
-        f(__half());
-    else if (dtype == ORTHO_BF16)
-        f(__nv_bfloat16());
-    else
-        f(float());
+    if (WHAT == MAGNITUDES)
+        return magnitude_key(w, c.inverse_rms);
+    const float scale = half_value(c.scale[col >> v.group_shift]);
+    return is_outlier(v, c, w, col) ? KEY_TOP
+                                    : score_key(w, scale, inverse_of(scale), v.weight[col]);
+}
+
+/* The cut of the scores, for emission. */
+struct final_cut {
+    uint32_t key, at;
+    bool exact;
+};
+
+__device__ __forceinline__ final_cut open_final_cut(const view &v)
+{
+    const ortho_cuda_selection *s = &v.selection[SCORES];
+    return {s->cut_key, s->cut_at, s->exact != 0};
+}
+
+/* Which of eight columns go to Ortho. */
+__device__ __forceinline__ uint32_t chosen_of(const row_context &c, int64_t col,
+                                              const uint32_t key[EIGHT], const final_cut &cut)
+{
+    uint32_t chosen = 0;
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++)
+        if (key[i] >= cut.key && key[i] != 0 &&
+            is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut.key, cut.at))
+            chosen |= 1u << i;
+    return chosen;
+}
+
+/* fp16 bits of W - Base at a column whose scale is final: q as quantising makes it. */
+__device__ __forceinline__ uint16_t residual_of(const view &v, const row_context &c, int64_t col,
+                                                float w)
+{
+    const float scale = half_value(c.scale[col >> v.group_shift]);
+    const float q = __uint_as_float(grid_bits(w, scale, inverse_of(scale))) - GRID_ZERO;
+    return __half_as_ushort(__float2half_rn(__fmaf_rn(-scale, q, w)));
 }
 
 } // namespace ortho_sieve

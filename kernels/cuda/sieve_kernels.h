@@ -6,6 +6,8 @@
 #include "kernels/cuda/sieve.h"
 #include "kernels/cuda/status.h"
 
+#include <math.h>
+
 /* H and, by rule, scales and q or the rows' squares. */
 ortho_status ortho_sieve_launch_statistics(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
                                            cudaStream_t stream);
@@ -14,22 +16,47 @@ ortho_status ortho_sieve_launch_statistics(const ortho_cuda_sieve_view &v, ortho
 ortho_status ortho_sieve_launch_fit(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
                                     cudaStream_t stream);
 
-/* The cut of `need` entries by magnitude, or by score; scores also fill row_ptr. */
-ortho_status ortho_sieve_launch_select(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
+/* The cut of `need` entries by magnitude, or by score, in two or three steps: a sample and one read
+ * of all keys where ortho_sieve_is_sampled says so, then the cut itself. Scores also fill row_ptr,
+ * and the stage. */
+ortho_status ortho_sieve_launch_sample(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
                                        ortho_dtype dtype, cudaStream_t stream);
+ortho_status ortho_sieve_launch_gather(const ortho_cuda_sieve_view &v, bool scores,
+                                       ortho_dtype dtype, cudaStream_t stream);
+ortho_status ortho_sieve_launch_settle(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
+                                       ortho_dtype dtype, cudaStream_t stream);
+bool ortho_sieve_is_sampled(const ortho_cuda_sieve_view &v, int64_t need);
 
-/* The last step of a selection: does nothing unless the ones before left it undecided. */
-ortho_status ortho_sieve_launch_exact(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
-                                      ortho_dtype dtype, cudaStream_t stream);
+/* How many entries a bracket lists, about. */
+double ortho_sieve_listed(const ortho_cuda_sieve_view &v, int64_t need);
+
+/* Whether scales and q are made along with the statistics: one candidate a group, whole groups in a
+ * tile. */
+inline bool ortho_sieve_fits_at_once(const ortho_cuda_sieve_view &v)
+{
+    return v.rule != ORTHO_RULE_OUTLIER && v.group <= 256;
+}
+
+/* The square root of a column's weight, in 22 bits: its product with 1.5 * 2^23 is exact. */
+inline __host__ __device__ float ortho_sieve_root(float h)
+{
+    union {
+        float f;
+        uint32_t bits;
+    } root = {sqrtf(h)};
+    root.bits &= ~3u;
+    return root.f;
+}
 
 void ortho_sieve_report_statistics(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
                                    const ortho_kernel_sink *sink);
-void ortho_sieve_report_select(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
+void ortho_sieve_report_fit(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
+                            const ortho_kernel_sink *sink);
+void ortho_sieve_report_sample(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
                                const ortho_kernel_sink *sink);
-
-void ortho_sieve_report_exact(ortho_dtype dtype, const ortho_kernel_sink *sink);
-
-/* Whether a selection of `need` entries starts from a sample. */
-bool ortho_sieve_is_sampled(const ortho_cuda_sieve_view &v, int64_t need);
+void ortho_sieve_report_gather(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
+                               const ortho_kernel_sink *sink);
+void ortho_sieve_report_settle(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
+                               const ortho_kernel_sink *sink);
 
 #endif

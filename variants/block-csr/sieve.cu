@@ -33,47 +33,42 @@ struct state {
     buckets b;
 };
 
-/* Which of eight columns are chosen, a bit each. */
-template <typename W>
-__device__ __forceinline__ uint32_t choose(const view &v, const row_context &c, int64_t col)
-{
-    const ortho_cuda_selection *s = &v.selection[SCORES];
-    uint32_t key[EIGHT], chosen = 0;
-    load_keys<W, SCORES>(v, c, col, key);
-#pragma unroll
-    for (int i = 0; i < EIGHT; i++)
-        if (key[i] >= s->cut_key && key[i] != 0 &&
-            is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, s->cut_key, s->cut_at))
-            chosen |= 1u << i;
-    return chosen;
-}
-
 /* One row's walk over the columns of tiles [first, first + tiles): counts, or writes from place on.
  */
-template <typename W, bool WRITES>
+template <typename R, bool WRITES>
 __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t first, int tiles,
                          uint32_t *place)
 {
     const int lane = threadIdx.x % 32;
     const row_context c = open_row<SCORES>(v, row);
+    const final_cut cut = open_final_cut(v);
     for (int t = 0; t < tiles; t++) {
+        const int64_t begin = (first + t) * TILE_COLS + lane * EIGHT;
         uint32_t at = WRITES ? place[t] : 0;
+        R eight[STEPS]; /* all in flight */
+#pragma unroll
+        for (int step = 0; step < STEPS; step++)
+            eight[step].request(v, row, begin + step * TILE);
+#pragma unroll
         for (int step = 0; step < STEPS; step++) {
             const int local = step * TILE + lane * EIGHT;
-            const int64_t col = (first + t) * TILE_COLS + local;
+            const int64_t col = begin + step * TILE;
             if (col - lane * EIGHT >= v.k)
                 break;
-            const uint32_t chosen = choose<W>(v, c, col), count = __popc(chosen);
+            float weights[EIGHT];
+            uint32_t key[EIGHT];
+            eight[step].open(weights);
+            keys_of<SCORES>(v, c, col, weights, key);
+            const uint32_t chosen = chosen_of(c, col, key, cut), count = __popc(chosen);
             if (WRITES && __any_sync(ALL, count != 0)) {
                 uint32_t to = at + lanes_before(count);
                 for (uint32_t left = chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
                      left &= left - 1) {
                     const int i = __ffs(left) - 1;
-                    const float w =
-                        ortho_cuda_float(static_cast<const W *>(v.w)[row * v.stride + col + i]);
+                    const float w = weight_at<R>(v, row, col + i);
                     b.row[to] = static_cast<uint16_t>(row % BLOCK_ROWS);
                     b.col[to] = static_cast<uint16_t>(local + i);
-                    b.val[to] = residual_of(v, row, col + i, w);
+                    b.val[to] = residual_of(v, c, col + i, w);
                     if ((b.val[to++] & 0x7c00u) == 0x7c00u)
                         reject(v, row);
                 }
@@ -85,8 +80,8 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
     }
 }
 
-template <typename W>
-__global__ void __launch_bounds__(THREADS) bucket_kernel(const view v, const buckets b)
+template <typename R>
+__global__ void __launch_bounds__(THREADS, 2) bucket_kernel(const view v, const buckets b)
 {
     __shared__ uint32_t place[BLOCK_ROWS][TILES_AT_ONCE];
     const int warp = threadIdx.x / 32;
@@ -99,7 +94,7 @@ __global__ void __launch_bounds__(THREADS) bucket_kernel(const view v, const buc
         const int tiles =
             b.tiles - first < TILES_AT_ONCE ? static_cast<int>(b.tiles - first) : TILES_AT_ONCE;
         for (int r = warp; r < rows; r += WARPS)
-            walk_row<W, false>(v, b, row + r, first, tiles, place[r]);
+            walk_row<R, false>(v, b, row + r, first, tiles, place[r]);
         __syncthreads();
         if (threadIdx.x == 0) { /* at most 4096 counts, in the order of the buckets */
             uint32_t sum = next;
@@ -115,7 +110,7 @@ __global__ void __launch_bounds__(THREADS) bucket_kernel(const view v, const buc
         }
         __syncthreads();
         for (int r = warp; r < rows; r += WARPS)
-            walk_row<W, true>(v, b, row + r, first, tiles, place[r]);
+            walk_row<R, true>(v, b, row + r, first, tiles, place[r]);
         __syncthreads();
     }
     if (threadIdx.x == 0 && row + rows == v.n)
@@ -176,7 +171,7 @@ ortho_status run(void *opaque, const ortho_sieve_problem *problem, const ortho_s
     ortho_status status = ortho_cuda_sieve_run(&s->sieve, problem, services);
     if (status != ORTHO_OK)
         return status;
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         bucket_kernel<decltype(type)>
             <<<static_cast<unsigned>(blocks_of(s)), THREADS, 0,
                static_cast<cudaStream_t>(services->stream)>>>(s->sieve.view, s->b);
@@ -234,7 +229,7 @@ void kernels(const void *opaque, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
     ortho_cuda_sieve_kernels(&s->sieve, sink);
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         ortho_cuda_kernel_report("bucket_kernel", (const void *)bucket_kernel<decltype(type)>,
                                  THREADS, 0, sink);
     });

@@ -17,44 +17,25 @@ namespace
 
 constexpr int BLOCK = 64;
 
-/* A row's context, by one thread alone. */
-__device__ __forceinline__ row_context open_lone_row(const view &v, int64_t row)
-{
-    row_context c = {row,      static_cast<uint32_t>(row * v.k), 0.0f, KEY_NONE, 0, INFINITY,
-                     INFINITY, v.scale + row * v.groups};
-    if (v.row_squares == nullptr)
-        return c;
-    c.inverse_rms = v.inverse_rms[row];
-    open_cut(v, &c);
-    return c;
-}
-
-template <typename W> __device__ __forceinline__ float w_at(const view &v, int64_t row, int64_t col)
-{
-    return ortho_cuda_float(static_cast<const W *>(v.w)[row * v.stride + col]);
-}
-
-template <typename W, typename C>
+template <typename R, typename C>
 __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint16_t *vals)
 {
     const int64_t row = blockIdx.x * static_cast<int64_t>(BLOCK) + threadIdx.x;
     const bool there = row < v.n;
-    const row_context c = open_lone_row(v, there ? row : v.n - 1);
-    const uint32_t cut_key = v.selection[SCORES].cut_key, cut_at = v.selection[SCORES].cut_at;
+    const row_context c = open_row<SCORES>(v, there ? row : v.n - 1);
+    const final_cut cut = open_final_cut(v);
     uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
     const uint32_t end = there ? static_cast<uint32_t>(v.row_ptr[row + 1]) : 0;
     for (int64_t col = 0; col < v.k && to < end; col += EIGHT) {
         uint32_t key[EIGHT], chosen = 0;
-        load_keys<W, SCORES>(v, c, col, key);
-#pragma unroll
-        for (int i = 0; i < EIGHT; i++)
-            if (key[i] >= cut_key && key[i] != 0 &&
-                is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut_key, cut_at))
-                chosen |= 1u << i;
+        if (there) {
+            load_keys<R, SCORES>(v, c, col, key);
+            chosen = chosen_of(c, col, key, cut);
+        }
         for (; chosen != 0 && to < end; chosen &= chosen - 1) { /* a trip per entry of the row */
             const int64_t at = col + __ffs(chosen) - 1;
             cols[to] = static_cast<C>(at);
-            vals[to] = residual_of(v, row, at, w_at<W>(v, row, at));
+            vals[to] = residual_of(v, c, at, weight_at<R>(v, row, at));
             if ((vals[to++] & 0x7c00u) == 0x7c00u)
                 reject(v, row);
         }
@@ -65,7 +46,7 @@ template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t st
 {
     const view &v = s->sieve.view;
     unsigned blocks = static_cast<unsigned>((v.n + BLOCK - 1) / BLOCK);
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         fill_kernel<decltype(type), C><<<blocks, BLOCK, 0, stream>>>(
             v, static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
     });
@@ -86,7 +67,7 @@ void kernels(const void *state, const ortho_kernel_sink *sink)
 {
     const ortho_cuda_sieve_csr *s = static_cast<const ortho_cuda_sieve_csr *>(state);
     ortho_cuda_sieve_kernels(&s->sieve, sink);
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         ortho_cuda_kernel_report("fill_kernel", (const void *)fill_kernel<decltype(type), uint16_t>,
                                  BLOCK, 0, sink);
     });

@@ -1,7 +1,9 @@
 /*
- * warp-per-row's sieve on CUDA: the streaming sieve, and a warp a row that walks its columns 256 at
- * a time, eight a lane, tests each key against the cut and compacts what is chosen by an exclusive
- * sum over the lanes: columns stay in order, stores are neighbours. Bound by reading W once more.
+ * warp-per-row's sieve on CUDA: the streaming sieve, and a warp a row that emits. The selection's
+ * read of W has staged the columns that may be chosen: a lane each tests its key against the cut,
+ * and what stays is compacted by a ballot: columns stay in order, stores are neighbours, and W is
+ * gathered at those columns alone. A row that isn't staged (too many of its columns, too dense a
+ * split, keys that tie by the thousands) is walked, 256 columns at a time, eight a lane.
  */
 #include "kernels/cuda/sieve_csr.h"
 #include "kernels/cuda/sieve_device.cuh"
@@ -28,66 +30,115 @@ __device__ __forceinline__ uint32_t places_before(uint32_t count, uint32_t *tota
     return __popc(some & ((1u << threadIdx.x % 32) - 1));
 }
 
-/* Writes `count` columns held back, lane by lane: W is gathered again, from the cache. */
-template <typename W, typename C>
-__device__ __forceinline__ void write_out(const view &v, int64_t row, const uint32_t *held,
-                                          uint32_t count, uint32_t at, C *cols, uint16_t *vals)
+/* Appends a warp's chosen columns, in their order; returns how many. */
+__device__ __forceinline__ uint32_t hold(uint32_t chosen, int64_t col, uint32_t *held)
 {
-    const W *w = static_cast<const W *>(v.w) + row * v.stride;
+    uint32_t total, to = places_before(__popc(chosen), &total);
+    for (; chosen != 0; chosen &= chosen - 1)
+        held[to++] = static_cast<uint32_t>(col) + __ffs(chosen) - 1;
+    return total;
+}
+
+/* Where a row's entries go. */
+template <typename C> struct sink {
+    C *cols;
+    uint16_t *vals;
+    uint32_t at, end;
+};
+
+template <typename C>
+__device__ __forceinline__ void put(const view &v, const row_context &c, const sink<C> &to,
+                                    uint32_t at, uint32_t col, float w)
+{
+    const uint16_t val = residual_of(v, c, col, w);
+    to.cols[at] = static_cast<C>(col);
+    to.vals[at] = val;
+    if ((val & 0x7c00u) == 0x7c00u)
+        reject(v, c.row);
+}
+
+/* Writes `count` columns held back, a lane each: W is gathered again, from the cache. */
+template <typename R, typename C>
+__device__ __forceinline__ void write_out(const view &v, const row_context &c, const uint32_t *held,
+                                          uint32_t count, sink<C> *to)
+{
     __syncwarp();
-    for (uint32_t i = threadIdx.x % 32; i < count; i += 32) {
-        const uint32_t col = held[i];
-        const uint16_t val = residual_of(v, row, col, ortho_cuda_float(w[col]));
-        cols[at + i] = static_cast<C>(col);
-        vals[at + i] = val;
-        if ((val & 0x7c00u) == 0x7c00u)
-            reject(v, row);
-    }
+    count = count < to->end - to->at ? count : to->end - to->at;
+    for (uint32_t i = threadIdx.x % 32; i < count; i += 32)
+        put(v, c, *to, to->at + i, held[i], weight_at<R>(v, c.row, held[i]));
+    to->at += count;
     __syncwarp();
 }
 
-template <typename W, typename C>
-__global__ void __launch_bounds__(THREADS) emit_kernel(const view v, C *cols, uint16_t *vals)
+template <typename R, typename C>
+__device__ __forceinline__ void walk(const view &v, const row_context &c, const final_cut &cut,
+                                     uint32_t *held, sink<C> to)
+{
+    uint32_t count = 0;
+    each_tile<R, SCORES>(v, c, [&](int64_t col, const uint32_t key[EIGHT]) {
+        count += hold(chosen_of(c, col, key, cut), col, held + count);
+        if (count > BUFFER - TILE) { /* the next tile may not fit */
+            write_out<R, C>(v, c, held, count, &to);
+            count = 0;
+        }
+    });
+    write_out<R, C>(v, c, held, count, &to);
+}
+
+template <typename R, typename C>
+__device__ __forceinline__ void unstage(const view &v, const row_context &c, const final_cut &cut,
+                                        const ortho_cuda_staged_row &staged, sink<C> to)
+{
+    constexpr int AHEAD = 4; /* columns of a lane in flight */
+    const uint32_t lane = threadIdx.x % 32;
+    for (uint32_t first = lane; first - lane < staged.count; first += 32 * AHEAD) {
+        uint32_t col[AHEAD];
+        float w[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            col[i] = first + i * 32 < staged.count ? v.stage[staged.at + first + i * 32] : 0;
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            w[i] = weight_at<R>(v, c.row, col[i]);
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            const bool chosen =
+                first + i * 32 < staged.count &&
+                is_selected(lone_key<SCORES>(v, c, col[i], w[i]), c.at + col[i], cut.key, cut.at);
+            const uint32_t all = __ballot_sync(ALL, chosen);
+            const uint32_t at = to.at + __popc(all & ((1u << lane) - 1));
+            if (chosen && at < to.end)
+                put(v, c, to, at, col[i], w[i]);
+            to.at += __popc(all);
+        }
+    }
+}
+
+template <typename R, typename C>
+__global__ void __launch_bounds__(THREADS, 4) emit_kernel(const view v, C *cols, uint16_t *vals)
 {
     __shared__ uint32_t buffer[WARPS][BUFFER];
-    const int lane = threadIdx.x % 32;
     const int64_t row = blockIdx.x * static_cast<int64_t>(WARPS) + threadIdx.x / 32;
     if (row >= v.n)
         return;
-    uint32_t *held = buffer[threadIdx.x / 32], count = 0;
-    uint32_t at = static_cast<uint32_t>(v.row_ptr[row]);
-    const uint32_t end = static_cast<uint32_t>(v.row_ptr[row + 1]);
-    const uint32_t cut_key = v.selection[SCORES].cut_key, cut_at = v.selection[SCORES].cut_at;
+    const final_cut cut = open_final_cut(v);
     const row_context c = open_row<SCORES>(v, row);
-    for (int t = 0; t < v.tiles && at + count < end; t++) {
-        const int64_t col = t * static_cast<int64_t>(TILE) + lane * EIGHT;
-        uint32_t key[EIGHT], chosen = 0, total;
-        load_keys<W, SCORES>(v, c, col, key);
-#pragma unroll
-        for (int i = 0; i < EIGHT; i++)
-            if (key[i] >= cut_key && key[i] != 0 &&
-                is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut_key, cut_at))
-                chosen |= 1u << i;
-        uint32_t to = count + places_before(__popc(chosen), &total);
-        for (; chosen != 0; chosen &= chosen - 1)
-            held[to++] = static_cast<uint32_t>(col) + __ffs(chosen) - 1;
-        count += total;
-        if (count > BUFFER - TILE) { /* the next tile may not fit */
-            count = count < end - at ? count : end - at;
-            write_out<W, C>(v, row, held, count, at, cols, vals);
-            at += count;
-            count = 0;
-        }
-    }
-    count = count < end - at ? count : end - at;
-    write_out<W, C>(v, row, held, count, at, cols, vals);
+    const sink<C> to = {cols, vals, static_cast<uint32_t>(v.row_ptr[row]),
+                        static_cast<uint32_t>(v.row_ptr[row + 1])};
+    ortho_cuda_staged_row staged = {0, WALK};
+    if (v.stage_size != 0 && !cut.exact)
+        staged = v.staged[row];
+    if (staged.count == WALK)
+        walk<R, C>(v, c, cut, buffer[threadIdx.x / 32], to);
+    else
+        unstage<R, C>(v, c, cut, staged, to);
 }
 
 template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t stream)
 {
     const view &v = s->sieve.view;
     unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         emit_kernel<decltype(type), C><<<blocks, THREADS, 0, stream>>>(
             v, static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
     });
@@ -108,7 +159,7 @@ void kernels(const void *state, const ortho_kernel_sink *sink)
 {
     const ortho_cuda_sieve_csr *s = static_cast<const ortho_cuda_sieve_csr *>(state);
     ortho_cuda_sieve_kernels(&s->sieve, sink);
-    with_type(s->sieve.dtype, [&](auto type) {
+    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
         ortho_cuda_kernel_report("emit_kernel", (const void *)emit_kernel<decltype(type), uint16_t>,
                                  THREADS, 0, sink);
     });
@@ -124,6 +175,6 @@ const ortho_sieve_hooks ortho_warp_per_row_sieve_cuda = {
     .export_split = ortho_cuda_sieve_csr_export,
     .release = ortho_cuda_sieve_csr_release,
     .lanes = ortho_warp_per_row_sieve_lanes,
-    .w_reads = ORTHO_CUDA_SIEVE_W_READS(1),
+    .w_reads = ORTHO_CUDA_SIEVE_W_READS(0),
     .kernels = kernels,
 };

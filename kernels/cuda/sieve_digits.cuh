@@ -1,20 +1,19 @@
 /*
- * The exact selection, where a sample's bracket doesn't serve: one kernel whose grid fits the chip
- * at once, so that its blocks can wait for one another. The key by three histograms of all keys
- * (11, 10, 10 bits), each a read of W; then, among equal keys, the position; then the rows' counts.
- * It returns at once where the selection is settled already.
+ * sieve_digits.cuh: the exact selection, where a sample's bracket doesn't serve: by all blocks of a
+ * grid that fits the chip at once, so that they can wait for one another. The key by three
+ * histograms of all keys (11, 10, 10 bits), each a read of W; then, among equal keys, the position;
+ * then the rows' counts.
  */
+#ifndef ORTHO_KERNELS_CUDA_SIEVE_DIGITS_CUH
+#define ORTHO_KERNELS_CUDA_SIEVE_DIGITS_CUH
+
 #include "kernels/cuda/sieve_block.cuh"
-#include "kernels/cuda/sieve_kernels.h"
 
-using namespace ortho_sieve;
-
-namespace
+namespace ortho_sieve
 {
 
-/* All blocks of the grid meet; the counter, 0 when the kernel starts, goes up by gridDim.x a
- * meeting. */
-__device__ void meet(uint32_t *counter)
+/* All blocks of the grid meet. The counter goes up by gridDim.x a meeting; a run starts with 0. */
+__device__ inline void meet(uint32_t *counter)
 {
     __threadfence();
     __syncthreads();
@@ -34,25 +33,22 @@ struct digit_state {
 };
 
 /* Histogram of bits [shift, shift + log2(bins)) of the keys in [lo, hi), over all of W. */
-template <typename W, what WHAT>
+template <typename R, what WHAT>
 __device__ void count_digit(const view &v, uint32_t *bins, const digit_state &d, int shift,
                             uint32_t mask)
 {
     for (int i = threadIdx.x; i <= static_cast<int>(mask); i += SETTLERS)
         bins[i] = 0;
     __syncthreads();
-    const int lane = threadIdx.x % 32;
     for (int64_t row = blockIdx.x * static_cast<int64_t>(SETTLERS / 32) + threadIdx.x / 32;
          row < v.n; row += gridDim.x * static_cast<int64_t>(SETTLERS / 32)) {
         const row_context c = open_row<WHAT>(v, row);
-        for (int t = 0; t < v.tiles; t++) {
-            uint32_t key[EIGHT];
-            load_keys<W, WHAT>(v, c, t * static_cast<int64_t>(TILE) + lane * EIGHT, key);
+        each_tile<R, WHAT>(v, c, [&](int64_t, const uint32_t key[EIGHT]) {
 #pragma unroll
             for (int i = 0; i < EIGHT; i++)
                 if (key[i] >= d.lo && key[i] < d.hi)
                     atomicAdd(&bins[key[i] >> shift & mask], 1u);
-        }
+        });
     }
     __syncthreads();
     for (int i = threadIdx.x; i <= static_cast<int>(mask); i += SETTLERS)
@@ -61,7 +57,7 @@ __device__ void count_digit(const view &v, uint32_t *bins, const digit_state &d,
 }
 
 /* Every block finds the same bin, and narrows its own copy of the state to it. */
-__device__ void settle_digit(const view &v, digit_state *d, int shift, uint32_t mask)
+__device__ inline void settle_digit(const view &v, digit_state *d, int shift, uint32_t mask)
 {
     const uint32_t at = 2 * threadIdx.x;
     const uint32_t low = at <= mask ? __ldcg(v.histogram + at) : 0;
@@ -83,7 +79,7 @@ __device__ void settle_digit(const view &v, digit_state *d, int shift, uint32_t 
 }
 
 /* Keys equal to `key` of each row, or those selected by the cut: counted into counts[1 + row]. */
-template <typename W, what WHAT>
+template <typename R, what WHAT>
 __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool equal,
                            uint32_t cut_at)
 {
@@ -92,17 +88,14 @@ __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool eq
          row < v.n; row += gridDim.x * static_cast<int64_t>(SETTLERS / 32)) {
         const row_context c = open_row<WHAT>(v, row);
         uint32_t count = 0;
-        for (int t = 0; t < v.tiles; t++) {
-            const int64_t col = t * static_cast<int64_t>(TILE) + lane * EIGHT;
-            uint32_t keys[EIGHT];
-            load_keys<W, WHAT>(v, c, col, keys);
+        each_tile<R, WHAT>(v, c, [&](int64_t col, const uint32_t keys[EIGHT]) {
 #pragma unroll
             for (int i = 0; i < EIGHT; i++)
                 count += keys[i] != 0 &&
                          (equal ? keys[i] == key
                                 : is_selected(keys[i], c.at + static_cast<uint32_t>(col) + i, key,
                                               cut_at));
-        }
+        });
         count = warp_sum(count);
         if (lane == 0)
             counts[1 + row] = static_cast<int32_t>(count);
@@ -111,7 +104,7 @@ __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool eq
 
 /* The position of the need-th key that equals `key`: the row by the rows' counts, the column by a
  * walk of one warp. Block 0 alone. */
-template <typename W, what WHAT>
+template <typename R, what WHAT>
 __device__ void find_tie(const view &v, const int32_t *counts, uint32_t key, uint64_t need,
                          ortho_cuda_selection *s)
 {
@@ -135,7 +128,7 @@ __device__ void find_tie(const view &v, const int32_t *counts, uint32_t key, uin
     for (int t = 0; t < v.tiles; t++) {
         const int64_t col = t * static_cast<int64_t>(TILE) + threadIdx.x * EIGHT;
         uint32_t keys[EIGHT], count = 0;
-        load_keys<W, WHAT>(v, c, col, keys);
+        load_keys<R, WHAT>(v, c, col, keys);
         for (int i = 0; i < EIGHT; i++)
             count += keys[i] == key;
         uint32_t before = lanes_before(count);
@@ -149,42 +142,51 @@ __device__ void find_tie(const view &v, const int32_t *counts, uint32_t key, uin
     }
 }
 
-template <typename W, what WHAT>
-__global__ void __launch_bounds__(SETTLERS) exact_kernel(const view v, uint64_t wanted)
+/* The key of the wanted-th largest, by its digits from the top: d->lo. */
+template <typename R, what WHAT>
+__device__ void select_key(const view &v, uint32_t *bins, digit_state *d, uint32_t *counter)
 {
-    __shared__ uint32_t bins[2048];
-    __shared__ digit_state d;
-    ortho_cuda_selection *s = &v.selection[WHAT];
-    uint32_t *counter = v.counters + SLOT_BARRIER;
-    if (s->exact == 0)
-        return;
-    const uint64_t all = static_cast<uint64_t>(v.n) * static_cast<uint64_t>(v.k);
-    if (threadIdx.x == 0)
-        d = {1u, 0x80000000u, wanted, all};
-    __syncthreads();
     const int shifts[3] = {20, 10, 0};
     const uint32_t masks[3] = {2047, 1023, 1023};
-    for (int i = 0; wanted > 0 && i < 3 && d.need < d.among; i++) {
-        count_digit<W, WHAT>(v, bins, d, shifts[i], masks[i]);
+    for (int i = 0; i < 3 && d->need < d->among; i++) {
+        count_digit<R, WHAT>(v, bins, *d, shifts[i], masks[i]);
         meet(counter);
-        settle_digit(v, &d, shifts[i], masks[i]);
+        settle_digit(v, d, shifts[i], masks[i]);
         meet(counter); /* all have read the histogram */
         if (blockIdx.x == 0)
             for (int b = threadIdx.x; b < 2048; b += SETTLERS)
                 v.histogram[b] = 0;
         meet(counter);
     }
+}
+
+/* The whole selection, by all blocks. */
+template <typename R, what WHAT> __device__ void settle_by_digits(const view &v, uint64_t wanted)
+{
+    __shared__ uint32_t bins[2048];
+    __shared__ digit_state d;
+    ortho_cuda_selection *s = &v.selection[WHAT];
+    uint32_t *counter = v.counters + SLOT_BARRIER;
+    meet(counter); /* all have seen that it comes to this */
+    if (blockIdx.x == 0)
+        for (int b = threadIdx.x; b < BINS; b += SETTLERS)
+            v.histogram[b] = 0;
+    if (threadIdx.x == 0)
+        d = {1u, 0x80000000u, wanted, static_cast<uint64_t>(v.n) * static_cast<uint64_t>(v.k)};
+    meet(counter);
+    if (wanted > 0)
+        select_key<R, WHAT>(v, bins, &d, counter);
     uint32_t cut_key = wanted > 0 ? d.lo : KEY_NONE, cut_at = 0xffffffffu;
     if (wanted > 0 && d.need < d.among) { /* equal keys: the first ones in order of position */
-        count_rows<W, WHAT>(v, v.row_ptr, cut_key, true, 0);
+        count_rows<R, WHAT>(v, v.row_ptr, cut_key, true, 0);
         meet(counter);
         if (blockIdx.x == 0)
-            find_tie<W, WHAT>(v, v.row_ptr, cut_key, d.need, s);
+            find_tie<R, WHAT>(v, v.row_ptr, cut_key, d.need, s);
         meet(counter);
         cut_at = *static_cast<volatile uint32_t *>(&s->cut_at);
     }
     if (WHAT == SCORES)
-        count_rows<W, WHAT>(v, v.row_ptr, cut_key, false, cut_at);
+        count_rows<R, WHAT>(v, v.row_ptr, cut_key, false, cut_at);
     meet(counter);
     if (blockIdx.x != 0)
         return;
@@ -193,41 +195,10 @@ __global__ void __launch_bounds__(SETTLERS) exact_kernel(const view v, uint64_t 
     if (threadIdx.x == 0) {
         s->cut_key = cut_key;
         s->cut_at = cut_at;
+        s->exact = 1;
     }
 }
 
-int multiprocessors()
-{
-    int device = 0, count = 0;
-    return cudaGetDevice(&device) == cudaSuccess &&
-                   cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) ==
-                       cudaSuccess &&
-                   count > 0
-               ? count
-               : 1;
-}
+} // namespace ortho_sieve
 
-} // namespace
-
-ortho_status ortho_sieve_launch_exact(const view &v, bool scores, int64_t need, ortho_dtype dtype,
-                                      cudaStream_t stream)
-{
-    const unsigned blocks = static_cast<unsigned>(multiprocessors());
-    const uint64_t wanted = static_cast<uint64_t>(need);
-    with_type(dtype, [&](auto type) {
-        typedef decltype(type) W;
-        if (scores)
-            exact_kernel<W, SCORES><<<blocks, SETTLERS, 0, stream>>>(v, wanted);
-        else
-            exact_kernel<W, MAGNITUDES><<<blocks, SETTLERS, 0, stream>>>(v, wanted);
-    });
-    return ortho_cuda_launched("exact_kernel");
-}
-
-void ortho_sieve_report_exact(ortho_dtype dtype, const ortho_kernel_sink *sink)
-{
-    with_type(dtype, [&](auto type) {
-        ortho_cuda_kernel_report("exact_kernel", (const void *)exact_kernel<decltype(type), SCORES>,
-                                 SETTLERS, 0, sink);
-    });
-}
+#endif

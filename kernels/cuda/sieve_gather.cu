@@ -1,0 +1,347 @@
+/*
+ * One read of W against a bracket [lo, hi): what is above it is counted for its row, what is in it
+ * is listed with its key, and the scores' columns of both are staged for emission, which then need
+ * not read W again.
+ *
+ * A weight in a hundred gets that far, so the test that all of them take must be cheap, and what
+ * few lanes of a warp have to do must not be done a lane at a time. The test asks only whether the
+ * weight may belong, seven instructions and no key, and leaves a bit in a map of the row; the map
+ * is turned into a list of columns, in order; and a lane each computes their keys. Bound by
+ * reading.
+ */
+#include "kernels/cuda/sieve_device.cuh"
+#include "kernels/cuda/sieve_kernels.h"
+
+using namespace ortho_sieve;
+
+namespace
+{
+
+constexpr uint32_t FOUND = 512;          /* listed keys that a block holds */
+constexpr uint32_t HELD = 512;           /* columns that a warp holds */
+constexpr int CHUNK = 32;                /* tiles that a warp's map covers: 8,192 columns */
+constexpr int WORDS = CHUNK * TILE / 32; /* of that map */
+constexpr int TILE_WORDS = TILE / 32;
+
+/* What a warp keeps of the part of a row that it is at. */
+struct row_notes {
+    union {
+        uint8_t eights[CHUNK * 32]; /* bit i: column 8 e + i may belong */
+        uint32_t words[WORDS];
+    } map;
+    uint16_t held[HELD]; /* columns, those that stay in front */
+};
+
+/* What a block found: it reserves its places in the list and the stage once, at the end. */
+struct found {
+    uint32_t count, base, stage;
+    unsigned long long above;
+    uint32_t kept[WARPS]; /* a row's staged columns; WALK: too many */
+    uint64_t entry[FOUND];
+};
+
+/* What all of a row's tests need. */
+template <what WHAT> struct gathering {
+    const view &v;
+    ortho_cuda_selection *s;
+    found *f;
+    row_notes *notes;
+    row_context c;
+    uint32_t lo, hi, shift;
+    float from;           /* MAGNITUDES: a smaller weight of this row is below the bracket */
+    uint32_t above, kept; /* above: this lane's */
+    bool walks;
+};
+
+template <what WHAT>
+__device__ __forceinline__ gathering<WHAT> open_gathering(const view &v, found *f, row_notes *notes,
+                                                          int64_t row)
+{
+    ortho_cuda_selection *s = &v.selection[WHAT];
+    const row_context c = open_row<WHAT>(v, row);
+    const float from = WHAT == MAGNITUDES ? reach_of(s->lo, c.inverse_rms).from : 0.0f;
+    return {v, s, f, notes, c, s->lo, s->hi, s->shift, from, 0, 0, false};
+}
+
+/* ---- the test -------------------------------------------------------------------------------- */
+
+/* A bit for each of eight differences that isn't negative. */
+__device__ __forceinline__ uint32_t not_negative(const float d[EIGHT])
+{
+    uint32_t negative = 0;
+#pragma unroll
+    for (int i = EIGHT - 1; i >= 0; i--)
+        negative = __funnelshift_l(__float_as_uint(d[i]), negative, 1);
+    return ~negative & 0xffu;
+}
+
+/* Which of eight weights may be at or above the bracket. For scores: the error |e| against the
+ * least that can matter in its column. It is taken on the grid 0 .. 7 for both signs, which makes
+ * it too large for some, never too small. */
+template <what WHAT, bool EXCLUDES>
+__device__ __forceinline__ uint32_t may_belong(const gathering<WHAT> &g, int64_t col, uint16_t half,
+                                               const float size[EIGHT])
+{
+    float d[EIGHT];
+    if (WHAT == MAGNITUDES) {
+#pragma unroll
+        for (int i = 0; i < EIGHT; i++)
+            d[i] = size[i] - g.from;
+        return not_negative(d);
+    }
+    const float4 x = *reinterpret_cast<const float4 *>(g.v.reach + col);
+    const float4 y = *reinterpret_cast<const float4 *>(g.v.reach + col + 4);
+    const float reach[EIGHT] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
+    const float scale = half_value(half), inverse = scale > 0.0f ? __fdividef(1.0f, scale) : 0.0f;
+#pragma unroll
+    for (int i = 0; i < EIGHT; i++) {
+        const float q = fminf(__fmaf_rn(size[i], inverse, GRID_ZERO), GRID_ZERO + 7.0f) - GRID_ZERO;
+        d[i] = fabsf(__fmaf_rn(-scale, q, size[i])) - reach[i];
+        if (EXCLUDES)
+            d[i] = fmaxf(d[i], size[i] - g.c.out_from);
+    }
+    return not_negative(d);
+}
+
+/* Tests the columns of `tiles` tiles from column `begin` on, a few tiles of them in flight. */
+template <typename R, what WHAT, bool EXCLUDES>
+__device__ __forceinline__ void map_chunk(const gathering<WHAT> &g, int64_t begin, int tiles)
+{
+    constexpr int AHEAD = sizeof(typename R::element) == 2 ? 4 : 2;
+    const view &v = g.v;
+    const int lane = threadIdx.x % 32;
+    for (int t = 0; t < tiles; t += AHEAD) {
+        const int64_t first = begin + t * static_cast<int64_t>(TILE) + lane * EIGHT;
+        R eight[AHEAD];
+        uint16_t half[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            eight[i].request(v, g.c.row, first + i * TILE);
+            half[i] = 0;
+            if (WHAT == SCORES && first + i * TILE < v.k)
+                half[i] = g.c.scale[(first + i * TILE) >> v.group_shift];
+        }
+#pragma unroll
+        for (int i = 0; i < AHEAD && t + i < tiles; i++) {
+            const int64_t col = first + i * TILE;
+            float size[EIGHT];
+            eight[i].open_sizes(size);
+            uint32_t bits = may_belong<WHAT, EXCLUDES>(g, col, half[i], size);
+            if (col + EIGHT > v.k) /* the end of the row */
+                bits &= col < v.k ? (1u << (v.k - col)) - 1 : 0;
+            g.notes->map.eights[(t + i) * 32 + lane] = static_cast<uint8_t>(bits);
+        }
+    }
+    __syncwarp();
+}
+
+/* ---- what passed it -------------------------------------------------------------------------- */
+
+__device__ __forceinline__ void list(const view &v, int which, uint32_t place, uint64_t entry)
+{
+    if (place < v.list_size)
+        v.list[which][place] = entry;
+}
+
+/* A column's key, counted or listed where it belongs. */
+template <typename R, what WHAT>
+__device__ __forceinline__ uint32_t consider(gathering<WHAT> *g, int64_t col)
+{
+    const uint32_t key = lone_key<WHAT>(g->v, g->c, col, weight_at<R>(g->v, g->c.row, col));
+    g->above += key >= g->hi;
+    if (key < g->lo || key >= g->hi)
+        return key;
+    const uint64_t e = ranked(key, g->c.at + static_cast<uint32_t>(col));
+    const uint32_t at = atomicAdd(&g->f->count, 1u);
+    atomicAdd(&g->v.histogram[(key - g->lo) >> g->shift], 1u);
+    if (at < FOUND)
+        g->f->entry[at] = e;
+    else /* more than a fair sample promised: straight to the list */
+        list(g->v, WHAT, atomicAdd(&g->s->listed, 1u), e);
+    return key;
+}
+
+/* A map's words, shared out among the lanes in order. */
+struct word_range {
+    int first, end;
+};
+
+__device__ __forceinline__ word_range my_words(int tiles)
+{
+    const int words = tiles * TILE_WORDS, each = (words + 31) / 32, lane = threadIdx.x % 32;
+    const int first = lane * each < words ? lane * each : words;
+    return {first, first + each < words ? first + each : words};
+}
+
+/* The columns of the map behind those held, a lane each for what follows. */
+__device__ __forceinline__ void spread(row_notes *notes, word_range r, int64_t begin, uint32_t to)
+{
+    for (int i = r.first; i < r.end; i++)
+        for (uint32_t bits = notes->map.words[i]; bits != 0; bits &= bits - 1)
+            notes->held[to++] = static_cast<uint16_t>(begin + i * 32 + __ffs(bits) - 1);
+    __syncwarp();
+}
+
+/* Keys of held[kept .. end), a lane each. Those that stay move down to the front. */
+template <typename R, what WHAT>
+__device__ __forceinline__ void examine(gathering<WHAT> *g, uint32_t end)
+{
+    const uint32_t lane = threadIdx.x % 32;
+    for (uint32_t from = g->kept; from < end; from += 32) {
+        uint32_t key = 0, col = 0;
+        if (from + lane < end) {
+            col = g->notes->held[from + lane];
+            key = consider<R, WHAT>(g, col);
+        }
+        if (WHAT == MAGNITUDES)
+            continue;
+        const uint32_t stays = __ballot_sync(ALL, key >= g->lo);
+        if (key >= g->lo)
+            g->notes->held[g->kept + __popc(stays & ((1u << lane) - 1))] =
+                static_cast<uint16_t>(col);
+        g->kept += __popc(stays);
+        __syncwarp();
+    }
+}
+
+/* A map with more columns than are held: each lane looks at its own, and the row isn't staged. */
+template <typename R, what WHAT>
+__device__ __forceinline__ void examine_in_place(gathering<WHAT> *g, word_range r, int64_t begin)
+{
+    for (int i = r.first; i < r.end; i++)
+        for (uint32_t bits = g->notes->map.words[i]; bits != 0; bits &= bits - 1)
+            consider<R, WHAT>(g, begin + i * 32 + __ffs(bits) - 1);
+    g->walks = true;
+    g->kept = 0;
+    __syncwarp();
+}
+
+template <typename R, what WHAT, bool EXCLUDES>
+__device__ __forceinline__ void gather_row(gathering<WHAT> *g)
+{
+    for (int first = 0; first < g->v.tiles; first += CHUNK) {
+        const int tiles = g->v.tiles - first < CHUNK ? g->v.tiles - first : CHUNK;
+        const int64_t begin = first * static_cast<int64_t>(TILE);
+        map_chunk<R, WHAT, EXCLUDES>(*g, begin, tiles);
+        const word_range r = my_words(tiles);
+        uint32_t mine = 0;
+        for (int i = r.first; i < r.end; i++)
+            mine += __popc(g->notes->map.words[i]);
+        const uint32_t all = warp_sum(mine);
+        if (g->kept + all > HELD) {
+            examine_in_place<R, WHAT>(g, r, begin);
+        } else {
+            spread(g->notes, r, begin, g->kept + lanes_before(mine));
+            examine<R, WHAT>(g, g->kept + all);
+        }
+    }
+}
+
+/* ---- handing in ------------------------------------------------------------------------------ */
+
+/* Places for a block's rows in the stage: one thread. */
+__device__ void reserve_stage(const view &v, ortho_cuda_selection *s, found *f)
+{
+    uint32_t sum = 0;
+    for (int i = 0; i < WARPS; i++)
+        sum += f->kept[i] != WALK ? f->kept[i] : 0;
+    f->stage = atomicAdd(&s->staged, sum);
+    if (f->stage + sum > v.stage_size)
+        for (int i = 0; i < WARPS; i++)
+            f->kept[i] = WALK;
+}
+
+__device__ void stage_row(const view &v, const found *f, int64_t row, const uint16_t *held)
+{
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    uint32_t at = f->stage, count = f->kept[warp];
+    for (int i = 0; i < warp; i++)
+        at += f->kept[i] != WALK ? f->kept[i] : 0;
+    if (lane == 0)
+        v.staged[row] = {at, count};
+    for (uint32_t i = lane; count != WALK && i < count; i += 32)
+        v.stage[at + i] = held[i];
+}
+
+__device__ void hand_in(const view &v, int which, const found *f)
+{
+    const uint32_t count = f->count < FOUND ? f->count : FOUND;
+    for (uint32_t i = threadIdx.x; i < count; i += THREADS)
+        list(v, which, f->base + i, f->entry[i]);
+}
+
+template <typename R, what WHAT, bool EXCLUDES>
+__global__ void __launch_bounds__(THREADS, 4) gather_kernel(const view v)
+{
+    __shared__ found f;
+    __shared__ row_notes notes[WARPS];
+    ortho_cuda_selection *s = &v.selection[WHAT];
+    const int warp = threadIdx.x / 32;
+    if (s->missed != 0)
+        return;
+    if (threadIdx.x == 0) {
+        f.count = 0;
+        f.above = 0;
+    }
+    __syncthreads();
+    /* Backwards: what the read before has left in the L2 comes first. */
+    const int64_t row = v.n - 1 - (blockIdx.x * static_cast<int64_t>(WARPS) + warp);
+    uint32_t above = 0, kept = 0;
+    if (row >= 0) {
+        gathering<WHAT> g = open_gathering<WHAT>(v, &f, &notes[warp], row);
+        gather_row<R, WHAT, EXCLUDES>(&g);
+        above = warp_sum(g.above);
+        kept = g.walks ? WALK : g.kept;
+    }
+    if (threadIdx.x % 32 == 0) {
+        f.kept[warp] = kept;
+        if (WHAT == SCORES && row >= 0)
+            v.row_ptr[row + 1] = static_cast<int32_t>(above);
+        if (above != 0)
+            atomicAdd(&f.above, static_cast<unsigned long long>(above));
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        const uint32_t count = f.count < FOUND ? f.count : FOUND;
+        f.base = count != 0 ? atomicAdd(&s->listed, count) : 0;
+        if (f.above != 0)
+            atomicAdd(reinterpret_cast<unsigned long long *>(&s->above), f.above);
+        if (WHAT == SCORES && v.stage_size != 0)
+            reserve_stage(v, s, &f);
+    }
+    __syncthreads();
+    if (WHAT == SCORES && v.stage_size != 0 && row >= 0)
+        stage_row(v, &f, row, notes[warp].held);
+    hand_in(v, WHAT, &f);
+}
+
+typedef void (*gather_function)(const view v);
+
+template <typename R> gather_function gather_for(const view &v, bool scores)
+{
+    if (!scores)
+        return gather_kernel<R, MAGNITUDES, false>;
+    return v.row_squares != nullptr ? gather_kernel<R, SCORES, true>
+                                    : gather_kernel<R, SCORES, false>;
+}
+
+} // namespace
+
+ortho_status ortho_sieve_launch_gather(const view &v, bool scores, ortho_dtype dtype,
+                                       cudaStream_t stream)
+{
+    const unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
+    with_reader(v, dtype, [&](auto type) {
+        const gather_function gather = gather_for<decltype(type)>(v, scores);
+        gather<<<blocks, THREADS, 0, stream>>>(v);
+    });
+    return ortho_cuda_launched("gather_kernel");
+}
+
+void ortho_sieve_report_gather(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)
+{
+    with_reader(v, dtype, [&](auto type) {
+        ortho_cuda_kernel_report("gather_kernel", (const void *)gather_for<decltype(type)>(v, true),
+                                 THREADS, 0, sink);
+    });
+}
