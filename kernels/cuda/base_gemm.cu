@@ -325,7 +325,9 @@ int warps_for(const ortho_cuda_base *b, int64_t tiles, bool whole)
     return static_cast<int>(warps < 1 ? 1 : warps > most ? most : warps);
 }
 
-bool has_programmatic_launch()
+} // namespace
+
+extern "C" bool ortho_cuda_has_programmatic_launch(void)
 {
     int device = 0, major = 0;
     return cudaGetDevice(&device) == cudaSuccess &&
@@ -333,8 +335,6 @@ bool has_programmatic_launch()
                cudaSuccess &&
            major >= 9;
 }
-
-} // namespace
 
 extern "C" ortho_status ortho_cuda_base_prepare(ortho_cuda_base *base,
                                                 const ortho_gemm_problem *problem,
@@ -410,7 +410,7 @@ extern "C" ortho_status ortho_cuda_base_run(const ortho_cuda_base *b, const orth
     config.blockDim = dim3(static_cast<unsigned>(32 * warps_for(b, tiles, whole)));
     config.stream = static_cast<cudaStream_t>(call->stream);
     config.attrs = &attribute;
-    config.numAttrs = addend != nullptr && has_programmatic_launch() ? 1 : 0;
+    config.numAttrs = addend != nullptr && ortho_cuda_has_programmatic_launch() ? 1 : 0;
     return ortho_cuda_status(cudaLaunchKernelEx(&config, pick(b, call->m, whole), p),
                              "base_kernel");
 }

@@ -19,6 +19,9 @@
 extern "C" {
 #endif
 
+/* Whether a launch may start while the one before it ends: programmatic dependents, sm_90 on. */
+bool ortho_cuda_has_programmatic_launch(void);
+
 /* Packed weights in device memory (purpose WEIGHTS). Lives in a variant's state. */
 typedef struct ortho_cuda_base {
     int64_t n, k, group, groups; /* groups of a row */

@@ -16,15 +16,16 @@ namespace
 {
 
 /* What a sieve may keep beside its outputs: 2 % of W, or this. */
-constexpr size_t LEAST_MEMORY = 512u << 10;
+constexpr size_t LEAST_MEMORY = 1u << 20;
 
 ortho_status check_problem(const ortho_sieve_problem *p, const ortho_services *s)
 {
     const ortho_matrix *w = p->w;
     long long group = ortho_sieve_group(p), rows = w->rows, cols = w->cols, nnz = p->nnz;
-    if (rows < 1 || cols < 1 || w->stride < cols || rows > UINT32_MAX / cols)
-        return s->fail(ORTHO_E_ARGUMENT, "the sieve takes up to 2^32 weights, not %lld x %lld",
-                       rows, cols);
+    if (rows < 1 || cols < 1 || w->stride < cols || rows > UINT32_MAX / cols || cols > INT32_MAX)
+        return s->fail(ORTHO_E_ARGUMENT,
+                       "the sieve takes up to 2^32 weights, 2^31 a row, not %lld x %lld", rows,
+                       cols);
     if (w->dtype != ORTHO_F32 && w->dtype != ORTHO_F16 && w->dtype != ORTHO_BF16)
         return s->fail(ORTHO_E_UNSUPPORTED, "the sieve reads F32, F16 and BF16, not %s",
                        ortho_dtype_name(w->dtype));
@@ -82,9 +83,10 @@ size_t lay_out(view *v, char *base)
     a.take(&v->weight, width);
     a.take(&v->root, width);
     a.take(&v->reach, width);
-    a.take(&v->histogram, BINS);
+    a.take(&v->bracket, BRACKET_BINS);
     a.take(&v->finalists, FINALISTS);
-    a.take(&v->staged, v->stage_size != 0 ? n : 0);
+    a.take(&v->staged, n > BINS / 2 ? n : BINS / 2);
+    v->histogram = reinterpret_cast<uint32_t *>(v->staged);
     if (excludes)
         a.take(&v->inverse_rms, n);
     lay_out_scratch(v, &a, width, excludes);
@@ -98,12 +100,12 @@ void size_up(view *v, ortho_dtype dtype)
     const size_t element = dtype == ORTHO_F32 ? 4 : 2;
     size_t most = static_cast<size_t>(v->n * v->k) * element / 50;
     most = most > LEAST_MEMORY ? most : LEAST_MEMORY;
-    const double listed = 1.1 * ortho_sieve_listed(*v, v->nnz) + 256;
+    const double listed = 1.2 * ortho_sieve_listed(*v, v->nnz) + 256;
     const double room = static_cast<double>(most) / 3 / sizeof(uint64_t);
     v->list_size = static_cast<uint32_t>(listed < room ? listed : room);
     if (!ortho_sieve_is_sampled(*v, v->nnz))
         return;
-    v->stage_size = static_cast<uint32_t>(v->nnz) + v->list_size / 2 + 512;
+    v->stage_size = static_cast<uint32_t>(v->nnz) + v->list_size / 2 + v->list_size / 8 + 512;
     if (lay_out(v, nullptr) > most)
         v->stage_size = 0;
 }
@@ -167,6 +169,13 @@ bool is_whole(const ortho_matrix *w)
            static_cast<size_t>(w->stride) * element % 16 == 0;
 }
 
+/* A sampling kernel's threads take one eight each, or as few as there are more. */
+uint32_t sample_step_of(const view &v)
+{
+    const int64_t step = v.n * ((v.k + EIGHT - 1) / EIGHT) / ORTHO_SIEVE_SAMPLE;
+    return static_cast<uint32_t>(step < 8 ? 8 : step > 32 ? 32 : step);
+}
+
 view view_of(const ortho_sieve_problem *p)
 {
     view v = {};
@@ -176,6 +185,8 @@ view view_of(const ortho_sieve_problem *p)
     v.group = ortho_sieve_group(p);
     v.groups = (v.k + v.group - 1) / v.group;
     v.nnz = p->nnz;
+    v.cols = static_cast<uint32_t>(v.k);
+    v.q_stride = static_cast<uint32_t>((v.k + 1) / 2);
     v.tiles = static_cast<int32_t>((v.k + TILE - 1) / TILE);
     /* Blocks a multiprocessor of an H100: four fit, but their sums take memory, and the rows'
      * squares need it too. */
@@ -185,7 +196,7 @@ view view_of(const ortho_sieve_problem *p)
     v.stripes = static_cast<int32_t>(stripes < most_stripes ? stripes : most_stripes);
     v.group_shift = v.groups == 1 ? 40 : v.group == 32 ? 5 : v.group == 64 ? 6 : 7;
     v.group_lanes = v.groups == 1 ? 32 : static_cast<int32_t>(v.group) / EIGHT;
-    v.sample_step = static_cast<int32_t>(v.n >= 4096 ? 2 : 1);
+    v.sample_step = sample_step_of(v);
     v.rule = p->rule;
     v.has_weight = p->hessian != nullptr;
     v.whole = is_whole(p->w);

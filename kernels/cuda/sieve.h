@@ -55,14 +55,15 @@ typedef struct ortho_cuda_staged_row {
 typedef struct ortho_cuda_sieve_view {
     const void *w;
     int64_t n, k, stride, group, groups, nnz;
-    int32_t tiles;       /* of 256 columns */
-    int32_t group_shift; /* a column's group: column >> this */
+    uint32_t cols, q_stride; /* k, and the bytes of a row of q, in 32 bits */
+    int32_t tiles;           /* of 256 columns */
+    int32_t group_shift;     /* a column's group: column >> this */
     int32_t group_lanes; /* of 8 columns: 4, 8, 16, or 32 for more than 128 columns and for a row */
     int32_t stripes;     /* of rows, in the statistics */
     int32_t rule;        /* ortho_rule */
-    int32_t sample_step; /* every so-manieth row is sampled */
-    int32_t whole;       /* rows come in whole eights, at addresses of 16-byte words */
-    int32_t has_weight;  /* weight was given, not measured */
+    uint32_t sample_step; /* one eight of columns of so many is sampled */
+    int32_t whole;        /* rows come in whole eights, at addresses of 16-byte words */
+    int32_t has_weight;   /* weight was given, not measured */
     uint32_t list_size, stage_size;
     float *weight;       /* [tiles * 256]: H, 1/H under LEGACY; 0 beyond k */
     float *root;         /* [tiles * 256]: its square root, in 22 bits: see sieve_fit.cu */
@@ -70,7 +71,8 @@ typedef struct ortho_cuda_sieve_view {
     float *column_sums;  /* [stripes, tiles * 256] */
     float *row_squares;  /* [n, tiles]; outlier, else NULL */
     float *inverse_rms;  /* [n]: 1 / (rms * 2^60), known once the fit has run; outlier, else NULL */
-    uint32_t *histogram; /* [8192], zero between kernels */
+    uint32_t *histogram; /* [16384], a sample's; shares memory with staged, which comes later */
+    uint32_t *bracket;   /* [4096], zero between kernels */
     uint64_t *list[2];   /* [list_size], magnitudes' and scores': key << 32 | ~position */
     uint64_t *finalists; /* [1024], of the same */
     uint16_t *stage;     /* [stage_size] columns, row by row, the rows in any order */

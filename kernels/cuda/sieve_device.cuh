@@ -12,7 +12,7 @@ namespace ortho_sieve
 {
 
 constexpr int WARPS = 8, THREADS = WARPS * 32;
-constexpr int BINS = 8192, BIN_SHIFT = 18; /* of sampled keys: a bin is 3 % of a score */
+constexpr int BINS = 16384, BIN_SHIFT = 17; /* of sampled keys: a bin is 1.5 % of a score */
 constexpr uint32_t WALK = 0xffffffffu;        /* the count of a row that isn't staged */
 constexpr uint32_t KEY_TOP = 0x7fffffffu, KEY_NONE = 0xffffffffu;
 constexpr float RMS_SHIFT = 0x1p60f;     /* see kernels/quant.h */
@@ -202,15 +202,15 @@ __device__ __forceinline__ bool is_selected(uint32_t key, uint32_t at, uint32_t 
 }
 
 /* Whether the outlier rule keeps a weight out of the fit. */
-__device__ __forceinline__ bool is_outlier(const view &, const row_context &c, float w, int64_t col)
+__device__ __forceinline__ bool is_outlier(const view &, const row_context &c, float w, uint32_t col)
 {
     return fabsf(w) >= c.out_from &&
-           is_selected(magnitude_key(w, c.inverse_rms), c.at + static_cast<uint32_t>(col),
+           is_selected(magnitude_key(w, c.inverse_rms), c.at + col,
                        c.out_key, c.out_at);
 }
 
 /* H, or what stands for it, of eight columns: padded to whole tiles. */
-__device__ __forceinline__ void load_importance(const view &v, int64_t col, float h[EIGHT])
+__device__ __forceinline__ void load_importance(const view &v, uint32_t col, float h[EIGHT])
 {
     const float4 a = *reinterpret_cast<const float4 *>(v.weight + col);
     const float4 b = *reinterpret_cast<const float4 *>(v.weight + col + 4);
@@ -219,7 +219,7 @@ __device__ __forceinline__ void load_importance(const view &v, int64_t col, floa
 }
 
 /* Scores' keys of eight columns. */
-__device__ __forceinline__ void score_keys(const view &v, const row_context &c, int64_t col,
+__device__ __forceinline__ void score_keys(const view &v, const row_context &c, uint32_t col,
                                            const float w[EIGHT], uint32_t key[EIGHT])
 {
     const float scale = half_value(c.scale[col >> v.group_shift]);
@@ -243,10 +243,10 @@ __device__ __forceinline__ void score_keys(const view &v, const row_context &c, 
 
 /* Keys of columns [col, col + 8), 0 beyond k. */
 template <what WHAT>
-__device__ __forceinline__ void keys_of(const view &v, const row_context &c, int64_t col,
+__device__ __forceinline__ void keys_of(const view &v, const row_context &c, uint32_t col,
                                         const float w[EIGHT], uint32_t key[EIGHT])
 {
-    if (col >= v.k) {
+    if (col >= v.cols) {
 #pragma unroll
         for (int i = 0; i < EIGHT; i++)
             key[i] = 0;
@@ -259,15 +259,15 @@ __device__ __forceinline__ void keys_of(const view &v, const row_context &c, int
         for (int i = 0; i < EIGHT; i++)
             key[i] = magnitude_key(w[i], c.inverse_rms);
     }
-    if (col + EIGHT <= v.k)
+    if (col + EIGHT <= v.cols)
         return;
 #pragma unroll
     for (int i = 0; i < EIGHT; i++)
-        key[i] = col + i < v.k ? key[i] : 0;
+        key[i] = col + i < v.cols ? key[i] : 0;
 }
 
 template <typename R, what WHAT>
-__device__ __forceinline__ void load_keys(const view &v, const row_context &c, int64_t col,
+__device__ __forceinline__ void load_keys(const view &v, const row_context &c, uint32_t col,
                                           uint32_t key[EIGHT])
 {
     float w[EIGHT];
@@ -280,35 +280,51 @@ template <typename R, what WHAT, typename F>
 __device__ __forceinline__ void each_tile(const view &v, const row_context &c, F visit)
 {
     constexpr int AHEAD = sizeof(typename R::element) == 2 ? 2 : 1;
+    const typename R::element *from = row_of<R>(v, c.row);
     for (int t = 0; t < v.tiles; t += AHEAD) {
-        const int64_t col = t * static_cast<int64_t>(TILE) + threadIdx.x % 32 * EIGHT;
         R eight[AHEAD];
 #pragma unroll
         for (int i = 0; i < AHEAD; i++)
-            eight[i].request(v, c.row, col + i * TILE);
+            eight[i].request(v, from, column_of(t + i));
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
             float w[EIGHT];
             uint32_t key[EIGHT];
             eight[i].open(w);
-            keys_of<WHAT>(v, c, col + i * TILE, w, key); /* 0 beyond the row */
-            visit(col + i * TILE, key);
+            keys_of<WHAT>(v, c, column_of(t + i), w, key); /* 0 beyond the row */
+            visit(column_of(t + i), key);
         }
     }
 }
 
 /* ---- single columns -------------------------------------------------------------------------- */
 
-/* A lone column's key, by the definition. */
+/* What a lone column's key and residual are made of: scale and h of scores alone. */
+struct lone {
+    float w, scale, h;
+};
+
+template <typename R, what WHAT>
+__device__ __forceinline__ lone load_lone(const view &v, const row_context &c, uint32_t col)
+{
+    lone one = {weight_at<R>(v, c.row, col), 0.0f, 0.0f};
+    if (WHAT == SCORES) {
+        one.scale = half_value(__ldg(c.scale + (col >> v.group_shift)));
+        one.h = __ldg(v.weight + col);
+    }
+    return one;
+}
+
+/* Its key, by the definition. */
 template <what WHAT>
-__device__ __forceinline__ uint32_t lone_key(const view &v, const row_context &c, int64_t col,
-                                             float w)
+__device__ __forceinline__ uint32_t lone_key(const view &v, const row_context &c, uint32_t col,
+                                             const lone &one)
 {
     if (WHAT == MAGNITUDES)
-        return magnitude_key(w, c.inverse_rms);
-    const float scale = half_value(c.scale[col >> v.group_shift]);
-    return is_outlier(v, c, w, col) ? KEY_TOP
-                                    : score_key(w, scale, inverse_of(scale), v.weight[col]);
+        return magnitude_key(one.w, c.inverse_rms);
+    return is_outlier(v, c, one.w, col)
+               ? KEY_TOP
+               : score_key(one.w, one.scale, inverse_of(one.scale), one.h);
 }
 
 /* The cut of the scores, for emission. */
@@ -324,25 +340,29 @@ __device__ __forceinline__ final_cut open_final_cut(const view &v)
 }
 
 /* Which of eight columns go to Ortho. */
-__device__ __forceinline__ uint32_t chosen_of(const row_context &c, int64_t col,
+__device__ __forceinline__ uint32_t chosen_of(const row_context &c, uint32_t col,
                                               const uint32_t key[EIGHT], const final_cut &cut)
 {
     uint32_t chosen = 0;
 #pragma unroll
     for (int i = 0; i < EIGHT; i++)
         if (key[i] >= cut.key && key[i] != 0 &&
-            is_selected(key[i], c.at + static_cast<uint32_t>(col) + i, cut.key, cut.at))
+            is_selected(key[i], c.at + col + i, cut.key, cut.at))
             chosen |= 1u << i;
     return chosen;
 }
 
-/* fp16 bits of W - Base at a column whose scale is final: q as quantising makes it. */
-__device__ __forceinline__ uint16_t residual_of(const view &v, const row_context &c, int64_t col,
-                                                float w)
+/* fp16 bits of W - Base: q as quantising makes it. */
+__device__ __forceinline__ uint16_t residual_of(float w, float scale)
 {
-    const float scale = half_value(c.scale[col >> v.group_shift]);
     const float q = __uint_as_float(grid_bits(w, scale, inverse_of(scale))) - GRID_ZERO;
     return __half_as_ushort(__float2half_rn(__fmaf_rn(-scale, q, w)));
+}
+
+template <typename R>
+__device__ __forceinline__ uint16_t residual_at(const view &v, const row_context &c, uint32_t col)
+{
+    return residual_of(weight_at<R>(v, c.row, col), half_value(c.scale[col >> v.group_shift]));
 }
 
 } // namespace ortho_sieve

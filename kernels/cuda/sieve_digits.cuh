@@ -43,7 +43,7 @@ __device__ void count_digit(const view &v, uint32_t *bins, const digit_state &d,
     for (int64_t row = blockIdx.x * static_cast<int64_t>(SETTLERS / 32) + threadIdx.x / 32;
          row < v.n; row += gridDim.x * static_cast<int64_t>(SETTLERS / 32)) {
         const row_context c = open_row<WHAT>(v, row);
-        each_tile<R, WHAT>(v, c, [&](int64_t, const uint32_t key[EIGHT]) {
+        each_tile<R, WHAT>(v, c, [&](uint32_t, const uint32_t key[EIGHT]) {
 #pragma unroll
             for (int i = 0; i < EIGHT; i++)
                 if (key[i] >= d.lo && key[i] < d.hi)
@@ -53,15 +53,15 @@ __device__ void count_digit(const view &v, uint32_t *bins, const digit_state &d,
     __syncthreads();
     for (int i = threadIdx.x; i <= static_cast<int>(mask); i += SETTLERS)
         if (bins[i] != 0)
-            atomicAdd(&v.histogram[i], bins[i]);
+            atomicAdd(&v.bracket[i], bins[i]);
 }
 
 /* Every block finds the same bin, and narrows its own copy of the state to it. */
 __device__ inline void settle_digit(const view &v, digit_state *d, int shift, uint32_t mask)
 {
     const uint32_t at = 2 * threadIdx.x;
-    const uint32_t low = at <= mask ? __ldcg(v.histogram + at) : 0;
-    const uint32_t high = at < mask ? __ldcg(v.histogram + at + 1) : 0;
+    const uint32_t low = at <= mask ? __ldcg(v.bracket + at) : 0;
+    const uint32_t high = at < mask ? __ldcg(v.bracket + at + 1) : 0;
     const uint64_t need = d->need;
     uint32_t total, above = sum_above(low + high, &total);
     const bool mine = above < need && static_cast<uint64_t>(above) + low + high >= need;
@@ -88,12 +88,12 @@ __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool eq
          row < v.n; row += gridDim.x * static_cast<int64_t>(SETTLERS / 32)) {
         const row_context c = open_row<WHAT>(v, row);
         uint32_t count = 0;
-        each_tile<R, WHAT>(v, c, [&](int64_t col, const uint32_t keys[EIGHT]) {
+        each_tile<R, WHAT>(v, c, [&](uint32_t col, const uint32_t keys[EIGHT]) {
 #pragma unroll
             for (int i = 0; i < EIGHT; i++)
                 count += keys[i] != 0 &&
                          (equal ? keys[i] == key
-                                : is_selected(keys[i], c.at + static_cast<uint32_t>(col) + i, key,
+                                : is_selected(keys[i], c.at + col + i, key,
                                               cut_at));
         });
         count = warp_sum(count);
@@ -126,7 +126,7 @@ __device__ void find_tie(const view &v, const int32_t *counts, uint32_t key, uin
     const row_context c = open_row<WHAT>(v, at_row);
     uint64_t wanted = left;
     for (int t = 0; t < v.tiles; t++) {
-        const int64_t col = t * static_cast<int64_t>(TILE) + threadIdx.x * EIGHT;
+        const uint32_t col = column_of(t);
         uint32_t keys[EIGHT], count = 0;
         load_keys<R, WHAT>(v, c, col, keys);
         for (int i = 0; i < EIGHT; i++)
@@ -134,7 +134,7 @@ __device__ void find_tie(const view &v, const int32_t *counts, uint32_t key, uin
         uint32_t before = lanes_before(count);
         for (int i = 0; i < EIGHT; i++)
             if (keys[i] == key && ++before == wanted)
-                s->cut_at = c.at + static_cast<uint32_t>(col) + i;
+                s->cut_at = c.at + col + i;
         uint32_t all = warp_sum(count);
         if (all >= wanted)
             break;
@@ -155,7 +155,7 @@ __device__ void select_key(const view &v, uint32_t *bins, digit_state *d, uint32
         meet(counter); /* all have read the histogram */
         if (blockIdx.x == 0)
             for (int b = threadIdx.x; b < 2048; b += SETTLERS)
-                v.histogram[b] = 0;
+                v.bracket[b] = 0;
         meet(counter);
     }
 }
@@ -169,8 +169,8 @@ template <typename R, what WHAT> __device__ void settle_by_digits(const view &v,
     uint32_t *counter = v.counters + SLOT_BARRIER;
     meet(counter); /* all have seen that it comes to this */
     if (blockIdx.x == 0)
-        for (int b = threadIdx.x; b < BINS; b += SETTLERS)
-            v.histogram[b] = 0;
+        for (int b = threadIdx.x; b < BRACKET_BINS; b += SETTLERS)
+            v.bracket[b] = 0;
     if (threadIdx.x == 0)
         d = {1u, 0x80000000u, wanted, static_cast<uint64_t>(v.n) * static_cast<uint64_t>(v.k)};
     meet(counter);

@@ -29,7 +29,7 @@ struct kept {
     float root[EIGHT], rooted[EIGHT], shifted[EIGHT]; /* g, |w| g, -1.5 * 2^23 g */
 };
 
-__device__ __forceinline__ void load_roots(const view &v, int64_t col, kept *k)
+__device__ __forceinline__ void load_roots(const view &v, uint32_t col, kept *k)
 {
     const float4 a = *reinterpret_cast<const float4 *>(v.root + col);
     const float4 b = *reinterpret_cast<const float4 *>(v.root + col + 4);
@@ -37,7 +37,7 @@ __device__ __forceinline__ void load_roots(const view &v, int64_t col, kept *k)
     k->root[4] = b.x, k->root[5] = b.y, k->root[6] = b.z, k->root[7] = b.w;
 }
 
-__device__ __forceinline__ void open_kept(const view &v, const row_context &c, int64_t col,
+__device__ __forceinline__ void open_kept(const view &v, const row_context &c, uint32_t col,
                                           const float w[EIGHT], kept *k)
 {
     bool unsure = false;
@@ -165,7 +165,7 @@ __device__ __forceinline__ uint16_t pick_best(exchange<LANES> *x,
 }
 
 template <typename R, int LANES>
-__device__ __forceinline__ void fit_tile(const view &v, const row_context &c, int64_t col,
+__device__ __forceinline__ void fit_tile(const view &v, const row_context &c, uint32_t col,
                                          const R &eight, exchange<LANES> *x)
 {
     float w[EIGHT];
@@ -182,7 +182,7 @@ __device__ __forceinline__ void fit_tile(const view &v, const row_context &c, in
         reject(v, c.row);
         half = 0;
     }
-    if (threadIdx.x % LANES == 0 && col < v.k)
+    if (threadIdx.x % LANES == 0 && col < v.cols)
         v.scale[c.row * v.groups + (col >> v.group_shift)] = half;
     quantise<R>(v, c.row, col, w, half);
 }
@@ -205,16 +205,18 @@ __global__ void __launch_bounds__(FIT_THREADS, 5) fit_kernel(const view v)
 {
     __shared__ exchange<LANES> exchanges[FIT_WARPS];
     const int64_t row = blockIdx.x * static_cast<int64_t>(FIT_WARPS) + threadIdx.x / 32;
+    const typename R::element *from = row_of<R>(v, row);
+    R ahead;
+    ahead.request(v, from, column_of(0), row < v.n);
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous();
     if (row >= v.n)
         return;
-    const int64_t first = threadIdx.x % 32 * EIGHT;
-    R ahead;
-    ahead.request(v, row, first);
     const row_context c = open_fit(v, row);
     for (int t = 0; t < v.tiles; t++) {
-        const int64_t col = first + t * static_cast<int64_t>(TILE);
-        R eight = ahead;
-        ahead.request(v, row, col + TILE, t + 1 < v.tiles);
+        const uint32_t col = column_of(t);
+        const R eight = ahead;
+        ahead.request(v, from, col + TILE, t + 1 < v.tiles);
         fit_tile<R, LANES>(v, c, col, eight, &exchanges[threadIdx.x / 32]);
     }
 }
@@ -231,7 +233,7 @@ __device__ __forceinline__ uint16_t search_row(const view &v, const row_context 
     double sums[TRIES] = {}, least = INFINITY;
     int best = 0;
     for (int t = 0; t < v.tiles; t++) {
-        const int64_t col = t * static_cast<int64_t>(TILE) + threadIdx.x % 32 * EIGHT;
+        const uint32_t col = column_of(t);
         load_weights<R>(v, c.row, col, w);
         open_kept(v, c, col, w, &k);
 #pragma unroll
@@ -254,14 +256,16 @@ __device__ __forceinline__ uint16_t search_row(const view &v, const row_context 
 template <typename R> __global__ void __launch_bounds__(FIT_THREADS, 4) fit_row_kernel(const view v)
 {
     const int64_t row = blockIdx.x * static_cast<int64_t>(FIT_WARPS) + threadIdx.x / 32;
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous();
     if (row >= v.n)
         return;
     const row_context c = open_fit(v, row);
-    const int64_t first = threadIdx.x % 32 * EIGHT;
+    const uint32_t first = column_of(0);
     float w[EIGHT];
     kept k;
     uint32_t most = 0;
-    for (int64_t col = first; col < v.k; col += TILE) {
+    for (uint32_t col = first; col < v.cols; col += TILE) {
         load_weights<R>(v, row, col, w);
         open_kept(v, c, col, w, &k);
         most = max(most, bits_of_absmax(k.size));
@@ -272,7 +276,7 @@ template <typename R> __global__ void __launch_bounds__(FIT_THREADS, 4) fit_row_
         half = search_row<R>(v, c, absmax);
     if (first == 0)
         v.scale[row] = half;
-    for (int64_t col = first; col < v.k; col += TILE) {
+    for (uint32_t col = first; col < v.cols; col += TILE) {
         load_weights<R>(v, row, col, w);
         quantise<R>(v, row, col, w, half);
     }
@@ -303,11 +307,12 @@ ortho_status ortho_sieve_launch_fit(const view &v, ortho_dtype dtype, cudaStream
     if (ortho_sieve_fits_at_once(v))
         return ORTHO_OK;
     const unsigned blocks = static_cast<unsigned>((v.n + FIT_WARPS - 1) / FIT_WARPS);
+    ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
-        const fit_function fit = fit_for<decltype(type)>(v);
-        fit<<<blocks, FIT_THREADS, 0, stream>>>(v);
+        status = ortho_sieve_launch("fit_kernel", fit_for<decltype(type)>(v), blocks, FIT_THREADS,
+                                    stream, 0, v);
     });
-    return ortho_cuda_launched("fit_kernel");
+    return status;
 }
 
 void ortho_sieve_report_fit(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)

@@ -79,8 +79,8 @@ __device__ __forceinline__ uint32_t not_negative(const float d[EIGHT])
  * least that can matter in its column. It is taken on the grid 0 .. 7 for both signs, which makes
  * it too large for some, never too small. */
 template <what WHAT, bool EXCLUDES>
-__device__ __forceinline__ uint32_t may_belong(const gathering<WHAT> &g, int64_t col, uint16_t half,
-                                               const float size[EIGHT])
+__device__ __forceinline__ uint32_t may_belong(const gathering<WHAT> &g, uint32_t col,
+                                               uint16_t half, const float size[EIGHT])
 {
     float d[EIGHT];
     if (WHAT == MAGNITUDES) {
@@ -103,33 +103,54 @@ __device__ __forceinline__ uint32_t may_belong(const gathering<WHAT> &g, int64_t
     return not_negative(d);
 }
 
-/* Tests the columns of `tiles` tiles from column `begin` on, a few tiles of them in flight. */
-template <typename R, what WHAT, bool EXCLUDES>
-__device__ __forceinline__ void map_chunk(const gathering<WHAT> &g, int64_t begin, int tiles)
-{
-    constexpr int AHEAD = sizeof(typename R::element) == 2 ? 4 : 2;
-    const view &v = g.v;
-    const int lane = threadIdx.x % 32;
-    for (int t = 0; t < tiles; t += AHEAD) {
-        const int64_t first = begin + t * static_cast<int64_t>(TILE) + lane * EIGHT;
-        R eight[AHEAD];
-        uint16_t half[AHEAD];
+/* A few tiles of a row on their way: the next ones are requested before these are tested. */
+template <typename R, what WHAT> struct batch {
+    typedef typename R::element element;
+    static constexpr int TILES = sizeof(element) == 2 ? 2 : 1;
+    R eight[TILES];
+    uint16_t half[TILES];
+
+    __device__ __forceinline__ void request_weights(const view &v, const element *from, int tile)
+    {
 #pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            eight[i].request(v, g.c.row, first + i * TILE);
+        for (int i = 0; i < TILES; i++)
+            eight[i].request(v, from, column_of(tile + i));
+    }
+    __device__ __forceinline__ void request_scales(const view &v, const uint16_t *scale, int tile)
+    {
+#pragma unroll
+        for (int i = 0; i < TILES; i++) {
             half[i] = 0;
-            if (WHAT == SCORES && first + i * TILE < v.k)
-                half[i] = g.c.scale[(first + i * TILE) >> v.group_shift];
+            if (WHAT == SCORES && column_of(tile + i) < v.cols)
+                half[i] = __ldg(scale + (column_of(tile + i) >> v.group_shift));
+        }
+    }
+};
+
+/* Tests tiles [first, end), of which `ahead` has the first ones, and fills it for what follows. */
+template <typename R, what WHAT, bool EXCLUDES>
+__device__ __forceinline__ void map_chunk(const gathering<WHAT> &g, int first, int end,
+                                          batch<R, WHAT> *ahead)
+{
+    typedef batch<R, WHAT> B;
+    const view &v = g.v;
+    const typename R::element *from = row_of<R>(v, g.c.row);
+    for (int t = first; t < end; t += B::TILES) {
+        const B now = *ahead;
+        if (t + B::TILES < v.tiles) {
+            ahead->request_weights(v, from, t + B::TILES);
+            ahead->request_scales(v, g.c.scale, t + B::TILES);
         }
 #pragma unroll
-        for (int i = 0; i < AHEAD && t + i < tiles; i++) {
-            const int64_t col = first + i * TILE;
+        for (int i = 0; i < B::TILES && t + i < end; i++) {
+            const uint32_t col = column_of(t + i);
             float size[EIGHT];
-            eight[i].open_sizes(size);
-            uint32_t bits = may_belong<WHAT, EXCLUDES>(g, col, half[i], size);
-            if (col + EIGHT > v.k) /* the end of the row */
-                bits &= col < v.k ? (1u << (v.k - col)) - 1 : 0;
-            g.notes->map.eights[(t + i) * 32 + lane] = static_cast<uint8_t>(bits);
+            now.eight[i].open_sizes(size);
+            uint32_t bits = may_belong<WHAT, EXCLUDES>(g, col, now.half[i], size);
+            if (col + EIGHT > v.cols) /* the end of the row */
+                bits &= col < v.cols ? (1u << (v.cols - col)) - 1 : 0;
+            g.notes->map.eights[(t + i - first) * 32 + threadIdx.x % 32] =
+                static_cast<uint8_t>(bits);
         }
     }
     __syncwarp();
@@ -143,22 +164,20 @@ __device__ __forceinline__ void list(const view &v, int which, uint32_t place, u
         v.list[which][place] = entry;
 }
 
-/* A column's key, counted or listed where it belongs. */
-template <typename R, what WHAT>
-__device__ __forceinline__ uint32_t consider(gathering<WHAT> *g, int64_t col)
+/* Counts or lists a column's key where it belongs. */
+template <what WHAT>
+__device__ __forceinline__ void consider(gathering<WHAT> *g, uint32_t col, uint32_t key)
 {
-    const uint32_t key = lone_key<WHAT>(g->v, g->c, col, weight_at<R>(g->v, g->c.row, col));
     g->above += key >= g->hi;
     if (key < g->lo || key >= g->hi)
-        return key;
-    const uint64_t e = ranked(key, g->c.at + static_cast<uint32_t>(col));
+        return;
+    const uint64_t e = ranked(key, g->c.at + col);
     const uint32_t at = atomicAdd(&g->f->count, 1u);
-    atomicAdd(&g->v.histogram[(key - g->lo) >> g->shift], 1u);
+    atomicAdd(&g->v.bracket[(key - g->lo) >> g->shift], 1u);
     if (at < FOUND)
         g->f->entry[at] = e;
     else /* more than a fair sample promised: straight to the list */
         list(g->v, WHAT, atomicAdd(&g->s->listed, 1u), e);
-    return key;
 }
 
 /* A map's words, shared out among the lanes in order. */
@@ -174,7 +193,7 @@ __device__ __forceinline__ word_range my_words(int tiles)
 }
 
 /* The columns of the map behind those held, a lane each for what follows. */
-__device__ __forceinline__ void spread(row_notes *notes, word_range r, int64_t begin, uint32_t to)
+__device__ __forceinline__ void spread(row_notes *notes, word_range r, uint32_t begin, uint32_t to)
 {
     for (int i = r.first; i < r.end; i++)
         for (uint32_t bits = notes->map.words[i]; bits != 0; bits &= bits - 1)
@@ -182,47 +201,65 @@ __device__ __forceinline__ void spread(row_notes *notes, word_range r, int64_t b
     __syncwarp();
 }
 
-/* Keys of held[kept .. end), a lane each. Those that stay move down to the front. */
+/* Keys of held[kept .. end), a lane each, two of a lane in flight. Those that stay move down to the
+ * front. */
 template <typename R, what WHAT>
 __device__ __forceinline__ void examine(gathering<WHAT> *g, uint32_t end)
 {
+    constexpr int AHEAD = 2;
     const uint32_t lane = threadIdx.x % 32;
-    for (uint32_t from = g->kept; from < end; from += 32) {
-        uint32_t key = 0, col = 0;
-        if (from + lane < end) {
-            col = g->notes->held[from + lane];
-            key = consider<R, WHAT>(g, col);
+    for (uint32_t from = g->kept + lane; from - lane < end; from += 32 * AHEAD) {
+        uint32_t col[AHEAD];
+        lone one[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            col[i] = from + i * 32 < end ? g->notes->held[from + i * 32] : 0;
+            one[i] = load_lone<R, WHAT>(g->v, g->c, col[i]);
         }
-        if (WHAT == MAGNITUDES)
-            continue;
-        const uint32_t stays = __ballot_sync(ALL, key >= g->lo);
-        if (key >= g->lo)
-            g->notes->held[g->kept + __popc(stays & ((1u << lane) - 1))] =
-                static_cast<uint16_t>(col);
-        g->kept += __popc(stays);
+        __syncwarp();
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            const bool there = from + i * 32 < end;
+            const uint32_t key = there ? lone_key<WHAT>(g->v, g->c, col[i], one[i]) : 0;
+            consider(g, col[i], key);
+            if (WHAT == MAGNITUDES)
+                continue;
+            const uint32_t stays = __ballot_sync(ALL, key >= g->lo);
+            if (key >= g->lo)
+                g->notes->held[g->kept + __popc(stays & ((1u << lane) - 1))] =
+                    static_cast<uint16_t>(col[i]);
+            g->kept += __popc(stays);
+        }
         __syncwarp();
     }
 }
 
+template <typename R, what WHAT>
+__device__ __forceinline__ void consider_at(gathering<WHAT> *g, uint32_t col)
+{
+    consider(g, col, lone_key<WHAT>(g->v, g->c, col, load_lone<R, WHAT>(g->v, g->c, col)));
+}
+
 /* A map with more columns than are held: each lane looks at its own, and the row isn't staged. */
 template <typename R, what WHAT>
-__device__ __forceinline__ void examine_in_place(gathering<WHAT> *g, word_range r, int64_t begin)
+__device__ __forceinline__ void examine_in_place(gathering<WHAT> *g, word_range r, uint32_t begin)
 {
     for (int i = r.first; i < r.end; i++)
         for (uint32_t bits = g->notes->map.words[i]; bits != 0; bits &= bits - 1)
-            consider<R, WHAT>(g, begin + i * 32 + __ffs(bits) - 1);
+            consider_at<R>(g, begin + i * 32 + __ffs(bits) - 1);
     g->walks = true;
     g->kept = 0;
     __syncwarp();
 }
 
 template <typename R, what WHAT, bool EXCLUDES>
-__device__ __forceinline__ void gather_row(gathering<WHAT> *g)
+__device__ __forceinline__ void gather_row(gathering<WHAT> *g, batch<R, WHAT> *ahead)
 {
+    ahead->request_scales(g->v, g->c.scale, 0);
     for (int first = 0; first < g->v.tiles; first += CHUNK) {
         const int tiles = g->v.tiles - first < CHUNK ? g->v.tiles - first : CHUNK;
-        const int64_t begin = first * static_cast<int64_t>(TILE);
-        map_chunk<R, WHAT, EXCLUDES>(*g, begin, tiles);
+        const uint32_t begin = static_cast<uint32_t>(first) * TILE;
+        map_chunk<R, WHAT, EXCLUDES>(*g, first, first + tiles, ahead);
         const word_range r = my_words(tiles);
         uint32_t mine = 0;
         for (int i = r.first; i < r.end; i++)
@@ -277,19 +314,24 @@ __global__ void __launch_bounds__(THREADS, 4) gather_kernel(const view v)
     __shared__ row_notes notes[WARPS];
     ortho_cuda_selection *s = &v.selection[WHAT];
     const int warp = threadIdx.x / 32;
-    if (s->missed != 0)
-        return;
+    /* Backwards: what the read before has left in the L2 comes first. */
+    const int64_t row = v.n - 1 - (blockIdx.x * static_cast<int64_t>(WARPS) + warp);
+    batch<R, WHAT> ahead;
+    if (row >= 0)
+        ahead.request_weights(v, row_of<R>(v, row), 0);
     if (threadIdx.x == 0) {
         f.count = 0;
         f.above = 0;
     }
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous();
     __syncthreads();
-    /* Backwards: what the read before has left in the L2 comes first. */
-    const int64_t row = v.n - 1 - (blockIdx.x * static_cast<int64_t>(WARPS) + warp);
+    if (s->missed != 0)
+        return;
     uint32_t above = 0, kept = 0;
     if (row >= 0) {
         gathering<WHAT> g = open_gathering<WHAT>(v, &f, &notes[warp], row);
-        gather_row<R, WHAT, EXCLUDES>(&g);
+        gather_row<R, WHAT, EXCLUDES>(&g, &ahead);
         above = warp_sum(g.above);
         kept = g.walks ? WALK : g.kept;
     }
@@ -331,11 +373,12 @@ ortho_status ortho_sieve_launch_gather(const view &v, bool scores, ortho_dtype d
                                        cudaStream_t stream)
 {
     const unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
+    ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
-        const gather_function gather = gather_for<decltype(type)>(v, scores);
-        gather<<<blocks, THREADS, 0, stream>>>(v);
+        status = ortho_sieve_launch("gather_kernel", gather_for<decltype(type)>(v, scores), blocks,
+                                    THREADS, stream, 0, v);
     });
-    return ortho_cuda_launched("gather_kernel");
+    return status;
 }
 
 void ortho_sieve_report_gather(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)

@@ -8,6 +8,34 @@
 
 #include <math.h>
 
+/* Launches a kernel that follows another one of the sieve. Where the GPU can, it starts while that
+ * one ends, may read W meanwhile, and waits for it before it touches anything else. */
+template <typename... P, typename... A>
+ortho_status ortho_sieve_launch(const char *name, void (*kernel)(P...), unsigned blocks,
+                                int threads, cudaStream_t stream, size_t dynamic_shared,
+                                A... arguments)
+{
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(blocks);
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.stream = stream;
+    config.dynamicSmemBytes = dynamic_shared;
+    config.attrs = &attribute;
+    config.numAttrs = ortho_cuda_has_programmatic_launch() ? 1 : 0;
+    ortho_status status = ORTHO_OK;
+    if (dynamic_shared != 0)
+        status = ortho_cuda_status(cudaFuncSetAttribute(kernel,
+                                                        cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                        static_cast<int>(dynamic_shared)),
+                                   name);
+    return status == ORTHO_OK
+               ? ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, arguments...), name)
+               : status;
+}
+
 /* H and, by rule, scales and q or the rows' squares. */
 ortho_status ortho_sieve_launch_statistics(const ortho_cuda_sieve_view &v, ortho_dtype dtype,
                                            cudaStream_t stream);
@@ -25,6 +53,7 @@ ortho_status ortho_sieve_launch_gather(const ortho_cuda_sieve_view &v, bool scor
                                        ortho_dtype dtype, cudaStream_t stream);
 ortho_status ortho_sieve_launch_settle(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
                                        ortho_dtype dtype, cudaStream_t stream);
+#define ORTHO_SIEVE_SAMPLE (128 * 1024) /* eights that a sampling kernel takes at once */
 bool ortho_sieve_is_sampled(const ortho_cuda_sieve_view &v, int64_t need);
 
 /* How many entries a bracket lists, about. */

@@ -123,34 +123,45 @@ template <typename W, bool WHOLES> struct reader : eight_of<W> {
     typedef W element;
     static constexpr bool WHOLE = WHOLES;
 
-    /* there: false reads nothing, and gives zeros. */
-    __device__ __forceinline__ void request(const view &v, int64_t row, int64_t col,
+    /* from: the row's first column; there: false reads nothing, and gives zeros. */
+    __device__ __forceinline__ void request(const view &v, const W *from, uint32_t col,
                                             bool there = true)
     {
         this->clear();
-        if (!there || col >= v.k)
+        if (!there || col >= v.cols)
             return;
-        const W *from = weights_at<W>(v, row, col);
         if (WHOLE)
-            this->load(from);
+            this->load(from + col);
         else
-            this->gather(from, static_cast<int>(v.k - col < EIGHT ? v.k - col : EIGHT));
+            this->gather(from + col, static_cast<int>(v.cols - col < EIGHT ? v.cols - col : EIGHT));
     }
 };
 
 template <typename R>
-__device__ __forceinline__ void load_weights(const view &v, int64_t row, int64_t col,
+__device__ __forceinline__ const typename R::element *row_of(const view &v, int64_t row)
+{
+    return weights_at<typename R::element>(v, row, 0);
+}
+
+template <typename R>
+__device__ __forceinline__ void load_weights(const view &v, int64_t row, uint32_t col,
                                              float w[EIGHT])
 {
     R eight;
-    eight.request(v, row, col);
+    eight.request(v, row_of<R>(v, row), col);
     eight.open(w);
+}
+
+/* A lane's first column of a tile. */
+__device__ __forceinline__ uint32_t column_of(int tile)
+{
+    return static_cast<uint32_t>(tile) * TILE + threadIdx.x % 32 * EIGHT;
 }
 
 template <typename R>
 __device__ __forceinline__ float weight_at(const view &v, int64_t row, int64_t col)
 {
-    return ortho_cuda_float(*weights_at<typename R::element>(v, row, col));
+    return ortho_cuda_float(__ldg(weights_at<typename R::element>(v, row, col)));
 }
 
 /* Calls f with the reader of W's element type. */

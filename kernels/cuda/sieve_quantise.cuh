@@ -20,15 +20,15 @@ __device__ __forceinline__ uint32_t pack_nibbles(const uint32_t bits[EIGHT])
 
 /* Four bytes at column col; of rows that don't come in whole eights fewer at the end. */
 template <typename R>
-__device__ __forceinline__ void store_nibbles(const view &v, int64_t row, int64_t col,
+__device__ __forceinline__ void store_nibbles(const view &v, int64_t row, uint32_t col,
                                               uint32_t packed)
 {
-    uint8_t *to = v.q + row * ((v.k + 1) / 2) + col / 2;
+    uint8_t *to = v.q + row * v.q_stride + col / 2;
     if constexpr (R::WHOLE) {
-        if (col < v.k)
+        if (col < v.cols)
             *reinterpret_cast<uint32_t *>(to) = packed;
     } else {
-        for (int i = 0; i < EIGHT / 2 && col + 2 * i < v.k; i++)
+        for (int i = 0; i < EIGHT / 2 && col + 2 * i < v.cols; i++)
             to[i] = static_cast<uint8_t>(packed >> (8 * i));
     }
 }
@@ -67,7 +67,7 @@ __device__ __forceinline__ bool is_infinite(uint16_t half)
 }
 
 template <typename R>
-__device__ __forceinline__ void quantise(const view &v, int64_t row, int64_t col,
+__device__ __forceinline__ void quantise(const view &v, int64_t row, uint32_t col,
                                          const float w[EIGHT], uint16_t half)
 {
     uint32_t bits[EIGHT];

@@ -1,7 +1,9 @@
 /*
- * Where the cut of a selection lies, roughly: the keys of one tile of 256 columns a row, the tiles
- * in turn, go into a histogram of 8,192 bins, and the last block reads off it a bracket [lo, hi)
- * that holds the cut, in all but one of a million fair samples. Latency is all that it costs.
+ * Where the cut of a selection lies, roughly: the keys of one eight of columns in so many go into a
+ * histogram of 16,384 bins, and the last block reads off it a bracket [lo, hi) that holds the cut,
+ * in all but one of a million fair samples. Eights lie far apart, one of each stretch of W, where a
+ * hash has it: scores come in clusters, since a group's share its scale, and what is periodic in W
+ * would bias a regular sample. Latency is all that it costs.
  */
 #include "kernels/cuda/sieve_block.cuh"
 #include "kernels/cuda/sieve_kernels.h"
@@ -17,7 +19,7 @@ constexpr int SAMPLERS = SETTLERS, SAMPLING_BLOCKS = 128, EACH = BINS / SAMPLERS
  */
 __host__ __device__ inline double margin_of(double rank)
 {
-    return 5 * sqrt(rank) + 0.004 * rank + 16;
+    return 5 * sqrt(rank) + 16;
 }
 
 /* The key, from the bin's first on, above which `above` of a bin's `count` keys lie, were they
@@ -28,12 +30,12 @@ __device__ __forceinline__ float key_within(double above, uint32_t count)
            static_cast<float>(1u << BIN_SHIFT);
 }
 
-/* The bracket's ends, at ranks `upper` and `lower` of the sample, with an eighth of a bin to spare:
+/* The bracket's ends, at ranks `upper` and `lower` of the sample, with some of a bin to spare:
  * a bin's keys aren't spread quite evenly. `above` counts what is above this thread's bins. */
 __device__ void find_ends(const uint32_t bin[EACH], uint32_t above, double upper, double lower,
                           uint32_t *lo, uint32_t *hi)
 {
-    constexpr float WIDTH = static_cast<float>(1u << BIN_SHIFT), SPARE = WIDTH / 8;
+    constexpr float WIDTH = static_cast<float>(1u << BIN_SHIFT), SPARE = WIDTH / 32;
 #pragma unroll
     for (int i = EACH - 1; i >= 0; i--) {
         const uint32_t first = (threadIdx.x * EACH + i) << BIN_SHIFT;
@@ -71,7 +73,7 @@ __device__ void fill_reach(const view &v, uint32_t lo)
         for (int i = 0; i < AHEAD; i++) {
             const int64_t col = first + i * SAMPLERS;
             if (col < width)
-                v.reach[col] = col < v.k ? reach_of_score(from, h[i]) : INFINITY;
+                v.reach[col] = col < v.cols ? reach_of_score(from, h[i]) : INFINITY;
         }
     }
 }
@@ -133,30 +135,65 @@ __device__ void flush_top(const view &v, const uint32_t *bins, double share)
     }
 }
 
-template <typename R, what WHAT>
-__global__ void __launch_bounds__(SAMPLERS) sample_kernel(const view v, double share)
+/* An eight of columns. */
+struct place {
+    int64_t row;
+    uint32_t col;
+    bool there;
+};
+
+__device__ __forceinline__ place place_of(const view &v, uint32_t number)
 {
-    __shared__ __align__(16) uint32_t bins[BINS];
-    const int lane = threadIdx.x % 32;
+    uint32_t hash = (number + 1u) * 0x9e3779b1u;
+    hash = (hash ^ hash >> 15) * 0x85ebca77u;
+    const uint32_t step = v.sample_step, row_eights = (v.cols + EIGHT - 1) / EIGHT;
+    const uint32_t eight = number * step + (hash ^ hash >> 13) % step, row = eight / row_eights;
+    return {row, (eight - row * row_eights) * EIGHT, row < v.n};
+}
+
+/* A row's context by one lane alone; the rms of magnitudes, near enough for a bracket. */
+template <what WHAT>
+__device__ __forceinline__ row_context open_sampled_row(const view &v, int64_t row)
+{
+    row_context c = row_without_cut(v, row);
+    if (WHAT == SCORES)
+        return open_row<SCORES>(v, row);
+    float sum = 0;
+#pragma unroll 4
+    for (int t = 0; t < v.tiles; t++)
+        sum += __ldg(v.row_squares + row * v.tiles + t);
+    c.inverse_rms = sum > 0 ? 1.0f / (sqrtf(sum / static_cast<float>(v.cols)) * RMS_SHIFT) : 0.0f;
+    return c;
+}
+
+template <typename R, what WHAT>
+__global__ void __launch_bounds__(SAMPLERS)
+    sample_kernel(const view v, uint32_t places, double share)
+{
+    extern __shared__ uint4 memory[];
+    uint32_t *bins = reinterpret_cast<uint32_t *>(memory);
+    uint32_t number = blockIdx.x * SAMPLERS + threadIdx.x;
+    place at = place_of(v, number);
+    R eight;
+    eight.request(v, row_of<R>(v, at.row), at.col, at.there && number < places);
     for (int i = threadIdx.x; i < BINS / 4; i += SAMPLERS)
-        reinterpret_cast<uint4 *>(bins)[i] = make_uint4(0, 0, 0, 0);
+        memory[i] = make_uint4(0, 0, 0, 0);
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous();
     __syncthreads();
-    const int64_t first = blockIdx.x * static_cast<int64_t>(SAMPLERS / 32) + threadIdx.x / 32;
-    for (int64_t row = first * v.sample_step; row < v.n;
-         row += gridDim.x * static_cast<int64_t>(SAMPLERS / 32) * v.sample_step) {
-        const int64_t col =
-            (row * 7 + row / v.tiles) % v.tiles * TILE + static_cast<int64_t>(lane) * EIGHT;
-        R eight;
+    while (number < places) {
         float w[EIGHT];
-        uint32_t key[EIGHT];
-        eight.request(v, row, col);
-        const row_context c = open_row<WHAT>(v, row);
+        uint32_t key[EIGHT] = {};
         eight.open(w);
-        keys_of<WHAT>(v, c, col, w, key);
+        if (at.there)
+            keys_of<WHAT>(v, open_sampled_row<WHAT>(v, at.row), at.col, w, key);
+        number += gridDim.x * SAMPLERS;
+        at = place_of(v, number);
+        eight.request(v, row_of<R>(v, at.row), at.col, at.there && number < places);
 #pragma unroll
         for (int i = 0; i < EIGHT; i++)
             if (key[i] != 0)
-                atomicAdd(&bins[min(key[i] >> BIN_SHIFT, static_cast<uint32_t>(BINS - 1))], 1u);
+                atomicAdd(&bins[key[i] >> BIN_SHIFT], 1u);
     }
     __syncthreads();
     flush_top(v, bins, share);
@@ -166,21 +203,17 @@ __global__ void __launch_bounds__(SAMPLERS) sample_kernel(const view v, double s
 
 } // namespace
 
-/* A quarter of a bin is about 1 % of the entries. */
 double ortho_sieve_listed(const view &v, int64_t need)
 {
-    const double part = static_cast<double>(v.tiles) * v.sample_step; /* one in so many */
-    const double rank = static_cast<double>(need) / part;
-    return (2 * margin_of(rank) + 0.01 * rank) * part;
+    return 2 * margin_of(static_cast<double>(need) / v.sample_step) * v.sample_step;
 }
 
 /* A sample pays where it holds some thousands of the wanted entries, they aren't most of all, and
  * the list will take what the bracket holds. Columns are held back in 16 bits. */
 bool ortho_sieve_is_sampled(const view &v, int64_t need)
 {
-    const double part = static_cast<double>(v.tiles) * v.sample_step;
-    return static_cast<double>(need) >= 2000 * part && need <= v.n * v.k / 4 && v.k <= 65536 &&
-           ortho_sieve_listed(v, need) < v.list_size;
+    return need >= 2000 * static_cast<int64_t>(v.sample_step) && need <= v.n * v.k / 4 &&
+           v.k <= 65536 && ortho_sieve_listed(v, need) < v.list_size;
 }
 
 ortho_status ortho_sieve_launch_sample(const view &v, bool scores, int64_t need, ortho_dtype dtype,
@@ -188,21 +221,23 @@ ortho_status ortho_sieve_launch_sample(const view &v, bool scores, int64_t need,
 {
     const double share =
         static_cast<double>(need) / (static_cast<double>(v.n) * static_cast<double>(v.k));
+    const int64_t eights = v.n * ((v.k + EIGHT - 1) / EIGHT);
+    const uint32_t places = static_cast<uint32_t>((eights + v.sample_step - 1) / v.sample_step);
+    ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
         typedef decltype(type) R;
-        if (scores)
-            sample_kernel<R, SCORES><<<SAMPLING_BLOCKS, SAMPLERS, 0, stream>>>(v, share);
-        else
-            sample_kernel<R, MAGNITUDES><<<SAMPLING_BLOCKS, SAMPLERS, 0, stream>>>(v, share);
+        status = ortho_sieve_launch(
+            "sample_kernel", scores ? sample_kernel<R, SCORES> : sample_kernel<R, MAGNITUDES>,
+            SAMPLING_BLOCKS, SAMPLERS, stream, BINS * sizeof(uint32_t), v, places, share);
     });
-    return ortho_cuda_launched("sample_kernel");
+    return status;
 }
 
 void ortho_sieve_report_sample(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)
 {
     with_reader(v, dtype, [&](auto type) {
         ortho_cuda_kernel_report("sample_kernel",
-                                 (const void *)sample_kernel<decltype(type), SCORES>, SAMPLERS, 0,
-                                 sink);
+                                 (const void *)sample_kernel<decltype(type), SCORES>, SAMPLERS,
+                                 BINS * sizeof(uint32_t), sink);
     });
 }

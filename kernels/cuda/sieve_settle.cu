@@ -14,8 +14,6 @@ using namespace ortho_sieve;
 namespace
 {
 
-constexpr int BRACKET_BINS = 1 << BRACKET_BITS;
-
 struct cut_bin {
     uint32_t bin, above, here; /* its number, the bracket's keys above it and in it */
 };
@@ -25,7 +23,7 @@ __device__ cut_bin find_bin(const view &v, uint32_t need)
 {
     constexpr int EACH = BRACKET_BINS / SETTLERS;
     __shared__ cut_bin found;
-    const uint4 four = __ldcg(reinterpret_cast<const uint4 *>(v.histogram) + threadIdx.x);
+    const uint4 four = __ldcg(reinterpret_cast<const uint4 *>(v.bracket) + threadIdx.x);
     const uint32_t bin[EACH] = {four.x, four.y, four.z, four.w};
     uint32_t total, above = sum_above(four.x + four.y + four.z + four.w, &total);
 #pragma unroll
@@ -64,7 +62,7 @@ __device__ void rank_finalists(const view &v, ortho_cuda_selection *s, uint32_t 
             tally(v, entry[i]);
     }
     for (int i = threadIdx.x; i < BRACKET_BINS; i += SETTLERS)
-        v.histogram[i] = 0;
+        v.bracket[i] = 0;
     __threadfence();
     __syncthreads();
 }
@@ -73,6 +71,8 @@ template <typename R, what WHAT>
 __global__ void __launch_bounds__(SETTLERS)
     settle_kernel(const view v, uint64_t wanted, bool sampled)
 {
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous();
     ortho_cuda_selection *s = &v.selection[WHAT];
     const uint64_t above = s->above;
     const uint32_t listed = s->listed, lo = s->lo, shift = s->shift;
@@ -120,14 +120,14 @@ ortho_status ortho_sieve_launch_settle(const view &v, bool scores, int64_t need,
     const unsigned blocks = static_cast<unsigned>(multiprocessors());
     const uint64_t wanted = static_cast<uint64_t>(need);
     const bool sampled = ortho_sieve_is_sampled(v, need);
+    ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
         typedef decltype(type) R;
-        if (scores)
-            settle_kernel<R, SCORES><<<blocks, SETTLERS, 0, stream>>>(v, wanted, sampled);
-        else
-            settle_kernel<R, MAGNITUDES><<<blocks, SETTLERS, 0, stream>>>(v, wanted, sampled);
+        status = ortho_sieve_launch(
+            "settle_kernel", scores ? settle_kernel<R, SCORES> : settle_kernel<R, MAGNITUDES>,
+            blocks, SETTLERS, stream, 0, v, wanted, sampled);
     });
-    return ortho_cuda_launched("settle_kernel");
+    return status;
 }
 
 void ortho_sieve_report_settle(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)

@@ -14,25 +14,25 @@ using namespace ortho_sieve;
 namespace
 {
 
-constexpr int UNROLL = 4;
+constexpr int UNROLL = 2;
 
 /* What is done beside H: these, or the fit of groups of so many lanes. */
 enum beside { NOTHING = 0, SQUARES = -1 };
 
 /* A group that lies in this warp's tile: one scale, its nibbles. */
 template <typename R, int LANES>
-__device__ __forceinline__ void fit_plainly(const view &v, int64_t row, int64_t col,
+__device__ __forceinline__ void fit_plainly(const view &v, int64_t row, uint32_t col,
                                             const float w[EIGHT])
 {
     const float absmax = __uint_as_float(max_over<LANES>(bits_of_absmax(w)));
     const uint16_t half = plain_scale(v, row, absmax);
-    if (threadIdx.x % LANES == 0 && col < v.k)
+    if (threadIdx.x % LANES == 0 && col < v.cols)
         v.scale[row * v.groups + (col >> v.group_shift)] = half;
     quantise<R>(v, row, col, w, half);
 }
 
 /* The stripes' sums of one column, added in their order; eight loads in flight. */
-__device__ double add_stripes(const view &v, int64_t col)
+__device__ double add_stripes(const view &v, uint32_t col)
 {
     constexpr int AHEAD = 8;
     const int64_t width = static_cast<int64_t>(v.tiles) * TILE;
@@ -53,11 +53,11 @@ __device__ double add_stripes(const view &v, int64_t col)
 /* H of one tile, or what stands for it. */
 __device__ void weigh_tile(const view &v)
 {
-    const int64_t col = blockIdx.x * static_cast<int64_t>(TILE) + threadIdx.x;
+    const uint32_t col = blockIdx.x * TILE + threadIdx.x;
     float h = static_cast<float>(add_stripes(v, col) / static_cast<double>(v.n));
     if (v.rule == ORTHO_RULE_LEGACY)
         h = h > 0.0f ? fminf(__frcp_rn(h), 0x1.fffffep127f) : 0.0f;
-    h = col < v.k ? h : 0.0f;
+    h = col < v.cols ? h : 0.0f;
     v.weight[col] = h;
     v.root[col] = ortho_sieve_root(h);
 }
@@ -75,22 +75,42 @@ __device__ __forceinline__ void note_squares(const view &v, int64_t row, float s
         reject(v, row);
 }
 
+/* What the kernels that follow find at zero. */
+__device__ __forceinline__ void open_run(const view &v)
+{
+    const uint32_t blocks = gridDim.x * gridDim.y, block = blockIdx.y * gridDim.x + blockIdx.x;
+    for (uint32_t i = block * THREADS + threadIdx.x; i < BINS; i += blocks * THREADS)
+        v.histogram[i] = 0;
+    if (block == 0 && threadIdx.x == 0)
+        v.counters[SLOT_BARRIER] = 0;
+}
+
 template <typename R, int BESIDE>
 __global__ void __launch_bounds__(THREADS, 4) statistics_kernel(const view v)
 {
     __shared__ float sums[WARPS][TILE];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int64_t col = blockIdx.x * static_cast<int64_t>(TILE) + lane * EIGHT;
+    const uint32_t col = column_of(static_cast<int>(blockIdx.x));
     const int64_t each = (v.n + v.stripes - 1) / v.stripes, first = blockIdx.y * each;
     const int64_t end = first + each < v.n ? first + each : v.n;
     float column[EIGHT] = {};
-    if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0)
-        v.counters[SLOT_BARRIER] = 0;
-    for (int64_t begin = first + warp; begin < end; begin += WARPS * UNROLL) {
+    open_run(v);
+    ortho_cuda_release_dependents();
+    const typename R::element *from = row_of<R>(v, first + warp);
+    const int64_t step = WARPS * v.stride;
+    R ahead[UNROLL]; /* the next rows are requested before these are used */
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++)
+        ahead[u].request(v, from + u * step, col, first + warp + u * WARPS < end);
+    for (uint32_t begin = first + warp; begin < end; begin += WARPS * UNROLL) {
         R eight[UNROLL];
 #pragma unroll
-        for (int u = 0; u < UNROLL; u++)
-            eight[u].request(v, begin + u * WARPS, col, begin + u * WARPS < end);
+        for (int u = 0; u < UNROLL; u++) {
+            eight[u] = ahead[u];
+            ahead[u].request(v, from + (UNROLL + u) * step, col,
+                             begin + (UNROLL + u) * WARPS < end);
+        }
+        from += UNROLL * step;
 #pragma unroll
         for (int u = 0; u < UNROLL; u++) {
             const int64_t row = begin + u * WARPS;

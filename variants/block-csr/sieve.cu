@@ -42,18 +42,19 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
     const int lane = threadIdx.x % 32;
     const row_context c = open_row<SCORES>(v, row);
     const final_cut cut = open_final_cut(v);
+    const typename R::element *from = row_of<R>(v, row);
     for (int t = 0; t < tiles; t++) {
-        const int64_t begin = (first + t) * TILE_COLS + lane * EIGHT;
+        const uint32_t begin = static_cast<uint32_t>(first + t) * TILE_COLS + lane * EIGHT;
         uint32_t at = WRITES ? place[t] : 0;
         R eight[STEPS]; /* all in flight */
 #pragma unroll
         for (int step = 0; step < STEPS; step++)
-            eight[step].request(v, row, begin + step * TILE);
+            eight[step].request(v, from, begin + step * TILE);
 #pragma unroll
         for (int step = 0; step < STEPS; step++) {
             const int local = step * TILE + lane * EIGHT;
-            const int64_t col = begin + step * TILE;
-            if (col - lane * EIGHT >= v.k)
+            const uint32_t col = begin + step * TILE;
+            if (col - lane * EIGHT >= v.cols)
                 break;
             float weights[EIGHT];
             uint32_t key[EIGHT];
@@ -65,10 +66,9 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
                 for (uint32_t left = chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
                      left &= left - 1) {
                     const int i = __ffs(left) - 1;
-                    const float w = weight_at<R>(v, row, col + i);
                     b.row[to] = static_cast<uint16_t>(row % BLOCK_ROWS);
                     b.col[to] = static_cast<uint16_t>(local + i);
-                    b.val[to] = residual_of(v, c, col + i, w);
+                    b.val[to] = residual_at<R>(v, c, col + i);
                     if ((b.val[to++] & 0x7c00u) == 0x7c00u)
                         reject(v, row);
                 }

@@ -26,16 +26,16 @@ __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint
     const final_cut cut = open_final_cut(v);
     uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
     const uint32_t end = there ? static_cast<uint32_t>(v.row_ptr[row + 1]) : 0;
-    for (int64_t col = 0; col < v.k && to < end; col += EIGHT) {
+    for (uint32_t col = 0; col < v.cols && to < end; col += EIGHT) {
         uint32_t key[EIGHT], chosen = 0;
         if (there) {
             load_keys<R, SCORES>(v, c, col, key);
             chosen = chosen_of(c, col, key, cut);
         }
         for (; chosen != 0 && to < end; chosen &= chosen - 1) { /* a trip per entry of the row */
-            const int64_t at = col + __ffs(chosen) - 1;
+            const uint32_t at = col + __ffs(chosen) - 1;
             cols[to] = static_cast<C>(at);
-            vals[to] = residual_of(v, c, at, weight_at<R>(v, row, at));
+            vals[to] = residual_at<R>(v, c, at);
             if ((vals[to++] & 0x7c00u) == 0x7c00u)
                 reject(v, row);
         }

@@ -31,11 +31,11 @@ __device__ __forceinline__ uint32_t places_before(uint32_t count, uint32_t *tota
 }
 
 /* Appends a warp's chosen columns, in their order; returns how many. */
-__device__ __forceinline__ uint32_t hold(uint32_t chosen, int64_t col, uint32_t *held)
+__device__ __forceinline__ uint32_t hold(uint32_t chosen, uint32_t col, uint32_t *held)
 {
     uint32_t total, to = places_before(__popc(chosen), &total);
     for (; chosen != 0; chosen &= chosen - 1)
-        held[to++] = static_cast<uint32_t>(col) + __ffs(chosen) - 1;
+        held[to++] = col + __ffs(chosen) - 1;
     return total;
 }
 
@@ -48,9 +48,8 @@ template <typename C> struct sink {
 
 template <typename C>
 __device__ __forceinline__ void put(const view &v, const row_context &c, const sink<C> &to,
-                                    uint32_t at, uint32_t col, float w)
+                                    uint32_t at, uint32_t col, uint16_t val)
 {
-    const uint16_t val = residual_of(v, c, col, w);
     to.cols[at] = static_cast<C>(col);
     to.vals[at] = val;
     if ((val & 0x7c00u) == 0x7c00u)
@@ -65,7 +64,7 @@ __device__ __forceinline__ void write_out(const view &v, const row_context &c, c
     __syncwarp();
     count = count < to->end - to->at ? count : to->end - to->at;
     for (uint32_t i = threadIdx.x % 32; i < count; i += 32)
-        put(v, c, *to, to->at + i, held[i], weight_at<R>(v, c.row, held[i]));
+        put(v, c, *to, to->at + i, held[i], residual_at<R>(v, c, held[i]));
     to->at += count;
     __syncwarp();
 }
@@ -75,7 +74,7 @@ __device__ __forceinline__ void walk(const view &v, const row_context &c, const 
                                      uint32_t *held, sink<C> to)
 {
     uint32_t count = 0;
-    each_tile<R, SCORES>(v, c, [&](int64_t col, const uint32_t key[EIGHT]) {
+    each_tile<R, SCORES>(v, c, [&](uint32_t col, const uint32_t key[EIGHT]) {
         count += hold(chosen_of(c, col, key, cut), col, held + count);
         if (count > BUFFER - TILE) { /* the next tile may not fit */
             write_out<R, C>(v, c, held, count, &to);
@@ -93,22 +92,25 @@ __device__ __forceinline__ void unstage(const view &v, const row_context &c, con
     const uint32_t lane = threadIdx.x % 32;
     for (uint32_t first = lane; first - lane < staged.count; first += 32 * AHEAD) {
         uint32_t col[AHEAD];
-        float w[AHEAD];
+        lone one[AHEAD];
+        bool chosen[AHEAD];
 #pragma unroll
         for (int i = 0; i < AHEAD; i++)
             col[i] = first + i * 32 < staged.count ? v.stage[staged.at + first + i * 32] : 0;
 #pragma unroll
         for (int i = 0; i < AHEAD; i++)
-            w[i] = weight_at<R>(v, c.row, col[i]);
+            one[i] = load_lone<R, SCORES>(v, c, col[i]);
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            chosen[i] =
+                first + i * 32 < staged.count &&
+                is_selected(lone_key<SCORES>(v, c, col[i], one[i]), c.at + col[i], cut.key, cut.at);
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
-            const bool chosen =
-                first + i * 32 < staged.count &&
-                is_selected(lone_key<SCORES>(v, c, col[i], w[i]), c.at + col[i], cut.key, cut.at);
-            const uint32_t all = __ballot_sync(ALL, chosen);
+            const uint32_t all = __ballot_sync(ALL, chosen[i]);
             const uint32_t at = to.at + __popc(all & ((1u << lane) - 1));
-            if (chosen && at < to.end)
-                put(v, c, to, at, col[i], w[i]);
+            if (chosen[i] && at < to.end)
+                put(v, c, to, at, col[i], residual_of(one[i].w, one[i].scale));
             to.at += __popc(all);
         }
     }
@@ -119,6 +121,7 @@ __global__ void __launch_bounds__(THREADS, 4) emit_kernel(const view v, C *cols,
 {
     __shared__ uint32_t buffer[WARPS][BUFFER];
     const int64_t row = blockIdx.x * static_cast<int64_t>(WARPS) + threadIdx.x / 32;
+    ortho_cuda_wait_for_previous();
     if (row >= v.n)
         return;
     const final_cut cut = open_final_cut(v);
@@ -138,11 +141,13 @@ template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t st
 {
     const view &v = s->sieve.view;
     unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
-    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
-        emit_kernel<decltype(type), C><<<blocks, THREADS, 0, stream>>>(
-            v, static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
+    ortho_status status = ORTHO_OK;
+    with_reader(v, s->sieve.dtype, [&](auto type) {
+        status = ortho_sieve_launch("emit_kernel", emit_kernel<decltype(type), C>, blocks, THREADS,
+                                    stream, 0, v, static_cast<C *>(s->col),
+                                    static_cast<uint16_t *>(s->val));
     });
-    return ortho_cuda_launched("emit_kernel");
+    return status;
 }
 
 ortho_status run(void *state, const ortho_sieve_problem *problem, const ortho_services *services)
