@@ -85,8 +85,7 @@ size_t lay_out(view *v, char *base)
     a.take(&v->reach, width);
     a.take(&v->bracket, BRACKET_BINS);
     a.take(&v->finalists, FINALISTS);
-    a.take(&v->staged, n > BINS / 2 ? n : BINS / 2);
-    v->histogram = reinterpret_cast<uint32_t *>(v->staged);
+    a.take(&v->staged, v->stage_size != 0 ? n : 0);
     if (excludes)
         a.take(&v->inverse_rms, n);
     lay_out_scratch(v, &a, width, excludes);
@@ -102,9 +101,12 @@ void size_up(view *v, ortho_dtype dtype)
     most = most > LEAST_MEMORY ? most : LEAST_MEMORY;
     const double listed = 1.2 * ortho_sieve_listed(*v, v->nnz) + 256;
     const double room = static_cast<double>(most) / 3 / sizeof(uint64_t);
-    v->list_size = static_cast<uint32_t>(listed < room ? listed : room);
-    if (!ortho_sieve_is_sampled(*v, v->nnz))
+    const double least = 128.0 * ORTHO_SIEVE_REPORT / sizeof(uint64_t); /* it holds these first */
+    v->list_size = static_cast<uint32_t>(fmax(fmin(listed, room), least));
+    if (!ortho_sieve_is_sampled(*v, v->nnz)) {
+        v->list_size = 0;
         return;
+    }
     v->stage_size = static_cast<uint32_t>(v->nnz) + v->list_size / 2 + v->list_size / 8 + 512;
     if (lay_out(v, nullptr) > most)
         v->stage_size = 0;
@@ -188,13 +190,13 @@ view view_of(const ortho_sieve_problem *p)
     v.cols = static_cast<uint32_t>(v.k);
     v.q_stride = static_cast<uint32_t>((v.k + 1) / 2);
     v.tiles = static_cast<int32_t>((v.k + TILE - 1) / TILE);
-    /* Blocks a multiprocessor of an H100: four fit, but their sums take memory, and the rows'
+    /* Blocks a multiprocessor of an H100: five fit, but their sums take memory, and the rows'
      * squares need it too. */
-    const int64_t blocks = 132 * (p->rule == ORTHO_RULE_OUTLIER ? 3 : 4);
+    const int64_t blocks = 132 * (p->rule == ORTHO_RULE_OUTLIER ? 3 : 5);
     int64_t stripes = (v.n + WARPS - 1) / WARPS, most_stripes = blocks / v.tiles;
     most_stripes = most_stripes > 1 ? most_stripes : 1;
     v.stripes = static_cast<int32_t>(stripes < most_stripes ? stripes : most_stripes);
-    v.group_shift = v.groups == 1 ? 40 : v.group == 32 ? 5 : v.group == 64 ? 6 : 7;
+    v.group_shift = v.groups == 1 ? 31 : v.group == 32 ? 5 : v.group == 64 ? 6 : 7;
     v.group_lanes = v.groups == 1 ? 32 : static_cast<int32_t>(v.group) / EIGHT;
     v.sample_step = sample_step_of(v);
     v.rule = p->rule;

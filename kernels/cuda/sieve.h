@@ -65,17 +65,17 @@ typedef struct ortho_cuda_sieve_view {
     int32_t whole;        /* rows come in whole eights, at addresses of 16-byte words */
     int32_t has_weight;   /* weight was given, not measured */
     uint32_t list_size, stage_size;
-    float *weight;       /* [tiles * 256]: H, 1/H under LEGACY; 0 beyond k */
-    float *root;         /* [tiles * 256]: its square root, in 22 bits: see sieve_fit.cu */
-    float *reach;        /* [tiles * 256]: an error |e| below this is below the scores' bracket */
-    float *column_sums;  /* [stripes, tiles * 256] */
-    float *row_squares;  /* [n, tiles]; outlier, else NULL */
-    float *inverse_rms;  /* [n]: 1 / (rms * 2^60), known once the fit has run; outlier, else NULL */
-    uint32_t *histogram; /* [16384], a sample's; shares memory with staged, which comes later */
-    uint32_t *bracket;   /* [4096], zero between kernels */
-    uint64_t *list[2];   /* [list_size], magnitudes' and scores': key << 32 | ~position */
-    uint64_t *finalists; /* [1024], of the same */
-    uint16_t *stage;     /* [stage_size] columns, row by row, the rows in any order */
+    float *weight;      /* [tiles * 256]: H, 1/H under LEGACY; 0 beyond k */
+    float *root;        /* [tiles * 256]: its square root, in 22 bits: see sieve_fit.cu */
+    float *reach;       /* [tiles * 256]: an error |e| below this is below the scores' bracket */
+    float *column_sums; /* [stripes, tiles * 256] */
+    float *row_squares; /* [n, tiles]; outlier, else NULL */
+    float *inverse_rms; /* [n]: 1 / (rms * 2^60), known once the fit has run; outlier, else NULL */
+    uint32_t *bracket;  /* [4096], zero between kernels */
+    uint64_t
+        *list[2]; /* [list_size], magnitudes' and scores': key << 32 | ~position; reports first */
+    uint64_t *finalists;             /* [1024], of the same */
+    uint16_t *stage;                 /* [stage_size] columns, row by row, the rows in any order */
     ortho_cuda_staged_row *staged;   /* [n] */
     ortho_cuda_selection *selection; /* [2]: magnitudes, scores */
     uint32_t *counters;              /* arrivals of blocks; each back at 0 when its kernel ends */

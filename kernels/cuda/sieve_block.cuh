@@ -9,7 +9,7 @@ namespace ortho_sieve
 
 constexpr int SETTLERS = 1024; /* threads of the blocks that call these */
 /* Of view.counters; beyond them one for each tile of columns. */
-constexpr int SLOT_SAMPLE = 0, SLOT_TOTAL = 1, SLOT_BARRIER = 2, SLOTS = 8;
+constexpr int SLOT_SAMPLE = 0, SLOT_BARRIER = 1, SLOTS = 8;
 /* The bins that a bracket's keys are counted in. */
 constexpr int BRACKET_BITS = 12, BRACKET_BINS = 1 << BRACKET_BITS;
 constexpr int FINALISTS = 1024;  /* keys of one such bin that are ranked one by one */
@@ -39,27 +39,35 @@ __device__ inline void scan_counts(int32_t *counts, int64_t n)
     uint32_t carried = 0;
     for (int64_t begin = 0; begin <= n; begin += EACH * SETTLERS) {
         const int64_t first = begin + static_cast<int64_t>(threadIdx.x) * EACH;
-        const bool whole = first + EACH <= n + 1;
-        uint32_t count[EACH] = {}, mine = 0, total;
+        const int there = static_cast<int>(n + 1 - first < EACH ? n + 1 - first : EACH);
         uint4 *words = reinterpret_cast<uint4 *>(counts + first);
+        uint32_t count[EACH], mine = 0, total;
 #pragma unroll
-        for (int i = 0; whole && i < EACH; i += 4) {
-            const uint4 four = __ldcg(words + i / 4);
+        for (int i = 0; i < EACH; i += 4) {
+            uint4 four = make_uint4(0, 0, 0, 0);
+            if (i + 4 <= there)
+                four = __ldcg(words + i / 4);
             count[i] = four.x, count[i + 1] = four.y, count[i + 2] = four.z, count[i + 3] = four.w;
+#pragma unroll
+            for (int j = i; j < i + 4; j++)
+                if (i + 4 > there && j < there)
+                    count[j] = static_cast<uint32_t>(__ldcg(counts + first + j));
         }
-        for (int i = 0; !whole && first + i <= n; i++)
-            count[i] = static_cast<uint32_t>(__ldcg(counts + first + i));
         count[0] = first > 0 ? count[0] : 0;
 #pragma unroll
         for (int i = 0; i < EACH; i++)
             count[i] = mine += count[i];
         const uint32_t above = sum_above(mine, &total), before = carried + total - above - mine;
 #pragma unroll
-        for (int i = 0; whole && i < EACH; i += 4)
-            words[i / 4] = make_uint4(before + count[i], before + count[i + 1],
-                                      before + count[i + 2], before + count[i + 3]);
-        for (int i = 0; !whole && first + i <= n; i++)
-            counts[first + i] = static_cast<int32_t>(before + count[i]);
+        for (int i = 0; i < EACH; i += 4) {
+            if (i + 4 <= there)
+                words[i / 4] = make_uint4(before + count[i], before + count[i + 1],
+                                          before + count[i + 2], before + count[i + 3]);
+#pragma unroll
+            for (int j = i; j < i + 4; j++)
+                if (i + 4 > there && j < there)
+                    counts[first + j] = static_cast<int32_t>(before + count[j]);
+        }
         carried += total;
         __syncthreads();
     }

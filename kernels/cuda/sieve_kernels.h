@@ -8,6 +8,14 @@
 
 #include <math.h>
 
+/* The sieve's kernels share one split of shared memory and L1, 132 KiB to 124 on an H100: a
+ * multiprocessor must be idle to change it, and launches couldn't overlap. */
+template <typename... P> ortho_status ortho_sieve_set_up(const char *name, void (*kernel)(P...))
+{
+    return ortho_cuda_status(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 57), name);
+}
+
 /* Launches a kernel that follows another one of the sieve. Where the GPU can, it starts while that
  * one ends, may read W meanwhile, and waits for it before it touches anything else. */
 template <typename... P, typename... A>
@@ -25,8 +33,8 @@ ortho_status ortho_sieve_launch(const char *name, void (*kernel)(P...), unsigned
     config.dynamicSmemBytes = dynamic_shared;
     config.attrs = &attribute;
     config.numAttrs = ortho_cuda_has_programmatic_launch() ? 1 : 0;
-    ortho_status status = ORTHO_OK;
-    if (dynamic_shared != 0)
+    ortho_status status = ortho_sieve_set_up(name, kernel);
+    if (status == ORTHO_OK && dynamic_shared != 0)
         status = ortho_cuda_status(cudaFuncSetAttribute(kernel,
                                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                         static_cast<int>(dynamic_shared)),
@@ -54,6 +62,7 @@ ortho_status ortho_sieve_launch_gather(const ortho_cuda_sieve_view &v, bool scor
 ortho_status ortho_sieve_launch_settle(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
                                        ortho_dtype dtype, cudaStream_t stream);
 #define ORTHO_SIEVE_SAMPLE (128 * 1024) /* eights that a sampling kernel takes at once */
+#define ORTHO_SIEVE_REPORT 1024         /* bytes of a sampling block's report; 128 of them */
 bool ortho_sieve_is_sampled(const ortho_cuda_sieve_view &v, int64_t need);
 
 /* How many entries a bracket lists, about. */

@@ -14,6 +14,7 @@ namespace
 {
 
 constexpr int SAMPLERS = SETTLERS, SAMPLING_BLOCKS = 128, EACH = BINS / SAMPLERS;
+constexpr int TOLD = ORTHO_SIEVE_REPORT / 4 - 4; /* bins that a block reports */
 
 /* How far the rank of a sample's entry may be off, either way: five standard deviations, and some.
  */
@@ -22,17 +23,16 @@ __host__ __device__ inline double margin_of(double rank)
     return 5 * sqrt(rank) + 16;
 }
 
-/* The key, from the bin's first on, above which `above` of a bin's `count` keys lie, were they
- * spread evenly. */
-__device__ __forceinline__ float key_within(double above, uint32_t count)
+/* How far above its first key, `above` of a bin's `count` keys lie, were they spread evenly. */
+__device__ __forceinline__ float key_within(uint32_t above, uint32_t count)
 {
-    return static_cast<float>(1.0 - above / static_cast<double>(count)) *
+    return (1.0f - static_cast<float>(above) / static_cast<float>(count)) *
            static_cast<float>(1u << BIN_SHIFT);
 }
 
-/* The bracket's ends, at ranks `upper` and `lower` of the sample, with some of a bin to spare:
- * a bin's keys aren't spread quite evenly. `above` counts what is above this thread's bins. */
-__device__ void find_ends(const uint32_t bin[EACH], uint32_t above, double upper, double lower,
+/* The bracket's ends, at ranks `upper` and `lower` of the sample, with some of a bin to spare: a
+ * bin's keys aren't spread quite evenly. `above` counts what is above this thread's bins. */
+__device__ void find_ends(const uint32_t bin[EACH], uint32_t above, uint32_t upper, uint32_t lower,
                           uint32_t *lo, uint32_t *hi)
 {
     constexpr float WIDTH = static_cast<float>(1u << BIN_SHIFT), SPARE = WIDTH / 32;
@@ -78,25 +78,109 @@ __device__ void fill_reach(const view &v, uint32_t lo)
     }
 }
 
-template <what WHAT> __device__ void read_bracket(const view &v, double share)
+/* ---- what a block's histogram says ------------------------------------------------------------
+ */
+
+/* A block's bins that matter, from the top down, as bin << 16 | count, and what it leaves out:
+ * atomics of all blocks at the same few bins in memory would take longer than all the rest. */
+struct report {
+    uint32_t total, count; /* sampled keys; bins below */
+    uint32_t floor;        /* bins under this one aren't told */
+    uint32_t unused;
+    uint32_t bins[TOLD];
+};
+
+__device__ __forceinline__ report *reports_of(const view &v, int which)
 {
-    __shared__ uint32_t lo, hi;
-    uint4 *bins = reinterpret_cast<uint4 *>(v.histogram) + threadIdx.x * (EACH / 4);
-    uint32_t bin[EACH], mine = 0, total;
+    return reinterpret_cast<report *>(v.list[which]); /* the list comes later */
+}
+
+__device__ __forceinline__ void open_bins(const uint32_t *bins, uint32_t bin[EACH], uint32_t *sum)
+{
+    *sum = 0;
 #pragma unroll
     for (int i = 0; i < EACH; i += 4) {
-        const uint4 four = __ldcg(bins + i / 4);
+        const uint4 four = reinterpret_cast<const uint4 *>(bins)[threadIdx.x * (EACH / 4) + i / 4];
         bin[i] = four.x, bin[i + 1] = four.y, bin[i + 2] = four.z, bin[i + 3] = four.w;
-        mine += four.x + four.y + four.z + four.w;
-        bins[i / 4] = make_uint4(0, 0, 0, 0);
+        *sum += four.x + four.y + four.z + four.w;
     }
+}
+
+/* Bins down to four times the share that is wanted: nobody asks for the rest. A bracket that would
+ * lie lower isn't found, and digits decide. */
+__device__ void tell(report *r, const uint32_t *bins, double share)
+{
+    uint32_t bin[EACH], mine, total, told = 0, all;
+    open_bins(bins, bin, &mine);
+    uint32_t above = sum_above(mine, &total);
+    const double most = 4 * share * static_cast<double>(total) + 64;
+    const uint32_t enough = most < 4e9 ? static_cast<uint32_t>(most) : 4000000000u;
+    uint32_t asked = 0; /* of this thread's bins, a bit each */
+#pragma unroll
+    for (int i = EACH - 1; i >= 0; i--) {
+        asked |= bin[i] != 0 && above <= enough ? 1u << i : 0;
+        above += bin[i];
+    }
+    told = sum_above(__popc(asked), &all);
+#pragma unroll
+    for (int i = EACH - 1; i >= 0; i--)
+        if ((asked >> i & 1) != 0) {
+            if (told < TOLD)
+                r->bins[told] = (threadIdx.x * EACH + i) << 16 | min(bin[i], 0xffffu);
+            if (told == TOLD - 1 || bin[i] > 0xffffu)
+                atomicMax(&r->floor, threadIdx.x * EACH + i + (bin[i] > 0xffffu ? 1 : 0));
+            told++;
+        }
+    if (threadIdx.x == 0) {
+        r->total = total;
+        r->count = min(all, static_cast<uint32_t>(TOLD));
+    }
+}
+
+/* All blocks' reports into one histogram; *sampled keys; the lowest bin that it can be trusted
+ * from. */
+__device__ uint32_t listen(const view &v, int which, uint32_t *bins, uint32_t *sampled)
+{
+    __shared__ uint32_t total, floor;
+    constexpr int READERS = SAMPLERS / SAMPLING_BLOCKS; /* of a report */
+    const report *r = reports_of(v, which) + threadIdx.x / READERS;
+    const uint4 head = __ldcg(reinterpret_cast<const uint4 *>(r));
+    for (int i = threadIdx.x; i < BINS / 4; i += SAMPLERS)
+        reinterpret_cast<uint4 *>(bins)[i] = make_uint4(0, 0, 0, 0);
+    if (threadIdx.x == 0)
+        total = floor = 0;
+    __syncthreads();
+    if (threadIdx.x % READERS == 0) {
+        atomicAdd(&total, head.x);
+        atomicMax(&floor, head.z);
+    }
+    for (uint32_t first = threadIdx.x % READERS * 4; first < head.y; first += READERS * 4) {
+        const uint4 four = __ldcg(reinterpret_cast<const uint4 *>(r->bins + first));
+        const uint32_t told[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (first + i < head.y)
+                atomicAdd(&bins[told[i] >> 16], told[i] & 0xffffu);
+    }
+    __syncthreads();
+    *sampled = total;
+    return floor;
+}
+
+template <what WHAT> __device__ void read_bracket(const view &v, uint32_t *bins, double share)
+{
+    __shared__ uint32_t lo, hi;
+    uint32_t bin[EACH], mine, total, sampled;
+    const uint32_t floor = listen(v, WHAT, bins, &sampled);
+    open_bins(bins, bin, &mine);
     if (threadIdx.x == 0) {
         lo = 1;
         hi = KEY_TOP;
     }
     const uint32_t above = sum_above(mine, &total);
-    const double rank = share * static_cast<double>(__ldcg(v.counters + SLOT_TOTAL));
-    const double upper = rank - margin_of(rank), lower = rank + margin_of(rank);
+    const double rank = share * static_cast<double>(sampled), margin = margin_of(rank);
+    const uint32_t upper = rank > margin ? static_cast<uint32_t>(rank - margin) : 0;
+    const uint32_t lower = static_cast<uint32_t>(rank + margin) + 1;
     find_ends(bin, above, upper, lower, &lo, &hi);
     __syncthreads();
     const uint32_t from = max(lo, 1u), to = min(hi, KEY_TOP);
@@ -106,34 +190,15 @@ template <what WHAT> __device__ void read_bracket(const view &v, double share)
         s.lo = from;
         s.hi = to;
         s.shift = bits > BRACKET_BITS ? bits - BRACKET_BITS : 0;
-        s.missed = upper <= 0 || lower >= total || to <= from;
+        s.missed = upper == 0 || lower >= total || to <= from || from < floor << BIN_SHIFT;
         v.selection[WHAT] = s;
-        v.counters[SLOT_TOTAL] = 0;
     }
     if (WHAT == SCORES)
         fill_reach(v, from);
 }
 
-/* Hands a block's bins over from the top down to four times the share that is wanted: nobody asks
- * for the rest. A bracket that would lie lower isn't found, and digits decide. */
-__device__ void flush_top(const view &v, const uint32_t *bins, double share)
-{
-    const int first = threadIdx.x * EACH;
-    uint32_t mine = 0, total;
-#pragma unroll
-    for (int i = 0; i < EACH; i++)
-        mine += bins[first + (i + threadIdx.x) % EACH]; /* in turn: fewer lanes at one bank */
-    uint32_t above = sum_above(mine, &total);
-    const double enough = 4 * share * static_cast<double>(total) + 64;
-    if (threadIdx.x == 0)
-        atomicAdd(v.counters + SLOT_TOTAL, total);
-    for (int i = EACH; mine != 0 && i-- > 0 && above <= enough;) {
-        const uint32_t here = bins[first + i];
-        if (here != 0)
-            atomicAdd(&v.histogram[first + i], here);
-        above += here;
-    }
-}
+/* ---- the sample -------------------------------------------------------------------------------
+ */
 
 /* An eight of columns. */
 struct place {
@@ -159,7 +224,7 @@ __device__ __forceinline__ row_context open_sampled_row(const view &v, int64_t r
     if (WHAT == SCORES)
         return open_row<SCORES>(v, row);
     float sum = 0;
-#pragma unroll 4
+#pragma unroll 16
     for (int t = 0; t < v.tiles; t++)
         sum += __ldg(v.row_squares + row * v.tiles + t);
     c.inverse_rms = sum > 0 ? 1.0f / (sqrtf(sum / static_cast<float>(v.cols)) * RMS_SHIFT) : 0.0f;
@@ -180,6 +245,8 @@ __global__ void __launch_bounds__(SAMPLERS)
         memory[i] = make_uint4(0, 0, 0, 0);
     ortho_cuda_release_dependents();
     ortho_cuda_wait_for_previous();
+    if (threadIdx.x == 0)
+        reports_of(v, WHAT)[blockIdx.x].floor = 0;
     __syncthreads();
     while (number < places) {
         float w[EIGHT];
@@ -196,9 +263,9 @@ __global__ void __launch_bounds__(SAMPLERS)
                 atomicAdd(&bins[key[i] >> BIN_SHIFT], 1u);
     }
     __syncthreads();
-    flush_top(v, bins, share);
+    tell(reports_of(v, WHAT) + blockIdx.x, bins, share);
     if (last_to_arrive(v.counters + SLOT_SAMPLE, gridDim.x))
-        read_bracket<WHAT>(v, share);
+        read_bracket<WHAT>(v, bins, share);
 }
 
 } // namespace

@@ -19,11 +19,10 @@ struct cut_bin {
 };
 
 /* The bin, from the top, in which the need-th key of the bracket lies; every block finds it. */
-__device__ cut_bin find_bin(const view &v, uint32_t need)
+__device__ cut_bin find_bin(const uint4 &four, uint32_t need)
 {
     constexpr int EACH = BRACKET_BINS / SETTLERS;
     __shared__ cut_bin found;
-    const uint4 four = __ldcg(reinterpret_cast<const uint4 *>(v.bracket) + threadIdx.x);
     const uint32_t bin[EACH] = {four.x, four.y, four.z, four.w};
     uint32_t total, above = sum_above(four.x + four.y + four.z + four.w, &total);
 #pragma unroll
@@ -63,7 +62,6 @@ __device__ void rank_finalists(const view &v, ortho_cuda_selection *s, uint32_t 
     }
     for (int i = threadIdx.x; i < BRACKET_BINS; i += SETTLERS)
         v.bracket[i] = 0;
-    __threadfence();
     __syncthreads();
 }
 
@@ -74,6 +72,7 @@ __global__ void __launch_bounds__(SETTLERS)
     ortho_cuda_release_dependents();
     ortho_cuda_wait_for_previous();
     ortho_cuda_selection *s = &v.selection[WHAT];
+    const uint4 four = __ldcg(reinterpret_cast<const uint4 *>(v.bracket) + threadIdx.x);
     const uint64_t above = s->above;
     const uint32_t listed = s->listed, lo = s->lo, shift = s->shift;
     const bool brackets = sampled && s->missed == 0 && above < wanted && above + listed >= wanted &&
@@ -81,7 +80,7 @@ __global__ void __launch_bounds__(SETTLERS)
     const uint32_t need = static_cast<uint32_t>(wanted - above);
     cut_bin cut = {0, 0, FINALISTS + 1};
     if (brackets)
-        cut = find_bin(v, need);
+        cut = find_bin(four, need);
     if (cut.here > FINALISTS) {
         settle_by_digits<R, WHAT>(v, wanted);
         return;

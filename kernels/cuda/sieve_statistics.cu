@@ -75,18 +75,8 @@ __device__ __forceinline__ void note_squares(const view &v, int64_t row, float s
         reject(v, row);
 }
 
-/* What the kernels that follow find at zero. */
-__device__ __forceinline__ void open_run(const view &v)
-{
-    const uint32_t blocks = gridDim.x * gridDim.y, block = blockIdx.y * gridDim.x + blockIdx.x;
-    for (uint32_t i = block * THREADS + threadIdx.x; i < BINS; i += blocks * THREADS)
-        v.histogram[i] = 0;
-    if (block == 0 && threadIdx.x == 0)
-        v.counters[SLOT_BARRIER] = 0;
-}
-
 template <typename R, int BESIDE>
-__global__ void __launch_bounds__(THREADS, 4) statistics_kernel(const view v)
+__global__ void __launch_bounds__(THREADS, 5) statistics_kernel(const view v)
 {
     __shared__ float sums[WARPS][TILE];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -94,7 +84,8 @@ __global__ void __launch_bounds__(THREADS, 4) statistics_kernel(const view v)
     const int64_t each = (v.n + v.stripes - 1) / v.stripes, first = blockIdx.y * each;
     const int64_t end = first + each < v.n ? first + each : v.n;
     float column[EIGHT] = {};
-    open_run(v);
+    if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0)
+        v.counters[SLOT_BARRIER] = 0;
     ortho_cuda_release_dependents();
     const typename R::element *from = row_of<R>(v, first + warp);
     const int64_t step = WARPS * v.stride;
@@ -171,11 +162,16 @@ template <typename R> statistics_function statistics_for(const view &v)
 ortho_status ortho_sieve_launch_statistics(const view &v, ortho_dtype dtype, cudaStream_t stream)
 {
     dim3 grid(static_cast<unsigned>(v.tiles), static_cast<unsigned>(v.stripes));
+    ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
         const statistics_function statistics = statistics_for<decltype(type)>(v);
-        statistics<<<grid, THREADS, 0, stream>>>(v);
+        status = ortho_sieve_set_up("statistics_kernel", statistics);
+        if (status == ORTHO_OK) {
+            statistics<<<grid, THREADS, 0, stream>>>(v);
+            status = ortho_cuda_launched("statistics_kernel");
+        }
     });
-    return ortho_cuda_launched("statistics_kernel");
+    return status;
 }
 
 void ortho_sieve_report_statistics(const view &v, ortho_dtype dtype, const ortho_kernel_sink *sink)
