@@ -61,12 +61,16 @@ __device__ __forceinline__ void open_kept(const view &v, const row_context &c, u
     }
 }
 
+/* ENDS: whether a weight may be beyond the grid's. */
+template <bool ENDS>
 __device__ __forceinline__ float grid_error(const kept &k, float scale, float inverse)
 {
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < EIGHT; i++) {
-        const float r = fminf(__fmaf_rn(k.size[i], inverse, GRID_ZERO), k.end[i]);
+        float r = __fmaf_rn(k.size[i], inverse, GRID_ZERO);
+        if (ENDS)
+            r = fminf(r, k.end[i]);
         const float e = __fmaf_rn(-scale, __fmaf_rn(r, k.root[i], k.shifted[i]), k.rooted[i]);
         sum = __fmaf_rn(e, e, sum);
     }
@@ -122,18 +126,29 @@ __device__ __forceinline__ void hand_out(exchange<LANES> *x, float absmax,
     __syncwarp();
 }
 
-/* A lane's errors with all candidates of its group. */
+/* A lane's errors with four candidates, of which the first ROOMY can't put a weight beyond the
+ * grid's end. */
+template <int ROOMY>
+__device__ __forceinline__ float4 try_batch(const kept &k, const float4 &a, const float4 &b)
+{
+    return make_float4(grid_error<(ROOMY < 1)>(k, a.x, a.y), grid_error<(ROOMY < 2)>(k, a.z, a.w),
+                       grid_error<(ROOMY < 3)>(k, b.x, b.y), grid_error<true>(k, b.z, b.w));
+}
+
+/* And with all of its group's. Candidate 2 puts the largest weight at 7 * 32 / 30 < 7.5, and so is
+ * within the grid's end, unless the scale is subnormal and rounds by more than that leaves. */
 template <int LANES> __device__ __forceinline__ void try_all(exchange<LANES> *x, const kept &k)
 {
     const int lane = threadIdx.x % 32;
-    float *to = x->sums + exchange<LANES>::at(lane);
+    const float4 *tries = x->tries[lane / LANES];
+    float4 *to = reinterpret_cast<float4 *>(x->sums + exchange<LANES>::at(lane));
+    if (__all_sync(ALL, tries[1].x >= 0x1p-14f))
+        to[0] = try_batch<3>(k, tries[0], tries[1]);
+    else
+        to[0] = try_batch<0>(k, tries[0], tries[1]);
 #pragma unroll
-    for (int t = 0; t < TRIES; t += BATCH) {
-        const float4 a = x->tries[lane / LANES][t / 2], b = x->tries[lane / LANES][t / 2 + 1];
-        *reinterpret_cast<float4 *>(to + t) =
-            make_float4(grid_error(k, a.x, a.y), grid_error(k, a.z, a.w), grid_error(k, b.x, b.y),
-                        grid_error(k, b.z, b.w));
-    }
+    for (int t = BATCH; t < TRIES; t += BATCH)
+        to[t / 4] = try_batch<0>(k, tries[t / 2], tries[t / 2 + 1]);
     __syncwarp();
 }
 
@@ -238,8 +253,8 @@ __device__ __forceinline__ uint16_t search_row(const view &v, const row_context 
         open_kept(v, c, col, w, &k);
 #pragma unroll
         for (int i = 0; i < TRIES; i++)
-            sums[i] += static_cast<double>(
-                grid_error(k, __shfl_sync(ALL, mine.scale, i), __shfl_sync(ALL, mine.inverse, i)));
+            sums[i] += static_cast<double>(grid_error<true>(k, __shfl_sync(ALL, mine.scale, i),
+                                                            __shfl_sync(ALL, mine.inverse, i)));
     }
 #pragma unroll
     for (int i = 0; i < TRIES; i++) {

@@ -18,7 +18,7 @@ namespace
 {
 
 constexpr uint32_t FOUND = 512;          /* listed keys that a block holds */
-constexpr uint32_t HELD = 512;           /* columns that a warp holds */
+constexpr uint32_t HELD = 1024;          /* columns that a warp holds */
 constexpr int CHUNK = 32;                /* tiles that a warp's map covers: 8,192 columns */
 constexpr int WORDS = CHUNK * TILE / 32; /* of that map */
 constexpr int TILE_WORDS = TILE / 32;
@@ -180,29 +180,36 @@ __device__ __forceinline__ void consider(gathering<WHAT> *g, uint32_t col, uint3
         list(g->v, WHAT, atomicAdd(&g->s->listed, 1u), e);
 }
 
-/* A map's words, shared out among the lanes in order. */
-struct word_range {
-    int first, end;
+/* A stretch of a map, its words shared out among the lanes in order. */
+struct stretch {
+    int first, end;      /* this lane's words */
+    uint32_t mine, here; /* columns in them, and in the stretch */
 };
 
-__device__ __forceinline__ word_range my_words(int tiles)
+__device__ __forceinline__ stretch open_stretch(const row_notes *notes, int first_tile, int tiles)
 {
     const int words = tiles * TILE_WORDS, each = (words + 31) / 32, lane = threadIdx.x % 32;
-    const int first = lane * each < words ? lane * each : words;
-    return {first, first + each < words ? first + each : words};
+    const int first = first_tile * TILE_WORDS + min(lane * each, words);
+    stretch s = {first, min(first + each, (first_tile + tiles) * TILE_WORDS), 0, 0};
+    for (int i = s.first; i < s.end; i++)
+        s.mine += __popc(notes->map.words[i]);
+    s.here = warp_sum(s.mine);
+    return s;
 }
 
-/* The columns of the map behind those held, a lane each for what follows. */
-__device__ __forceinline__ void spread(row_notes *notes, word_range r, uint32_t begin, uint32_t to)
+/* Its columns behind those held. begin: the map's first column. */
+__device__ __forceinline__ void spread(row_notes *notes, const stretch &s, uint32_t begin,
+                                       uint32_t kept)
 {
-    for (int i = r.first; i < r.end; i++)
+    uint32_t to = kept + lanes_before(s.mine);
+    for (int i = s.first; i < s.end; i++)
         for (uint32_t bits = notes->map.words[i]; bits != 0; bits &= bits - 1)
             notes->held[to++] = static_cast<uint16_t>(begin + i * 32 + __ffs(bits) - 1);
     __syncwarp();
 }
 
-/* Keys of held[kept .. end), a lane each, two of a lane in flight. Those that stay move down to the
- * front. */
+/* Keys of held[kept .. end), a lane each, a few of a lane in flight. Those that stay move down to
+ * the front. */
 template <typename R, what WHAT>
 __device__ __forceinline__ void examine(gathering<WHAT> *g, uint32_t end)
 {
@@ -219,6 +226,8 @@ __device__ __forceinline__ void examine(gathering<WHAT> *g, uint32_t end)
         __syncwarp();
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
+            if (from - lane + i * 32 >= end)
+                break;
             const bool there = from + i * 32 < end;
             const uint32_t key = there ? lone_key<WHAT>(g->v, g->c, col[i], one[i]) : 0;
             consider(g, col[i], key);
@@ -234,22 +243,23 @@ __device__ __forceinline__ void examine(gathering<WHAT> *g, uint32_t end)
     }
 }
 
+/* A map's columns. Where they are more than are held, the row isn't staged, and they are looked at
+ * in stretches that fit whatever they hold. */
 template <typename R, what WHAT>
-__device__ __forceinline__ void consider_at(gathering<WHAT> *g, uint32_t col)
+__device__ __forceinline__ void examine_map(gathering<WHAT> *g, uint32_t begin, int tiles)
 {
-    consider(g, col, lone_key<WHAT>(g->v, g->c, col, load_lone<R, WHAT>(g->v, g->c, col)));
-}
-
-/* A map with more columns than are held: each lane looks at its own, and the row isn't staged. */
-template <typename R, what WHAT>
-__device__ __forceinline__ void examine_in_place(gathering<WHAT> *g, word_range r, uint32_t begin)
-{
-    for (int i = r.first; i < r.end; i++)
-        for (uint32_t bits = g->notes->map.words[i]; bits != 0; bits &= bits - 1)
-            consider_at<R>(g, begin + i * 32 + __ffs(bits) - 1);
-    g->walks = true;
-    g->kept = 0;
-    __syncwarp();
+    stretch s = open_stretch(g->notes, 0, tiles);
+    const bool fits = g->kept + s.here <= HELD;
+    const int step = fits ? tiles : static_cast<int>(HELD) / TILE;
+    g->walks |= !fits;
+    for (int first = 0; first < tiles; first += step) {
+        if (g->walks)
+            g->kept = 0;
+        if (!fits)
+            s = open_stretch(g->notes, first, min(step, tiles - first));
+        spread(g->notes, s, begin, g->kept);
+        examine<R, WHAT>(g, g->kept + s.here);
+    }
 }
 
 template <typename R, what WHAT, bool EXCLUDES>
@@ -257,20 +267,9 @@ __device__ __forceinline__ void gather_row(gathering<WHAT> *g, batch<R, WHAT> *a
 {
     ahead->request_scales(g->v, g->c.scale, 0);
     for (int first = 0; first < g->v.tiles; first += CHUNK) {
-        const int tiles = g->v.tiles - first < CHUNK ? g->v.tiles - first : CHUNK;
-        const uint32_t begin = static_cast<uint32_t>(first) * TILE;
+        const int tiles = min(g->v.tiles - first, CHUNK);
         map_chunk<R, WHAT, EXCLUDES>(*g, first, first + tiles, ahead);
-        const word_range r = my_words(tiles);
-        uint32_t mine = 0;
-        for (int i = r.first; i < r.end; i++)
-            mine += __popc(g->notes->map.words[i]);
-        const uint32_t all = warp_sum(mine);
-        if (g->kept + all > HELD) {
-            examine_in_place<R, WHAT>(g, r, begin);
-        } else {
-            spread(g->notes, r, begin, g->kept + lanes_before(mine));
-            examine<R, WHAT>(g, g->kept + all);
-        }
+        examine_map<R>(g, static_cast<uint32_t>(first) * TILE, tiles);
     }
 }
 
