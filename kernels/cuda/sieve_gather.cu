@@ -275,14 +275,21 @@ __device__ __forceinline__ void gather_row(gathering<WHAT> *g, batch<R, WHAT> *a
 
 /* ---- handing in ------------------------------------------------------------------------------ */
 
-/* Places for a block's rows in the stage: one thread. */
-__device__ void reserve_stage(const view &v, ortho_cuda_selection *s, found *f)
+/* Places for what a block found, in the list and in the stage: one thread, its atomics on their way
+ * at once. */
+template <what WHAT> __device__ void reserve(const view &v, ortho_cuda_selection *s, found *f)
 {
-    uint32_t sum = 0;
-    for (int i = 0; i < WARPS; i++)
-        sum += f->kept[i] != WALK ? f->kept[i] : 0;
-    f->stage = atomicAdd(&s->staged, sum);
-    if (f->stage + sum > v.stage_size)
+    uint32_t kept = 0, stage = 0;
+    if constexpr (WHAT == SCORES) {
+#pragma unroll
+        for (int i = 0; i < WARPS; i++)
+            kept += f->kept[i] != WALK ? f->kept[i] : 0;
+        stage = v.stage_size != 0 ? atomicAdd(&s->staged, kept) : 0;
+    }
+    atomicAdd(reinterpret_cast<unsigned long long *>(&s->above), f->above);
+    f->base = atomicAdd(&s->listed, f->count < FOUND ? f->count : FOUND);
+    f->stage = stage;
+    if (WHAT == SCORES && stage + kept > v.stage_size)
         for (int i = 0; i < WARPS; i++)
             f->kept[i] = WALK;
 }
@@ -342,14 +349,8 @@ __global__ void __launch_bounds__(THREADS, 4) gather_kernel(const view v)
             atomicAdd(&f.above, static_cast<unsigned long long>(above));
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-        const uint32_t count = f.count < FOUND ? f.count : FOUND;
-        f.base = count != 0 ? atomicAdd(&s->listed, count) : 0;
-        if (f.above != 0)
-            atomicAdd(reinterpret_cast<unsigned long long *>(&s->above), f.above);
-        if (WHAT == SCORES && v.stage_size != 0)
-            reserve_stage(v, s, &f);
-    }
+    if (threadIdx.x == 0)
+        reserve<WHAT>(v, s, &f);
     __syncthreads();
     if (WHAT == SCORES && v.stage_size != 0 && row >= 0)
         stage_row(v, &f, row, notes[warp].held);
