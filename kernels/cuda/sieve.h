@@ -13,8 +13,9 @@
  *
  * and emission, which is the variant's own: from the stage, or from another read of W. Reads of W:
  * residual and legacy 2 (statistics with quantisation, selection; 3 where a group is a long row),
- * outlier 4 (statistics, magnitudes, fit, scores), emission's not counted, and a twelfth to a
- * twenty-fourth each for a sample.
+ * outlier 4 (statistics, magnitudes, fit, scores), emission's not counted, and an eighth to a
+ * thirty-second each for a sample. Each kernel starts while the one before it ends
+ * (ortho_sieve_launch).
  */
 #ifndef ORTHO_KERNELS_CUDA_SIEVE_H
 #define ORTHO_KERNELS_CUDA_SIEVE_H

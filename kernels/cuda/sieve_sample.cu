@@ -78,8 +78,7 @@ __device__ void fill_reach(const view &v, uint32_t lo)
     }
 }
 
-/* ---- what a block's histogram says ------------------------------------------------------------
- */
+/* ---- what a block's histogram says ----------------------------------------------------------- */
 
 /* A block's bins that matter, from the top down, as bin << 16 | count, and what it leaves out:
  * atomics of all blocks at the same few bins in memory would take longer than all the rest. */
@@ -89,6 +88,7 @@ struct report {
     uint32_t unused;
     uint32_t bins[TOLD];
 };
+static_assert(sizeof(report) == ORTHO_SIEVE_REPORT, "as much as the list is sure to hold");
 
 __device__ __forceinline__ report *reports_of(const view &v, int which)
 {
@@ -110,7 +110,7 @@ __device__ __forceinline__ void open_bins(const uint32_t *bins, uint32_t bin[EAC
  * lie lower isn't found, and digits decide. */
 __device__ void tell(report *r, const uint32_t *bins, double share)
 {
-    uint32_t bin[EACH], mine, total, told = 0, all;
+    uint32_t bin[EACH], mine, total, all;
     open_bins(bins, bin, &mine);
     uint32_t above = sum_above(mine, &total);
     const double most = 4 * share * static_cast<double>(total) + 64;
@@ -121,7 +121,7 @@ __device__ void tell(report *r, const uint32_t *bins, double share)
         asked |= bin[i] != 0 && above <= enough ? 1u << i : 0;
         above += bin[i];
     }
-    told = sum_above(__popc(asked), &all);
+    uint32_t told = sum_above(__popc(asked), &all);
 #pragma unroll
     for (int i = EACH - 1; i >= 0; i--)
         if ((asked >> i & 1) != 0) {
@@ -197,8 +197,7 @@ template <what WHAT> __device__ void read_bracket(const view &v, uint32_t *bins,
         fill_reach(v, from);
 }
 
-/* ---- the sample -------------------------------------------------------------------------------
- */
+/* ---- the sample ------------------------------------------------------------------------------ */
 
 /* An eight of columns. */
 struct place {
@@ -220,9 +219,9 @@ __device__ __forceinline__ place place_of(const view &v, uint32_t number)
 template <what WHAT>
 __device__ __forceinline__ row_context open_sampled_row(const view &v, int64_t row)
 {
-    row_context c = row_without_cut(v, row);
     if (WHAT == SCORES)
         return open_row<SCORES>(v, row);
+    row_context c = row_without_cut(v, row);
     float sum = 0;
 #pragma unroll 16
     for (int t = 0; t < v.tiles; t++)

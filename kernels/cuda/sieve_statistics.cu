@@ -14,19 +14,10 @@ using namespace ortho_sieve;
 namespace
 {
 
+constexpr int UNROLL = 2;
+
 /* What is done beside H: these, or the fit of groups of so many lanes. */
 enum beside { NOTHING = 0, SQUARES = -1 };
-
-/* Blocks a multiprocessor, and rows that a warp requests at once: the rows' squares take the memory
- * of more stripes, so that fewer blocks must have more in flight. */
-__host__ __device__ constexpr int blocks_of(int beside)
-{
-    return beside == SQUARES ? 3 : 5;
-}
-__host__ __device__ constexpr int unroll_of(int beside)
-{
-    return beside == SQUARES ? 4 : 2;
-}
 
 /* A group that lies in this warp's tile: one scale, its nibbles. */
 template <typename R, int LANES>
@@ -85,14 +76,13 @@ __device__ __forceinline__ void note_squares(const view &v, int64_t row, float s
 }
 
 template <typename R, int BESIDE>
-__global__ void __launch_bounds__(THREADS, blocks_of(BESIDE)) statistics_kernel(const view v)
+__global__ void __launch_bounds__(THREADS, 5) statistics_kernel(const view v)
 {
     __shared__ float sums[WARPS][TILE];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const uint32_t col = column_of(static_cast<int>(blockIdx.x));
     const int64_t each = (v.n + v.stripes - 1) / v.stripes, first = blockIdx.y * each;
     const int64_t end = first + each < v.n ? first + each : v.n;
-    constexpr int UNROLL = unroll_of(BESIDE);
     float column[EIGHT] = {};
     if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0)
         v.counters[SLOT_BARRIER] = 0;
