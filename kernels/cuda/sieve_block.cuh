@@ -30,7 +30,7 @@ __device__ inline uint32_t sum_above(uint32_t mine, uint32_t *total)
     return *total - below - before - mine;
 }
 
-/* counts[1 .. n] to their running sums; counts[0] = 0. One block of SETTLERS threads, 16 counts
+/* counts[0 .. n], the first 0, to their running sums. One block of SETTLERS threads, 16 counts
  * each at a time, in 16-byte words: of scalars, one multiprocessor would need a cycle each. counts:
  * at an address of whole 16-byte words. */
 __device__ inline void scan_counts(int32_t *counts, int64_t n)
@@ -53,7 +53,6 @@ __device__ inline void scan_counts(int32_t *counts, int64_t n)
                 if (i + 4 > there && j < there)
                     count[j] = static_cast<uint32_t>(__ldcg(counts + first + j));
         }
-        count[0] = first > 0 ? count[0] : 0;
 #pragma unroll
         for (int i = 0; i < EACH; i++)
             count[i] = mine += count[i];

@@ -99,6 +99,8 @@ __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool eq
         count = warp_sum(count);
         if (lane == 0)
             counts[1 + row] = static_cast<int32_t>(count);
+        if (lane == 0 && row == 0)
+            counts[0] = 0;
     }
 }
 

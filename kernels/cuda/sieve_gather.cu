@@ -345,6 +345,8 @@ __global__ void __launch_bounds__(THREADS, 4) gather_kernel(const view v)
         f.kept[warp] = kept;
         if (WHAT == SCORES && row >= 0)
             v.row_ptr[row + 1] = static_cast<int32_t>(above);
+        if (WHAT == SCORES && row == 0)
+            v.row_ptr[0] = 0;
         if (above != 0)
             atomicAdd(&f.above, static_cast<unsigned long long>(above));
     }
