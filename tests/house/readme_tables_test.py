@@ -169,6 +169,12 @@ def sieves_by_rule():
     assert "| sieve | outlier | residual |" in text
     assert line_of(text, "csr")[1] == "1.50 ms ± 1.0 %<br>2.00 % of floor<br>60.8 KiB"
     assert line_of(text, "coo")[1:] == ["skipped", "–"]
+    # 8 x 64 fp16, two groups a row: 1,024 bytes in; 256 + 32 + 36 + 16 out. Read twice: 2,388.
+    rows.append(made("block-csr", 100, "residual", n=8, k=64, group=32, nnz=4, bytes=1364,
+                     floor_ns=1364.0))
+    text = Tree("sieve results/a.json", a=document(rows)).made()
+    assert line_of(text, "block-csr")[2] == (
+        "100 µs ± 1.0 %<br>1.36 % of floor, 41.9 × that of 2 reads<br>60.8 KiB")
     rows.append(made("csr", 3, "legacy", proj="k"))
     Tree("sieve results/a.json", a=document(rows)).refused("several projections")
 
