@@ -22,6 +22,13 @@ __device__ __forceinline__ void ortho_cuda_wait_for_previous()
 #endif
 }
 
+/* A block's dynamic shared memory, in 16-byte words. */
+__device__ __forceinline__ uint4 *ortho_cuda_dynamic_shared()
+{
+    extern __shared__ uint4 ortho_cuda_dynamic_words[];
+    return ortho_cuda_dynamic_words;
+}
+
 /* An element of x as float; T is float, __half or __nv_bfloat16. */
 __device__ __forceinline__ float ortho_cuda_float(float v)
 {

@@ -324,8 +324,8 @@ ortho_status ortho_sieve_launch_fit(const view &v, ortho_dtype dtype, cudaStream
     const unsigned blocks = static_cast<unsigned>((v.n + FIT_WARPS - 1) / FIT_WARPS);
     ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
-        status = ortho_sieve_launch("fit_kernel", fit_for<decltype(type)>(v), blocks, FIT_THREADS,
-                                    stream, 0, v);
+        status = ortho_sieve_launch("fit_kernel", ORTHO_SIEVE_BEHIND, fit_for<decltype(type)>(v),
+                                    {blocks, FIT_THREADS, 0}, stream, v);
     });
     return status;
 }

@@ -377,8 +377,9 @@ ortho_status ortho_sieve_launch_gather(const view &v, bool scores, ortho_dtype d
     const unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
     ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
-        status = ortho_sieve_launch("gather_kernel", gather_for<decltype(type)>(v, scores), blocks,
-                                    THREADS, stream, 0, v);
+        status = ortho_sieve_launch("gather_kernel", ORTHO_SIEVE_BEHIND,
+                                    gather_for<decltype(type)>(v, scores), {blocks, THREADS, 0},
+                                    stream, v);
     });
     return status;
 }

@@ -16,28 +16,36 @@ template <typename... P> ortho_status ortho_sieve_set_up(const char *name, void 
         cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 57), name);
 }
 
-/* Launches a kernel that follows another one of the sieve. Where the GPU can, it starts while that
- * one ends, may read W meanwhile, and waits for it before it touches anything else. */
+/* Where a launch stands: on its own, behind all that the stream has; or behind another one of the
+ * sieve, so that where the GPU can it starts while that one ends, may read W meanwhile, and waits
+ * for it (ortho_cuda_wait_for_previous) before it touches anything else. */
+enum ortho_sieve_place { ORTHO_SIEVE_ALONE, ORTHO_SIEVE_BEHIND };
+
+struct ortho_sieve_shape {
+    dim3 blocks;
+    unsigned threads;
+    size_t dynamic_shared;
+};
+
 template <typename... P, typename... A>
-ortho_status ortho_sieve_launch(const char *name, void (*kernel)(P...), unsigned blocks,
-                                int threads, cudaStream_t stream, size_t dynamic_shared,
-                                A... arguments)
+ortho_status ortho_sieve_launch(const char *name, ortho_sieve_place place, void (*kernel)(P...),
+                                const ortho_sieve_shape &shape, cudaStream_t stream, A... arguments)
 {
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(blocks);
-    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.gridDim = shape.blocks;
+    config.blockDim = dim3(shape.threads);
     config.stream = stream;
-    config.dynamicSmemBytes = dynamic_shared;
+    config.dynamicSmemBytes = shape.dynamic_shared;
     config.attrs = &attribute;
-    config.numAttrs = ortho_cuda_has_programmatic_launch() ? 1 : 0;
+    config.numAttrs = place == ORTHO_SIEVE_BEHIND && ortho_cuda_has_programmatic_launch() ? 1 : 0;
     ortho_status status = ortho_sieve_set_up(name, kernel);
-    if (status == ORTHO_OK && dynamic_shared != 0)
+    if (status == ORTHO_OK && shape.dynamic_shared != 0)
         status = ortho_cuda_status(cudaFuncSetAttribute(kernel,
                                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                        static_cast<int>(dynamic_shared)),
+                                                        static_cast<int>(shape.dynamic_shared)),
                                    name);
     return status == ORTHO_OK
                ? ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, arguments...), name)

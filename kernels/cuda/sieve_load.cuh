@@ -53,14 +53,14 @@ template <> struct eight_of<float> {
 };
 
 struct eight_halves {
-    uint4 v;
+    uint4 four;
     __device__ void clear()
     {
-        v = make_uint4(0, 0, 0, 0);
+        four = make_uint4(0, 0, 0, 0);
     }
     __device__ void load(const void *from)
     {
-        v = __ldg(static_cast<const uint4 *>(from));
+        four = __ldg(static_cast<const uint4 *>(from));
     }
     __device__ void gather(const void *at, int count)
     {
@@ -72,13 +72,13 @@ struct eight_halves {
             const uint32_t high = 2 * i + 1 < count ? from[2 * i + 1] : 0;
             words[i] = low | high << 16;
         }
-        v = make_uint4(words[0], words[1], words[2], words[3]);
+        four = make_uint4(words[0], words[1], words[2], words[3]);
     }
     /* The signs of two at a time. */
     __device__ eight_halves without_signs() const
     {
-        return {make_uint4(v.x & 0x7fff7fffu, v.y & 0x7fff7fffu, v.z & 0x7fff7fffu,
-                           v.w & 0x7fff7fffu)};
+        return {make_uint4(four.x & 0x7fff7fffu, four.y & 0x7fff7fffu, four.z & 0x7fff7fffu,
+                           four.w & 0x7fff7fffu)};
     }
 };
 
@@ -98,15 +98,15 @@ __device__ __forceinline__ void open_pair(uint32_t word, float w[2], __nv_bfloat
 template <typename W> struct eight_of : eight_halves {
     __device__ void open(float w[EIGHT]) const
     {
-        open_pair(v.x, w, W());
-        open_pair(v.y, w + 2, W());
-        open_pair(v.z, w + 4, W());
-        open_pair(v.w, w + 6, W());
+        open_pair(this->four.x, w, W());
+        open_pair(this->four.y, w + 2, W());
+        open_pair(this->four.z, w + 4, W());
+        open_pair(this->four.w, w + 6, W());
     }
     __device__ void open_sizes(float size[EIGHT]) const
     {
         eight_of<W> sizes;
-        sizes.v = without_signs().v;
+        sizes.four = this->without_signs().four;
         sizes.open(size);
     }
 };

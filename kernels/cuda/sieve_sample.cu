@@ -234,7 +234,7 @@ template <typename R, what WHAT>
 __global__ void __launch_bounds__(SAMPLERS)
     sample_kernel(const view v, uint32_t places, double share)
 {
-    extern __shared__ uint4 memory[];
+    uint4 *memory = ortho_cuda_dynamic_shared();
     uint32_t *bins = reinterpret_cast<uint32_t *>(memory);
     uint32_t number = blockIdx.x * SAMPLERS + threadIdx.x;
     place at = place_of(v, number);
@@ -293,8 +293,9 @@ ortho_status ortho_sieve_launch_sample(const view &v, bool scores, int64_t need,
     with_reader(v, dtype, [&](auto type) {
         typedef decltype(type) R;
         status = ortho_sieve_launch(
-            "sample_kernel", scores ? sample_kernel<R, SCORES> : sample_kernel<R, MAGNITUDES>,
-            SAMPLING_BLOCKS, SAMPLERS, stream, BINS * sizeof(uint32_t), v, places, share);
+            "sample_kernel", ORTHO_SIEVE_BEHIND,
+            scores ? sample_kernel<R, SCORES> : sample_kernel<R, MAGNITUDES>,
+            {SAMPLING_BLOCKS, SAMPLERS, BINS * sizeof(uint32_t)}, stream, v, places, share);
     });
     return status;
 }

@@ -122,9 +122,10 @@ ortho_status ortho_sieve_launch_settle(const view &v, bool scores, int64_t need,
     ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
         typedef decltype(type) R;
-        status = ortho_sieve_launch(
-            "settle_kernel", scores ? settle_kernel<R, SCORES> : settle_kernel<R, MAGNITUDES>,
-            blocks, SETTLERS, stream, 0, v, wanted, sampled);
+        status =
+            ortho_sieve_launch("settle_kernel", ORTHO_SIEVE_BEHIND,
+                               scores ? settle_kernel<R, SCORES> : settle_kernel<R, MAGNITUDES>,
+                               {blocks, SETTLERS, 0}, stream, v, wanted, sampled);
     });
     return status;
 }

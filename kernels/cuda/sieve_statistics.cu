@@ -164,12 +164,9 @@ ortho_status ortho_sieve_launch_statistics(const view &v, ortho_dtype dtype, cud
     dim3 grid(static_cast<unsigned>(v.tiles), static_cast<unsigned>(v.stripes));
     ortho_status status = ORTHO_OK;
     with_reader(v, dtype, [&](auto type) {
-        const statistics_function statistics = statistics_for<decltype(type)>(v);
-        status = ortho_sieve_set_up("statistics_kernel", statistics);
-        if (status == ORTHO_OK) {
-            statistics<<<grid, THREADS, 0, stream>>>(v);
-            status = ortho_cuda_launched("statistics_kernel");
-        }
+        status =
+            ortho_sieve_launch("statistics_kernel", ORTHO_SIEVE_ALONE,
+                               statistics_for<decltype(type)>(v), {grid, THREADS, 0}, stream, v);
     });
     return status;
 }

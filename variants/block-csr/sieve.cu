@@ -171,12 +171,13 @@ ortho_status run(void *opaque, const ortho_sieve_problem *problem, const ortho_s
     ortho_status status = ortho_cuda_sieve_run(&s->sieve, problem, services);
     if (status != ORTHO_OK)
         return status;
+    const dim3 blocks(static_cast<unsigned>(blocks_of(s)));
     with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
-        bucket_kernel<decltype(type)>
-            <<<static_cast<unsigned>(blocks_of(s)), THREADS, 0,
-               static_cast<cudaStream_t>(services->stream)>>>(s->sieve.view, s->b);
+        status = ortho_sieve_launch(
+            "bucket_kernel", ORTHO_SIEVE_ALONE, bucket_kernel<decltype(type)>, {blocks, THREADS, 0},
+            static_cast<cudaStream_t>(services->stream), s->sieve.view, s->b);
     });
-    return ortho_cuda_launched("bucket_kernel");
+    return status;
 }
 
 ortho_status fetch(void *to, const void *from, size_t bytes)

@@ -46,11 +46,13 @@ template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t st
 {
     const view &v = s->sieve.view;
     unsigned blocks = static_cast<unsigned>((v.n + BLOCK - 1) / BLOCK);
-    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
-        fill_kernel<decltype(type), C><<<blocks, BLOCK, 0, stream>>>(
-            v, static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
+    ortho_status status = ORTHO_OK;
+    with_reader(v, s->sieve.dtype, [&](auto type) {
+        status = ortho_sieve_launch("fill_kernel", ORTHO_SIEVE_ALONE,
+                                    fill_kernel<decltype(type), C>, {blocks, BLOCK, 0}, stream, v,
+                                    static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
     });
-    return ortho_cuda_launched("fill_kernel");
+    return status;
 }
 
 ortho_status run(void *state, const ortho_sieve_problem *problem, const ortho_services *services)

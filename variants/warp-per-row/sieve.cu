@@ -143,9 +143,9 @@ template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t st
     unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
     ortho_status status = ORTHO_OK;
     with_reader(v, s->sieve.dtype, [&](auto type) {
-        status = ortho_sieve_launch("emit_kernel", emit_kernel<decltype(type), C>, blocks, THREADS,
-                                    stream, 0, v, static_cast<C *>(s->col),
-                                    static_cast<uint16_t *>(s->val));
+        status = ortho_sieve_launch("emit_kernel", ORTHO_SIEVE_BEHIND,
+                                    emit_kernel<decltype(type), C>, {blocks, THREADS, 0}, stream, v,
+                                    static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
     });
     return status;
 }
