@@ -7,6 +7,7 @@
 #include "common/dtype.h"
 #include "common/error.h"
 #include "harness/verify.h"
+#include "kernels/cuda/sieve.h"
 #include "kernels/sieve.h"
 #include "kernels/split.h"
 
@@ -35,8 +36,11 @@ static const struct {
 typedef enum weights {
     GAUSSIAN,
     TIES,  /* five values */
-    SKEWED /* one row in 64 is a thousand times larger */
+    SKEWED /* one row in 8 is eight times larger */
 } weights;
+
+/* How the scores' cut must have been found, or any; and whether a row was too full to be staged. */
+typedef enum cut_way { ANY, SAMPLED, SAMPLED_AND_WALKED, DIGITS } cut_way;
 
 typedef struct problem {
     int64_t n, k, stride;
@@ -46,6 +50,7 @@ typedef struct problem {
     double density;
     weights kind;
     bool given; /* a Hessian */
+    cut_way way;
 } problem;
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -94,8 +99,8 @@ static void *make_weights(const problem *p)
         float v = 0.02f * gaussian(&state);
         if (p->kind == TIES)
             v = 0.125f * (float)(int)(100 * v);
-        else if (p->kind == SKEWED && i / p->stride % 64 == 3)
-            v *= 1000;
+        else if (p->kind == SKEWED && i / p->stride % 8 == 3)
+            v *= 8;
         ortho_dtype_store(p->dtype, w, i, v);
     }
     return w;
@@ -165,7 +170,64 @@ static void verify(const made *m, const ortho_split *split)
     free(h);
 }
 
-static void try_variant(made *m, const ortho_sieve_hooks *hooks, bool twice, ortho_split *out)
+/* ---- the way it took ------------------------------------------------------------------------- */
+
+/* The key of a score under RESIDUAL: kernels/quant.h. */
+static uint32_t key_of(const made *m, const ortho_cuda_sieve_view *v, int64_t row, int64_t col)
+{
+    const float w = ortho_dtype_load(m->w.dtype, m->w.data, row * m->w.stride + col);
+    const float scale = ortho_dtype_load(ORTHO_F16, v->scale, row * v->groups + col / v->group);
+    const float q = scale > 0 ? fminf(fmaxf(rintf(w * (1 / scale)), -8), 7) : 0;
+    const float e = fmaf(-scale, q, w), score = e * e * v->weight[col];
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return bits + 1;
+}
+
+/* A bracket holds all keys from its lower end on, counted above it or listed in it: what a test
+ * that lets too few pass loses, even where the cut doesn't need it. */
+static void assert_complete(const made *m, const ortho_cuda_sieve_view *v)
+{
+    const ortho_cuda_selection *s = &v->selection[1];
+    uint64_t above = 0, listed = 0;
+    for (int64_t row = 0; row < v->n; row++)
+        for (int64_t col = 0; col < v->k; col++) {
+            const uint32_t key = key_of(m, v, row, col);
+            above += key >= s->hi;
+            listed += key >= s->lo && key < s->hi;
+        }
+    assert_int_equal(s->above, above);
+    assert_int_equal(s->listed, listed);
+}
+
+static int64_t walked_rows(const ortho_cuda_sieve_view *v)
+{
+    int64_t count = 0;
+    assert_int_not_equal(v->stage_size, 0);
+    for (int64_t row = 0; row < v->n; row++)
+        count += v->staged[row].count == UINT32_MAX;
+    return count;
+}
+
+/* What a GPU keeps is host memory here. */
+static void assert_way(const made *m, const ortho_cuda_sieve_view *v, cut_way way)
+{
+    if (way == ANY)
+        return;
+    assert_int_equal(v->selection[1].exact, way == DIGITS);
+    if (way == DIGITS)
+        return;
+    assert_int_equal(v->selection[1].missed, 0);
+    if (v->rule == ORTHO_RULE_RESIDUAL)
+        assert_complete(m, v);
+    if (way == SAMPLED_AND_WALKED)
+        assert_in_range(walked_rows(v), 1, v->n - 1);
+    else
+        assert_int_equal(walked_rows(v), 0);
+}
+
+static void try_variant(made *m, const ortho_sieve_hooks *hooks, bool twice, cut_way way,
+                        ortho_split *out)
 {
     ortho_split again;
     void *state = calloc(1, hooks->state_size);
@@ -173,6 +235,7 @@ static void try_variant(made *m, const ortho_sieve_hooks *hooks, bool twice, ort
     if (hooks->prepare(state, &m->problem, &m->services) != ORTHO_OK)
         fail_msg("%s", ortho_last_message());
     sieve(m, hooks, state, out);
+    assert_way(m, &((const ortho_cuda_sieve *)state)->view, way); /* each state begins with one */
     if (twice) {
         allocate(m, &again);
         sieve(m, hooks, state, &again);
@@ -196,7 +259,7 @@ static void try_problem(const problem *p)
         assert_int_equal(
             ortho_split_alloc(p->n, p->k, m.group, m.problem.nnz, &m.services, ORTHO_OUTPUT, out),
             ORTHO_OK);
-        try_variant(&m, variants[i].hooks, i == 0, out);
+        try_variant(&m, variants[i].hooks, i == 0, p->way, out);
         if (i == 0) {
             verify(&m, out);
         } else {
@@ -244,27 +307,28 @@ static void try_all_rules(problem p)
 static void from_a_sample(void **unused)
 {
     (void)unused;
-    try_all_rules((problem){256, 512, 512, ORTHO_BF16, 0, 128, 0.249, GAUSSIAN, false});
+    try_all_rules((problem){256, 512, 512, ORTHO_BF16, 0, 128, 0.249, GAUSSIAN, false, SAMPLED});
 }
 
 static void from_a_sample_element_by_element(void **unused)
 {
     (void)unused;
-    try_problem(
-        &(problem){256, 509, 509, ORTHO_F16, ORTHO_RULE_OUTLIER, 32, 0.249, GAUSSIAN, true});
+    try_problem(&(problem){256, 509, 509, ORTHO_F16, ORTHO_RULE_OUTLIER, 32, 0.249, GAUSSIAN, true,
+                           SAMPLED});
 }
 
 static void from_a_sample_that_ties(void **unused)
 {
     (void)unused;
-    try_problem(&(problem){256, 512, 512, ORTHO_F32, ORTHO_RULE_RESIDUAL, 64, 0.249, TIES, false});
+    try_problem(
+        &(problem){256, 512, 512, ORTHO_F32, ORTHO_RULE_RESIDUAL, 64, 0.249, TIES, true, DIGITS});
 }
 
 static void rows_that_are_not_staged(void **unused)
 {
     (void)unused;
-    try_problem(
-        &(problem){24, 8448, 8448, ORTHO_BF16, ORTHO_RULE_RESIDUAL, 128, 0.2, SKEWED, false});
+    try_problem(&(problem){96, 8448, 8448, ORTHO_BF16, ORTHO_RULE_RESIDUAL, 128, 0.02, SKEWED, true,
+                           SAMPLED_AND_WALKED});
 }
 
 int main(void)
