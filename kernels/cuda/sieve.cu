@@ -101,7 +101,8 @@ void size_up(view *v, ortho_dtype dtype)
     most = most > LEAST_MEMORY ? most : LEAST_MEMORY;
     const double listed = 1.2 * ortho_sieve_listed(*v, v->nnz) + 256;
     const double room = static_cast<double>(most) / 3 / sizeof(uint64_t);
-    const double least = 128.0 * ORTHO_SIEVE_REPORT / sizeof(uint64_t); /* it holds these first */
+    /* It holds the sampling blocks' reports first. */
+    constexpr double least = SAMPLING_BLOCKS * REPORT_BYTES / sizeof(uint64_t);
     v->list_size = static_cast<uint32_t>(fmax(fmin(listed, room), least));
     if (!ortho_sieve_is_sampled(*v, v->nnz)) {
         v->list_size = 0;
@@ -171,10 +172,11 @@ bool is_whole(const ortho_matrix *w)
            static_cast<size_t>(w->stride) * element % 16 == 0;
 }
 
-/* A sampling kernel's threads take one eight each, or as few as there are more. */
+/* So that each thread of a sampling kernel has one eight; more for matrices beyond 32 times that.
+ */
 uint32_t sample_step_of(const view &v)
 {
-    const int64_t step = v.n * ((v.k + EIGHT - 1) / EIGHT) / ORTHO_SIEVE_SAMPLE;
+    const int64_t step = v.n * ((v.k + EIGHT - 1) / EIGHT) / (SAMPLING_BLOCKS * SETTLERS);
     return static_cast<uint32_t>(step < 8 ? 8 : step > 32 ? 32 : step);
 }
 

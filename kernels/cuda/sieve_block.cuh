@@ -13,6 +13,8 @@ constexpr int SLOT_SAMPLE = 0, SLOT_BARRIER = 1, SLOTS = 8;
 /* The bins that a bracket's keys are counted in. */
 constexpr int BRACKET_BITS = 12, BRACKET_BINS = 1 << BRACKET_BITS;
 constexpr int FINALISTS = 1024;  /* keys of one such bin that are ranked one by one */
+/* A sample's blocks, of SETTLERS threads, and the bytes of what each reports. */
+constexpr int SAMPLING_BLOCKS = 128, REPORT_BYTES = 1024;
 
 /* Sums over a block, of all threads above this one; *total of all. */
 __device__ inline uint32_t sum_above(uint32_t mine, uint32_t *total)

@@ -69,8 +69,6 @@ ortho_status ortho_sieve_launch_gather(const ortho_cuda_sieve_view &v, bool scor
                                        ortho_dtype dtype, cudaStream_t stream);
 ortho_status ortho_sieve_launch_settle(const ortho_cuda_sieve_view &v, bool scores, int64_t need,
                                        ortho_dtype dtype, cudaStream_t stream);
-#define ORTHO_SIEVE_SAMPLE (128 * 1024) /* eights that a sampling kernel takes at once */
-#define ORTHO_SIEVE_REPORT 1024         /* bytes of a sampling block's report; 128 of them */
 bool ortho_sieve_is_sampled(const ortho_cuda_sieve_view &v, int64_t need);
 
 /* How many entries a bracket lists, about. */

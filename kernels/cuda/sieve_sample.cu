@@ -13,8 +13,8 @@ using namespace ortho_sieve;
 namespace
 {
 
-constexpr int SAMPLERS = SETTLERS, SAMPLING_BLOCKS = 128, EACH = BINS / SAMPLERS;
-constexpr int TOLD = ORTHO_SIEVE_REPORT / 4 - 4; /* bins that a block reports */
+constexpr int SAMPLERS = SETTLERS, EACH = BINS / SAMPLERS;
+constexpr int TOLD = REPORT_BYTES / 4 - 4; /* bins that a block reports */
 
 /* How far the rank of a sample's entry may be off, either way: five standard deviations, and some.
  */
@@ -88,7 +88,7 @@ struct report {
     uint32_t unused;
     uint32_t bins[TOLD];
 };
-static_assert(sizeof(report) == ORTHO_SIEVE_REPORT, "as much as the list is sure to hold");
+static_assert(sizeof(report) == REPORT_BYTES, "as much as the list is sure to hold");
 
 __device__ __forceinline__ report *reports_of(const view &v, int which)
 {

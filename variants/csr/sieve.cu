@@ -4,9 +4,7 @@
  * several trips and must stay in the L1 meanwhile; and a warp waits for the row with the most
  * entries. It is what one writes first, and what warp-per-row is measured against.
  */
-#include "kernels/cuda/sieve_csr.h"
-#include "kernels/cuda/sieve_device.cuh"
-#include "kernels/cuda/sieve_kernels.h"
+#include "kernels/cuda/sieve_csr.cuh"
 
 extern "C" void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
@@ -42,38 +40,15 @@ __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint
     }
 }
 
-template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t stream)
-{
-    const view &v = s->sieve.view;
-    unsigned blocks = static_cast<unsigned>((v.n + BLOCK - 1) / BLOCK);
-    ortho_status status = ORTHO_OK;
-    with_reader(v, s->sieve.dtype, [&](auto type) {
-        status = ortho_sieve_launch("fill_kernel", ORTHO_SIEVE_ALONE,
-                                    fill_kernel<decltype(type), C>, {blocks, BLOCK, 0}, stream, v,
-                                    static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
-    });
-    return status;
-}
-
-ortho_status run(void *state, const ortho_sieve_problem *problem, const ortho_services *services)
-{
-    ortho_cuda_sieve_csr *s = static_cast<ortho_cuda_sieve_csr *>(state);
-    cudaStream_t stream = static_cast<cudaStream_t>(services->stream);
-    ortho_status status = ortho_cuda_sieve_run(&s->sieve, problem, services);
-    if (status != ORTHO_OK || s->sieve.view.nnz == 0)
-        return status;
-    return s->sieve.view.k > 65536 ? emit<uint32_t>(s, stream) : emit<uint16_t>(s, stream);
-}
-
-void kernels(const void *state, const ortho_kernel_sink *sink)
-{
-    const ortho_cuda_sieve_csr *s = static_cast<const ortho_cuda_sieve_csr *>(state);
-    ortho_cuda_sieve_kernels(&s->sieve, sink);
-    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
-        ortho_cuda_kernel_report("fill_kernel", (const void *)fill_kernel<decltype(type), uint16_t>,
-                                 BLOCK, 0, sink);
-    });
-}
+struct emission {
+    static constexpr const char *NAME = "fill_kernel";
+    static constexpr ortho_sieve_place PLACE = ORTHO_SIEVE_ALONE;
+    static constexpr int THREADS = BLOCK, ROWS = BLOCK;
+    template <typename R, typename C> static auto kernel()
+    {
+        return fill_kernel<R, C>;
+    }
+};
 
 } // namespace
 
@@ -81,10 +56,10 @@ extern "C" const ortho_sieve_hooks ortho_csr_sieve_cuda;
 const ortho_sieve_hooks ortho_csr_sieve_cuda = {
     .state_size = sizeof(ortho_cuda_sieve_csr),
     .prepare = ortho_cuda_sieve_csr_prepare,
-    .run = run,
+    .run = run_csr<emission>,
     .export_split = ortho_cuda_sieve_csr_export,
     .release = ortho_cuda_sieve_csr_release,
     .lanes = ortho_csr_sieve_lanes,
     .w_reads = ORTHO_CUDA_SIEVE_W_READS(1),
-    .kernels = kernels,
+    .kernels = report_csr_kernels<emission>,
 };

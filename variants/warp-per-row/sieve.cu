@@ -5,9 +5,7 @@
  * gathered at those columns alone. A row that isn't staged (too many of its columns, too dense a
  * split, keys that tie by the thousands) is walked, 256 columns at a time, eight a lane.
  */
-#include "kernels/cuda/sieve_csr.h"
-#include "kernels/cuda/sieve_device.cuh"
-#include "kernels/cuda/sieve_kernels.h"
+#include "kernels/cuda/sieve_csr.cuh"
 
 extern "C" void ortho_warp_per_row_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
@@ -137,38 +135,15 @@ __global__ void __launch_bounds__(THREADS, 4) emit_kernel(const view v, C *cols,
         unstage<R, C>(v, c, cut, staged, to);
 }
 
-template <typename C> ortho_status emit(ortho_cuda_sieve_csr *s, cudaStream_t stream)
-{
-    const view &v = s->sieve.view;
-    unsigned blocks = static_cast<unsigned>((v.n + WARPS - 1) / WARPS);
-    ortho_status status = ORTHO_OK;
-    with_reader(v, s->sieve.dtype, [&](auto type) {
-        status = ortho_sieve_launch("emit_kernel", ORTHO_SIEVE_BEHIND,
-                                    emit_kernel<decltype(type), C>, {blocks, THREADS, 0}, stream, v,
-                                    static_cast<C *>(s->col), static_cast<uint16_t *>(s->val));
-    });
-    return status;
-}
-
-ortho_status run(void *state, const ortho_sieve_problem *problem, const ortho_services *services)
-{
-    ortho_cuda_sieve_csr *s = static_cast<ortho_cuda_sieve_csr *>(state);
-    cudaStream_t stream = static_cast<cudaStream_t>(services->stream);
-    ortho_status status = ortho_cuda_sieve_run(&s->sieve, problem, services);
-    if (status != ORTHO_OK || s->sieve.view.nnz == 0)
-        return status;
-    return s->sieve.view.k > 65536 ? emit<uint32_t>(s, stream) : emit<uint16_t>(s, stream);
-}
-
-void kernels(const void *state, const ortho_kernel_sink *sink)
-{
-    const ortho_cuda_sieve_csr *s = static_cast<const ortho_cuda_sieve_csr *>(state);
-    ortho_cuda_sieve_kernels(&s->sieve, sink);
-    with_reader(s->sieve.view, s->sieve.dtype, [&](auto type) {
-        ortho_cuda_kernel_report("emit_kernel", (const void *)emit_kernel<decltype(type), uint16_t>,
-                                 THREADS, 0, sink);
-    });
-}
+struct emission {
+    static constexpr const char *NAME = "emit_kernel";
+    static constexpr ortho_sieve_place PLACE = ORTHO_SIEVE_BEHIND;
+    static constexpr int THREADS = ortho_sieve::THREADS, ROWS = WARPS;
+    template <typename R, typename C> static auto kernel()
+    {
+        return emit_kernel<R, C>;
+    }
+};
 
 } // namespace
 
@@ -176,10 +151,10 @@ extern "C" const ortho_sieve_hooks ortho_warp_per_row_sieve_cuda;
 const ortho_sieve_hooks ortho_warp_per_row_sieve_cuda = {
     .state_size = sizeof(ortho_cuda_sieve_csr),
     .prepare = ortho_cuda_sieve_csr_prepare,
-    .run = run,
+    .run = run_csr<emission>,
     .export_split = ortho_cuda_sieve_csr_export,
     .release = ortho_cuda_sieve_csr_release,
     .lanes = ortho_warp_per_row_sieve_lanes,
     .w_reads = ORTHO_CUDA_SIEVE_W_READS(0),
-    .kernels = kernels,
+    .kernels = report_csr_kernels<emission>,
 };
