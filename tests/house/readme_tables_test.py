@@ -233,7 +233,34 @@ def the_instrument_prints_its_own():
         assert "sieve ·" not in text and "time: median" not in text
 
 
-TESTS = (medians_over_processes, one_process_has_its_interval,
+def kernels_of_one_run():
+    def launches(names):
+        lines = ['"ID","Kernel Name","Metric Name","Metric Value"']
+        for number, name in enumerate(names):
+            lines += [f'"{number}","void {name}_kernel<float>(view)","{metric}","{value}"'
+                      for metric, value in (
+                          ("gpu__time_duration.sum", f"{1000 * (number + 1):,}"),
+                          ("smsp__issue_active.avg.pct_of_peak_sustained_active", "75.4"),
+                          ("dram__bytes.sum", "2,048"))]
+        return "\n".join(lines) + "\n"
+
+    def tree(names, marker="kernels results/a.csv from=first"):
+        made = Tree(marker)
+        (made.root / "results" / "a.csv").write_text(launches(names))
+        return made
+
+    # It begins in the middle of a run: the next one's launches come behind.
+    text = tree(["last", "first", "again", "again", "last", "first"]).made()
+    table = text[text.index("| kernel"):].splitlines()[2:6]
+    assert table == ["| first | 2.00 µs | 75 % | 2.00 KiB |", "| again | 3.00 µs | 75 % | 2.00 KiB |",
+                     "| again | 4.00 µs | 75 % | 2.00 KiB |", "| last | 1.00 µs | 75 % | 2.00 KiB |"]
+    tree(["first", "last"]).refused("no whole run")
+    tree(["other", "other"]).refused("no whole run from first")
+    tree([], "kernels results/none.csv from=first").refused("none.csv")
+    tree([], "kernels results/a.csv").refused("one file and from=KERNEL")
+
+
+TESTS = (kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
          columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
          one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
          sieves_by_rule, passes, files_must_be_there_and_belong_together, an_edit_is_found,
