@@ -1,0 +1,40 @@
+/*
+ * instructions.h: what every SASS instruction did, counted exactly by CUPTI's SASS metrics (the
+ * kernels are patched, so nothing here is timed), with the source line it came from (-lineinfo).
+ */
+#ifndef ORTHO_HARNESS_INSTRUCTIONS_H
+#define ORTHO_HARNESS_INSTRUCTIONS_H
+
+#include <ortho/ortho.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ob_instruction {
+    const char *function; /* mangled; of the report */
+    const char *file;     /* "" where the cubin has no line table; of the report */
+    int line;             /* 0: unknown */
+    uint32_t pc;          /* byte offset in the function */
+    uint64_t warps;       /* warp instructions executed */
+    uint64_t threads;     /* thread instructions executed: warps * mean active lanes */
+    uint64_t enabled;     /* of these, threads whose predicate held */
+    uint64_t divergent;   /* branches whose lanes went different ways */
+    uint64_t uniform;     /* branches whose lanes agreed */
+    uint64_t stalls;      /* warp samples taken at this instruction; 0 where none were taken */
+    uint64_t stalls_long; /* of these, waiting for global or local memory */
+} ob_instruction;
+
+typedef struct ob_instruction_report {
+    ob_instruction *instructions; /* by function, then pc */
+    size_t count;
+    void *names; /* owns the strings */
+} ob_instruction_report;
+
+/* Begins counting in the current context; kernels are patched as they are launched. UNSUPPORTED
+ * with words where that is impossible. */
+ortho_status ob_instructions_start(void);
+/* What was executed since `start` or the last read, by instruction. Waits for the device. */
+ortho_status ob_instructions_read(ob_instruction_report *out);
+void ob_instructions_stop(void);
+void ob_instructions_clear(ob_instruction_report *report); /* zeroed is allowed */
+
+#endif
