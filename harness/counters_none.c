@@ -49,10 +49,14 @@ ortho_status ob_activity_start(void)
     return none();
 }
 
-ortho_status ob_activity_stop(ob_activity_log *out)
+ortho_status ob_activity_take(ob_activity_log *out)
 {
     (void)out;
     return none();
+}
+
+void ob_activity_stop(void)
+{
 }
 
 uint64_t ob_activity_clock(void)
@@ -64,19 +68,21 @@ void ob_activity_catch_nvtx(void)
 {
 }
 
-ortho_status ob_instructions_start(void)
+ortho_status ob_instructions_prepare(void)
 {
     return none();
 }
 
-ortho_status ob_instructions_read(ob_instruction_report *out)
+ortho_status ob_instructions_start(ob_instruction_source source)
+{
+    (void)source;
+    return none();
+}
+
+ortho_status ob_instructions_stop(ob_instruction_report *out)
 {
     (void)out;
     return none();
-}
-
-void ob_instructions_stop(void)
-{
 }
 
 void ob_instructions_clear(ob_instruction_report *report)

@@ -248,8 +248,8 @@ ortho_status ob_pass_group(ob_session *s, const ob_case *cases, int count)
             ob_lane_skip(&p.lanes[v], "interrupted");
         else if (!p.lanes[v].out)
             ready(&p.runners[v]);
-    if (status == ORTHO_OK && !s->options->verify_only)
-        ob_group_sample(s, p.lanes, count);
+    if (status == ORTHO_OK && (ob_session_times(s) || s->observation != NULL))
+        ob_group_work(s, p.lanes, count);
     for (int v = 0; status == ORTHO_OK && v < count; v++)
         if (!p.lanes[v].out) {
             ob_say_phase(s, v, &p.lanes[v], "verify again");
