@@ -175,7 +175,8 @@ static ortho_status cuda_flush(ob_queue *queue, void *scratch, size_t bytes, int
 
 static ortho_status cuda_evict(ob_queue *queue, const void *scratch, size_t bytes)
 {
-    return check((cudaError_t)ob_evict_launch(scratch, bytes, queue->stream), "reading the L2 full");
+    return check((cudaError_t)ob_evict_launch(scratch, bytes, queue->stream),
+                 "reading the L2 full");
 }
 
 /* ---- recording ------------------------------------------------------------------------------- */

@@ -79,10 +79,14 @@ ortho_status ob_instructions_start(ob_instruction_source source)
     return none();
 }
 
-ortho_status ob_instructions_stop(ob_instruction_report *out)
+ortho_status ob_instructions_read(ob_instruction_report *out)
 {
     (void)out;
     return none();
+}
+
+void ob_instructions_stop(void)
+{
 }
 
 void ob_instructions_clear(ob_instruction_report *report)

@@ -24,7 +24,7 @@ typedef struct ob_device_account {
 typedef struct ob_memory {
     const ob_backend *backend;
     ob_device_account *account; /* NULL: none is kept */
-    size_t fence; /* bytes of guard on each side of every block, a multiple of 64 */
+    size_t fence;               /* bytes of guard on each side of every block, a multiple of 64 */
     size_t current[OB_PURPOSES], peak[OB_PURPOSES];
     ob_block *blocks;      /* live ones, doubly linked */
     char damage[192];      /* the first broken fence that a free found; "" when none */

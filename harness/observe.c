@@ -35,6 +35,7 @@ typedef struct watch {
     const ob_progress *progress;
     json_t *document;
     ob_observe what;
+    const char *key;  /* the one case to observe; NULL: all */
     int answered;     /* rows */
     char reason[256]; /* why it can't observe; "" so far */
 } watch;
@@ -62,9 +63,11 @@ static bool wants(const ob_options *options, ob_observe what)
 
 /* The flags of a run with these options, after three words of our own; NULL when memory is short.
  */
-static char **arguments(const ob_options *options, ob_observe what)
+static char **arguments(const watch *w)
 {
-    json_t *echo = ob_options_echo(options);
+    json_t *echo = ob_options_echo(w->options);
+    if (echo != NULL && w->key != NULL)
+        json_object_set_new(echo, "case", json_string(w->key));
     char **argv = calloc(json_object_size(echo) + 4, sizeof *argv);
     const char *name;
     json_t *value;
@@ -73,7 +76,7 @@ static char **arguments(const ob_options *options, ob_observe what)
     if (whole) {
         argv[n++] = strdup("ortho-bench");
         argv[n++] = strdup("__observe");
-        argv[n++] = strdup(words[what]);
+        argv[n++] = strdup(words[w->what]);
         json_object_foreach(echo, name, value)
         {
             const char *text = json_string_value(value);
@@ -101,7 +104,7 @@ static void free_arguments(char **argv)
 
 static ortho_status spawn_child(const watch *w, int out, pid_t *pid)
 {
-    char **argv = arguments(w->options, w->what);
+    char **argv = arguments(w);
     if (argv == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a child's arguments");
     posix_spawn_file_actions_t actions;
@@ -152,7 +155,8 @@ static void take_line(watch *w, const char *line)
     const json_t *row = json_object_get(said, "row");
     const char *why = json_string_value(json_object_get(said, "why"));
     json_t *cupti = json_object_get(said, "cupti");
-    tell(w, json_string_value(json_object_get(said, "begin")));
+    if (w->key == NULL)
+        tell(w, json_string_value(json_object_get(said, "begin")));
     note(w, json_string_value(json_object_get(said, "note")));
     if (why != NULL)
         snprintf(w->reason, sizeof w->reason, "%s", why);
@@ -210,7 +214,7 @@ static void mark_absent(watch *w)
         ob_observe_absent(row, w->reason, w->what);
 }
 
-static void observe(watch *w)
+static void watch_child(watch *w)
 {
     int ends[2];
     pid_t pid;
@@ -229,6 +233,39 @@ static void observe(watch *w)
     }
     if (status != ORTHO_OK)
         snprintf(w->reason, sizeof w->reason, "%s", ortho_last_message());
+}
+
+static bool predicts(const json_t *row)
+{
+    return json_object_get(json_object_get(row, "divergence"), "predicted") != NULL;
+}
+
+/* Instructions are counted of one kernel a process: a child a case that has something to be
+ * compared with. */
+static void observe_each(watch *w)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(w->document, "results"), i, row)
+    {
+        if (!predicts(row) || ob_session_interrupted())
+            continue;
+        w->key = json_string_value(json_object_get(row, "key"));
+        w->reason[0] = '\0';
+        tell(w, w->key);
+        watch_child(w);
+        ob_observe_absent(row, w->reason, w->what);
+    }
+}
+
+static void observe(watch *w)
+{
+    if (w->what == OB_OBSERVE_INSTRUCTIONS)
+        observe_each(w);
+    else
+        watch_child(w);
+    if (w->reason[0] == '\0')
+        snprintf(w->reason, sizeof w->reason, "interrupted");
     mark_absent(w);
 }
 
@@ -236,7 +273,9 @@ static void observe(watch *w)
 
 static bool on_gpu(const json_t *document)
 {
-    return json_object_get(json_object_get(document, "context"), "gpu") != NULL;
+    const json_t *row = json_array_get(json_object_get(document, "results"), 0);
+    const char *backend = json_string_value(json_object_get(row, "backend"));
+    return backend != NULL && strcmp(backend, ob_backend_name(ORTHO_CUDA)) == 0;
 }
 
 /* Whether every row that may show a number has its counters. */

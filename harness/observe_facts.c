@@ -38,26 +38,71 @@ static json_t *kernel_facts(const ob_kernel_record *k, double ns)
                      "dynamic_shared", k->dynamic_shared);
 }
 
-/* What an operation's own copies and fills took, all launches together. */
-static double transfer_total(const ob_activity_log *log, bool flushed)
+/* An interval of the GPU's work on one launch. */
+typedef struct interval {
+    uint64_t start, end;
+} interval;
+
+static int by_start(const void *a, const void *b)
+{
+    const interval *x = a, *y = b;
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+/* How long at least one of them lasted: a dependent kernel that was let in early waits for the one
+ * before it, and that wait isn't its work. */
+static double covered(interval *at, size_t count)
 {
     double total = 0;
-    for (size_t i = 0; i < log->transfer_count; i++)
-        if (!flushed || log->transfers[i].kind != OB_TRANSFER_FILL)
-            total += (double)(log->transfers[i].end - log->transfers[i].start);
+    uint64_t until = 0;
+    qsort(at, count, sizeof *at, by_start);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t from = at[i].start > until ? at[i].start : until;
+        if (at[i].end > from) {
+            total += (double)(at[i].end - from);
+            until = at[i].end;
+        }
+    }
     return total;
 }
 
-/* Sums by launch: what the operation's kernels took, without the gaps between them. */
-static double operation_median(const ob_activity_log *log, size_t per, double *scratch)
+/* The operation's own work, kernels and transfers, all launches together, over their number. */
+static double mean_covered(const ob_activity_log *log, const ob_activity_view *view)
+{
+    interval *at = calloc(log->kernel_count + log->transfer_count + 1, sizeof *at);
+    size_t n = 0;
+    if (at == NULL)
+        return 0;
+    for (size_t i = 0; i < log->kernel_count; i++)
+        at[n++] = (interval){log->kernels[i].start, log->kernels[i].end};
+    for (size_t i = 0; i < log->transfer_count; i++)
+        if (!view->flushed || log->transfers[i].kind != OB_TRANSFER_FILL)
+            at[n++] = (interval){log->transfers[i].start, log->transfers[i].end};
+    double total = n > 0 ? covered(at, n) : 0;
+    free(at);
+    return total / view->launches;
+}
+
+/* Median over the launches, where each has the same kernels and nothing else. */
+static double median_covered(const ob_activity_log *log, size_t per, double *scratch)
 {
     size_t launches = log->kernel_count / per;
-    for (size_t l = 0; l < launches; l++) {
-        scratch[l] = 0;
+    interval *at = calloc(per, sizeof *at);
+    for (size_t l = 0; at != NULL && l < launches; l++) {
         for (size_t i = 0; i < per; i++)
-            scratch[l] += duration(&log->kernels[l * per + i]);
+            at[i] = (interval){log->kernels[l * per + i].start, log->kernels[l * per + i].end};
+        scratch[l] = covered(at, per);
     }
-    return ob_median(scratch, launches);
+    free(at);
+    return at != NULL ? ob_median(scratch, launches) : 0;
+}
+
+static bool has_transfers(const ob_activity_log *log, bool flushed)
+{
+    for (size_t i = 0; i < log->transfer_count; i++)
+        if (!flushed || log->transfers[i].kind != OB_TRANSFER_FILL)
+            return true;
+    return false;
 }
 
 json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_view *view)
@@ -65,8 +110,8 @@ json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_view *vi
     if (log->dropped > 0)
         return absent("CUPTI dropped records");
     size_t per = view->launches > 0 ? log->kernel_count / (size_t)view->launches : 0;
-    if (log->kernel_count > 0 && per * (size_t)view->launches != log->kernel_count)
-        return absent("launches of one operation differ in their kernels");
+    if (per * (size_t)view->launches != log->kernel_count)
+        per = 0; /* copies that chose different kernels: only their sum can be told */
     json_t *facts = json_pack("{s:s, s:i}", "status", "ok", "launches", view->launches);
     json_t *kernels = json_array();
     double *scratch = calloc(log->kernel_count + 1, sizeof *scratch);
@@ -76,12 +121,11 @@ json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_view *vi
         free(scratch);
         return absent("no memory");
     }
-    double ns = transfer_total(log, view->flushed) / view->launches;
-    if (per > 0)
-        ns += operation_median(log, per, scratch);
+    double ns = per == 0 || has_transfers(log, view->flushed) ? mean_covered(log, view)
+                                                              : median_covered(log, per, scratch);
     for (size_t i = 0; i < per; i++)
-        json_array_append_new(kernels, kernel_facts(&log->kernels[i],
-                                                    kernel_median(log, per, i, scratch)));
+        json_array_append_new(kernels,
+                              kernel_facts(&log->kernels[i], kernel_median(log, per, i, scratch)));
     if (ns > 0)
         json_object_set_new(facts, "ns", json_real(ns));
     json_object_set_new(facts, "kernels", kernels);
@@ -91,14 +135,20 @@ json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_view *vi
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-/* Compilers tell a file by another path than ours now and then: the last parts decide. */
+/* The last three parts of a path, which name a file of ours wherever it was compiled: a build that
+ * was moved, or came from a compiler cache, has another root in its line table. */
+static const char *tail_of(const char *path)
+{
+    const char *at = path + strlen(path);
+    for (int parts = 0; at > path; at--)
+        if (at[-1] == '/' && ++parts == 3)
+            break;
+    return at;
+}
+
 static bool same_file(const char *a, const char *b)
 {
-    size_t x = strlen(a), y = strlen(b), n = x < y ? x : y;
-    if (n == 0)
-        return false;
-    bool ends = strcmp(a + x - n, b + y - n) == 0;
-    return ends && (x == y || (x > y ? a[x - n - 1] : b[y - n - 1]) == '/');
+    return a[0] != '\0' && strcmp(tail_of(a), tail_of(b)) == 0;
 }
 
 static bool on_line(const ob_instruction *i, const ortho_loop *loop)
@@ -124,28 +174,19 @@ static bool in_loop(const ob_instruction_report *r, size_t at, const ortho_loop 
         after++;
     return before > 0 && r->instructions[before - 1].function == i->function &&
            on_line(&r->instructions[before - 1], loop) && after < r->count &&
-           r->instructions[after].function == i->function &&
-           on_line(&r->instructions[after], loop);
+           r->instructions[after].function == i->function && on_line(&r->instructions[after], loop);
 }
 
-static bool in_loops(const ob_instruction_report *r, size_t at, const ortho_loop *loops)
-{
-    for (const ortho_loop *l = loops; l->kernel != NULL; l++)
-        if (in_loop(r, at, l))
-            return true;
-    return false;
-}
-
-json_t *ob_loop_facts(const ob_instruction_report *report, const ortho_loop *loops)
+json_t *ob_loop_facts(const ob_instruction_report *report, const ortho_loop *loop)
 {
     ob_divergence d = {{0}};
     double warps = 0, threads = 0;
     int instructions = 0;
-    if (loops == NULL)
+    if (loop == NULL)
         return absent("the variant doesn't tell where its Ortho loop is");
     for (size_t i = 0; i < report->count; i++) {
         const ob_instruction *one = &report->instructions[i];
-        if (one->warps == 0 || !in_loops(report, i, loops))
+        if (one->warps == 0 || !in_loop(report, i, loop))
             continue;
         double lanes = (double)one->threads / (double)one->warps;
         d.histogram[(int)fmin(fmax(lround(lanes), 0), 32)] += (double)one->warps;
@@ -163,24 +204,52 @@ json_t *ob_loop_facts(const ob_instruction_report *report, const ortho_loop *loo
                      histogram, "instructions", instructions, "warp_instructions", warps);
 }
 
-json_t *ob_kernel_facts(const ob_instruction_report *report)
+json_t *ob_instruction_facts(const ob_instruction_report *report)
 {
-    double warps = 0, threads = 0, enabled = 0, divergent = 0, uniform = 0;
+    json_t *list = json_array();
     for (size_t i = 0; i < report->count; i++) {
         const ob_instruction *one = &report->instructions[i];
-        warps += (double)one->warps;
-        threads += (double)one->threads;
-        enabled += (double)one->enabled;
-        divergent += (double)one->divergent;
-        uniform += (double)one->uniform;
+        if (one->warps > 0 || one->stalls > 0)
+            json_array_append_new(
+                list, json_pack("{s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "function",
+                                one->function, "pc", (json_int_t)one->pc, "file", one->file, "line",
+                                one->line, "warps", (json_int_t)one->warps, "threads",
+                                (json_int_t)one->threads, "enabled", (json_int_t)one->enabled,
+                                "divergent", (json_int_t)one->divergent, "stalls",
+                                (json_int_t)one->stalls));
     }
-    if (!(warps > 0))
-        return absent("no instruction was counted");
-    json_t *facts = json_pack("{s:s, s:f, s:f, s:f, s:f}", "status", "ok", "value",
-                              threads / (32 * warps), "enabled", enabled / (32 * warps),
-                              "warp_instructions", warps, "thread_instructions", threads);
-    json_object_set_new(facts, "divergent_branches", json_integer((json_int_t)divergent));
+    return list;
+}
+
+/* ---- counters -------------------------------------------------------------------------------- */
+
+/* NAN where it isn't there or isn't ok. */
+static double counter(const json_t *counters, const char *name)
+{
+    const json_t *value = json_object_get(json_object_get(counters, name), "value");
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void set_finite(json_t *facts, const char *key, double value)
+{
+    if (isfinite(value))
+        json_object_set_new(facts, key, json_real(value));
+}
+
+json_t *ob_kernel_facts(const json_t *counters)
+{
+    double warps = counter(counters, "smsp__inst_executed.sum");
+    double threads = counter(counters, "smsp__thread_inst_executed.sum");
+    double enabled = counter(counters, "smsp__thread_inst_executed_pred_on.sum");
+    double divergent = counter(counters, "smsp__sass_branch_targets_threads_divergent.sum");
+    double uniform = counter(counters, "smsp__sass_branch_targets_threads_uniform.sum");
+    if (!(warps > 0) || !(threads > 0))
+        return absent("needs the counters of the group divergence");
+    json_t *facts = json_pack("{s:s, s:f}", "status", "ok", "value", threads / (32 * warps));
+    set_finite(facts, "enabled", enabled / (32 * warps));
+    if (isfinite(divergent))
+        json_object_set_new(facts, "divergent_branches", json_integer((json_int_t)divergent));
     if (divergent + uniform > 0)
-        json_object_set_new(facts, "branch_efficiency", json_real(uniform / (divergent + uniform)));
+        set_finite(facts, "branch_efficiency", uniform / (divergent + uniform));
     return facts;
 }

@@ -24,7 +24,12 @@ struct json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_v
  * or a loop that has no instruction in the report: n/a with the reason. */
 struct json_t *ob_loop_facts(const ob_instruction_report *report, const ortho_loop *loop);
 
-/* row.divergence.kernel: over all instructions. */
-struct json_t *ob_kernel_facts(const ob_instruction_report *report);
+/* Every instruction that was executed: [{function, pc, file, line, warps, threads, enabled,
+ * divergent, stalls}], for annotate. */
+struct json_t *ob_instruction_facts(const ob_instruction_report *report);
+
+/* row.divergence.kernel: over all instructions of the operation, from its counters (row.counters);
+ * n/a where those that it takes aren't there. */
+struct json_t *ob_kernel_facts(const struct json_t *counters);
 
 #endif

@@ -89,9 +89,9 @@ typedef struct ob_options {
     ob_plot_place plot; /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
     ob_color color;
     bool quiet, verbose;
-    ob_observe observe; /* not of users: what this process is there to find out */
-    bool verify_only;   /* the command `verify`: every check, no more timing than they need */
-    const char *config; /* --config; NULL: the user's own, if there is one */
+    ob_observe observe;    /* not of users: what this process is there to find out */
+    bool verify_only;      /* the command `verify`: every check, no more timing than they need */
+    const char *config;    /* --config; NULL: the user's own, if there is one */
     bool list_variants, list_models, list_formats, list_cases; /* `list` */
     bool json;                                                 /* `inspect --json` */
     int operand_count;                                         /* what follows the options */

@@ -29,7 +29,7 @@ void ob_session_interrupt(void)
     atomic_store(&interrupted, 1);
 }
 
-bool ob_interrupted(void)
+bool ob_session_interrupted(void)
 {
     return atomic_load(&interrupted) != 0;
 }
@@ -162,7 +162,7 @@ static ortho_status run_gemms(ob_session *s, const ob_work *work, int first, int
     int blob = make_blob(s, work, &split), i = first;
     while (status == ORTHO_OK && i < plan->count && !plan->cases[i].sieve &&
            plan->cases[i].slice == head->slice && plan->cases[i].density == head->density &&
-           !ob_interrupted()) {
+           !ob_session_interrupted()) {
         int length = group_length(plan, i);
         status = ob_gemm_group(s, work, &split, blob, &plan->cases[i], length);
         i += length;
@@ -184,7 +184,7 @@ static ortho_status run_slice(ob_session *s, int first, int *next)
         return status;
     int i = first;
     while (status == ORTHO_OK && i < plan->count && plan->cases[i].slice == slice &&
-           !ob_interrupted()) {
+           !ob_session_interrupted()) {
         if (!plan->cases[i].sieve) {
             status = run_gemms(s, &work, i, &i);
             continue;
@@ -212,7 +212,7 @@ static ortho_status run_plan(ob_session *s)
     ortho_status status = ORTHO_OK;
     if (s->options->l2 == OB_L2_COLD && ob_session_times(s))
         status = ob_ceilings_calibrate(s);
-    for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_interrupted();)
+    for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_session_interrupted();)
         status = s->plan.cases[i].pass ? run_pass(s, i, &i) : run_slice(s, i, &i);
     return status;
 }
@@ -232,7 +232,7 @@ static void finish_context(ob_session *s)
     if (json_object_size(ceilings) > 0)
         json_object_set(context, "ceilings", ceilings);
     json_decref(ceilings);
-    json_object_set_new(context, "interrupted", json_boolean(ob_interrupted()));
+    json_object_set_new(context, "interrupted", json_boolean(ob_session_interrupted()));
     size_t rss = ob_environment_max_rss();
     if (rss > 0)
         json_object_set_new(context, "process",
@@ -255,7 +255,7 @@ static int exit_of_session(const ob_session *s, ortho_status status)
 {
     if (s->wrong > 0)
         return OB_EXIT_WRONG;
-    if (ob_interrupted())
+    if (ob_session_interrupted())
         return OB_EXIT_INTERRUPTED;
     if (status != ORTHO_OK)
         return exit_of_error(status);
@@ -300,7 +300,7 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
         status = ob_observation_save(&s);
     finish_context(&s);
     int code = exit_of_session(&s, status);
-    if (status == ORTHO_OK && ob_session_times(&s) && !ob_interrupted() &&
+    if (status == ORTHO_OK && ob_session_times(&s) && !ob_session_interrupted() &&
         !ob_observe_run(options, progress, s.document) && code == OB_EXIT_OK)
         code = OB_EXIT_COUNTERS;
     if (json_array_size(s.rows) > 0)

@@ -136,7 +136,7 @@ static ortho_status other_copies(gemm *e)
     e->copies = grown;
     double start = ob_timer_now();
     while (e->made < lane->copies && !ob_lane_late(lane, start, e->made)) {
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             return ORTHO_E_CANCELLED;
         ob_copy *c = &e->copies[e->made++];
         *c = (ob_copy){0};
@@ -340,7 +340,7 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
         status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
         ob_say_phase(s, i, &g.lanes[i], "verify");
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.gemms[i]);

@@ -172,7 +172,7 @@ static double gbench_sample(void *ctx, int repetition, char *error, size_t error
     ob_lane *lane = ctx;
     double ns, spent;
     (void)repetition;
-    if (ob_interrupted()) {
+    if (ob_session_interrupted()) {
         snprintf(error, error_size, "interrupted");
         return -1;
     }
@@ -209,7 +209,7 @@ static void gbench_case(ob_lane *lane)
     }
     ob_stop_rule rule = l->rule;
     rule.min_time = 0;
-    if (l->count > 0 && !ob_interrupted() &&
+    if (l->count > 0 && !ob_session_interrupted() &&
         (l->stop = ob_should_stop(&rule, l->samples, l->count, l->elapsed)) == OB_STOP_NO)
         l->stop = OB_STOP_TIMEOUT;
 }
@@ -219,14 +219,14 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
     int in = 0;
     ob_sampler_lane *samplers = calloc((size_t)count + 1, sizeof *samplers);
     ob_affinity *pinned = s->backend->space == ORTHO_HOST ? ob_affinity_pin(s->threads) : NULL;
-    for (int i = 0; i < count && !ob_interrupted(); i++)
+    for (int i = 0; i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
             ob_say_phase(s, i, &lanes[i], "time");
             prepare_sampler(&lanes[i]);
         }
     if (samplers == NULL || s->options->engine == OB_ENGINE_GBENCH) {
         for (int i = 0; i < count; i++)
-            if (!lanes[i].out && !ob_interrupted())
+            if (!lanes[i].out && !ob_session_interrupted())
                 gbench_case(&lanes[i]);
         ob_affinity_release(pinned);
         free(samplers);

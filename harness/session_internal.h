@@ -165,6 +165,7 @@ bool ob_lane_late(ob_lane *lane, double start, int64_t made);
 /* What is done between the two verifications: the lanes that are in are sampled, interleaved or
  * through Google Benchmark; or replayed where nothing is to be timed; or observed, in a child. */
 void ob_group_work(ob_session *s, ob_lane *lanes, int count);
+void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
 /* Records the launches of the lanes that are in, where the backend replays, and makes them, so that
  * the verification after sees what a replay left. */
 void ob_group_replay(ob_session *s, ob_lane *lanes, int count);
@@ -179,8 +180,9 @@ ortho_status ob_session_evict(ob_session *s);
 void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling);
 /* Whether a lane was faster than the ceiling allows, by more than tolerance and noise. */
 bool ob_lane_beats(const ob_lane *lane, double ceiling);
-/* Bytes of device memory in use now, the marks reset; and how far it has risen since at most: as the
- * driver tells (it hands memory out in blocks of 2 MiB), exactly where CUPTI looks. 0 on the CPU. */
+/* Bytes of device memory in use now, the marks reset; and how far it has risen since at most: as
+ * the driver tells (it hands memory out in blocks of 2 MiB), exactly where CUPTI looks. 0 on the
+ * CPU. */
 size_t ob_device_mark(ob_session *s);
 size_t ob_device_since(const ob_session *s, size_t mark);
 /* How far the harness' own account of device memory rose since the mark at most. */
@@ -196,7 +198,6 @@ void ob_group_finish(ob_session *s, ob_lane *lanes, int count);
 void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase);
 void ob_say_note(const ob_session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-bool ob_interrupted(void);
 
 /* session_gemm.c, session_sieve.c: one group of cases, over the slice at work. */
 ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split *split, int blob,

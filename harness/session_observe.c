@@ -9,6 +9,7 @@
 #include "harness/counter_groups.h"
 #include "harness/counters.h"
 #include "harness/instructions.h"
+#include "harness/isolate.h"
 #include "harness/observe_facts.h"
 
 #include <jansson.h>
@@ -17,13 +18,15 @@
 
 /* Launches of an operation that activity is recorded of. */
 enum { RECORDED = 20 };
+/* The GPU raises its clocks within this time of work. */
+#define WARM_UP_NS 3e7
 
 struct ob_observation {
     ob_observe what;
     ob_counter_set *set; /* of counters */
     ob_counters *counters;
     ob_activity_log timeline;
-    bool keep_timeline;
+    bool started, keep_timeline;
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -58,13 +61,7 @@ ortho_status ob_observation_open(const ob_options *options, ob_observation **out
         status = open_counters(o, options->counters);
     else if (o->what == OB_OBSERVE_ACTIVITY)
         status = ob_activity_start();
-    else if (o->what == OB_OBSERVE_INSTRUCTIONS) /* whether it can, before any case waits for it */
-        status = ob_instructions_start(OB_INSTRUCTIONS_COUNTED);
-    if (status == ORTHO_OK && o->what == OB_OBSERVE_INSTRUCTIONS) {
-        ob_instruction_report none = {0};
-        status = ob_instructions_stop(&none);
-        ob_instructions_clear(&none);
-    }
+    o->started = status == ORTHO_OK;
     if (status != ORTHO_OK)
         ob_observation_close(o);
     else
@@ -76,7 +73,7 @@ void ob_observation_close(ob_observation *o)
 {
     if (o == NULL)
         return;
-    if (o->what == OB_OBSERVE_ACTIVITY)
+    if (o->started && o->what == OB_OBSERVE_ACTIVITY)
         ob_activity_stop();
     ob_counters_close(o->counters);
     ob_counter_set_close(o->set);
@@ -91,8 +88,7 @@ ortho_status ob_observation_save(const ob_session *s)
         return ORTHO_OK;
     if (!o->keep_timeline)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for the whole timeline: none is written");
-    return ob_trace_write(&o->timeline, json_object_get(s->document, "context"),
-                          s->options->trace);
+    return ORTHO_OK;
 }
 
 /* ---- activity -------------------------------------------------------------------------------- */
@@ -142,7 +138,8 @@ static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
 {
     ortho_status status = ORTHO_OK;
     int64_t launches = RECORDED * lane->units;
-    for (int64_t i = 0; status == ORTHO_OK && i < launches && !ob_interrupted(); i++) {
+    ob_observation_mark(s); /* what came before isn't this */
+    for (int64_t i = 0; status == ORTHO_OK && i < launches && !ob_session_interrupted(); i++) {
         if (lane->flush)
             status = s->backend->flush(s->queue, s->scratch, s->scratch_bytes, s->threads);
         if (status == ORTHO_OK)
@@ -155,8 +152,12 @@ static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
 static ortho_status observe_activity(ob_session *s, ob_lane *lane)
 {
     ob_activity_log log = {0};
-    ob_observation_mark(s); /* what came before isn't this */
+    double start = ob_timer_now();
     ortho_status status = record(s, lane, &log);
+    while (status == ORTHO_OK && ob_timer_now() - start < WARM_UP_NS && !ob_session_interrupted()) {
+        put_away(s->observation, &log);
+        status = record(s, lane, &log);
+    }
     if (status != ORTHO_OK)
         return status;
     ob_activity_view view = {.launches = RECORDED, .flushed = lane->flush};
@@ -194,9 +195,11 @@ static ortho_status observe_counters(ob_session *s, ob_lane *lane)
     size_t kernels = s->backend->nodes(s->queue, &lane->loop, lane->units);
     ob_range_mode mode = kernels == 1 ? OB_RANGE_KERNELS : OB_RANGE_OPERATION;
     ortho_status status = ob_counters_measure(o->counters, mode, &counted, 1, values, &ranges);
+    if (status == ORTHO_OK && ranges == 0) /* the one node is a copy, which makes no range */
+        status = ob_counters_measure(o->counters, OB_RANGE_OPERATION, &counted, 1, values, &ranges);
     if (status == ORTHO_OK && ranges != 1)
-        status = ortho_fail(ORTHO_E_DEVICE, "%d ranges were counted where one was expected",
-                            ranges);
+        status =
+            ortho_fail(ORTHO_E_DEVICE, "%d ranges were counted where one was expected", ranges);
     lane->cursor = lane->units;
     if (status == ORTHO_OK) {
         json_t *counters = ob_counter_set_evaluate(o->set, values);
@@ -213,29 +216,41 @@ static const ortho_loop *loop_of(const ob_case *c)
     return c->sieve ? c->variant->sieve->loop : c->variant->gemm->loop;
 }
 
+/* The kernel of the loop alone: what comes before it runs first, uncounted. */
+static ortho_status count_instructions(ob_session *s, ob_lane *lane, const ortho_loop *loop,
+                                       ob_instruction_report *out)
+{
+    ob_operation operation = {
+        .ctx = lane, .launch = launch_all, .stream = s->backend->stream(s->queue)};
+    ob_isolated *kernel = NULL;
+    ortho_status status = ob_isolate(&operation, loop->kernel, &kernel);
+    if (status == ORTHO_OK)
+        status = ob_isolated_before(kernel);
+    if (status == ORTHO_OK)
+        status = ob_instructions_start(OB_INSTRUCTIONS_COUNTED);
+    if (status == ORTHO_OK) {
+        status = ob_isolated_run(kernel);
+        if (status == ORTHO_OK)
+            status = ob_instructions_read(out);
+        ob_instructions_stop();
+    }
+    ob_isolated_free(kernel);
+    return status;
+}
+
 static ortho_status observe_instructions(ob_session *s, ob_lane *lane)
 {
     ob_instruction_report report = {0};
-    (void)s;
-    ortho_status status = ob_instructions_start(OB_INSTRUCTIONS_COUNTED);
-    if (status != ORTHO_OK)
-        return status;
-    ortho_status launched = launch_all(lane);
-    lane->cursor = lane->units;
-    status = ob_instructions_stop(&report);
-    if (launched != ORTHO_OK || status != ORTHO_OK) {
-        ob_instructions_clear(&report);
-        return launched != ORTHO_OK ? launched : status;
+    const ortho_loop *loop = loop_of(lane->c);
+    if (loop == NULL)
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
+    ortho_status status = count_instructions(s, lane, loop, &report);
+    if (status == ORTHO_OK) {
+        json_object_set_new(lane->row, "measured", ob_loop_facts(&report, loop));
+        json_object_set_new(lane->row, "instructions", ob_instruction_facts(&report));
     }
-    json_t *divergence = json_object_get(lane->row, "divergence");
-    if (divergence == NULL) {
-        divergence = json_object();
-        json_object_set_new(lane->row, "divergence", divergence);
-    }
-    json_object_set_new(divergence, "measured", ob_loop_facts(&report, loop_of(lane->c)));
-    json_object_set_new(divergence, "kernel", ob_kernel_facts(&report));
     ob_instructions_clear(&report);
-    return ORTHO_OK;
+    return status;
 }
 
 /* ---- a group --------------------------------------------------------------------------------- */
@@ -257,7 +272,7 @@ static ortho_status observe(ob_session *s, ob_lane *lane)
 /* What can't be observed isn't wrong: the row says so, and the verification after stands. */
 void ob_group_observe(ob_session *s, ob_lane *lanes, int count)
 {
-    for (int i = 0; i < count && !ob_interrupted(); i++) {
+    for (int i = 0; i < count && !ob_session_interrupted(); i++) {
         if (lanes[i].out)
             continue;
         ob_say_phase(s, i, &lanes[i], "observe");

@@ -267,7 +267,7 @@ static ortho_status other_copies(sieve *e)
     double start = ob_timer_now();
     for (int64_t i = 1;
          status == ORTHO_OK && i < e->lane->copies && !ob_lane_late(e->lane, start, i); i++)
-        status = ob_interrupted() ? ORTHO_E_CANCELLED : verified_run(e, i);
+        status = ob_session_interrupted() ? ORTHO_E_CANCELLED : verified_run(e, i);
     return status;
 }
 
@@ -472,7 +472,7 @@ ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const 
     ortho_status status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
         ob_say_phase(s, i, &g.lanes[i], "verify");
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.sieves[i]);

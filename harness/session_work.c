@@ -1,8 +1,8 @@
 /*
- * What is done between the two verifications of a group. `verify` replays: on a backend that records
- * launches and replays them, what a recording makes is as much to be checked as what plain launches
- * make. A hook that waits, allocates, or leaves its stream is found out here, without a time being
- * taken.
+ * What is done between the two verifications of a group. `verify` replays: on a backend that
+ * records launches and replays them, what a recording makes is as much to be checked as what plain
+ * launches make. A hook that waits, allocates, or leaves its stream is found out here, without a
+ * time being taken.
  */
 #include "harness/session_observe.h"
 
@@ -26,7 +26,7 @@ static void replay(ob_session *s, ob_lane *lane)
 
 void ob_group_replay(ob_session *s, ob_lane *lanes, int count)
 {
-    for (int i = 0; s->backend->replays && i < count && !ob_interrupted(); i++)
+    for (int i = 0; s->backend->replays && i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
             ob_say_phase(s, i, &lanes[i], "replay");
             replay(s, &lanes[i]);

@@ -111,7 +111,7 @@ ortho_status ob_instructions_start(ob_instruction_source source)
                                              : ob_sampling_start(c, context);
 }
 
-ortho_status ob_instructions_stop(ob_instruction_report *out)
+ortho_status ob_instructions_read(ob_instruction_report *out)
 {
     const ob_cupti *c = NULL;
     CUcontext context;
@@ -122,8 +122,8 @@ ortho_status ob_instructions_stop(ob_instruction_report *out)
     if (status != ORTHO_OK)
         return status;
     cudaError_t error = cudaDeviceSynchronize();
-    status = at_work == OB_INSTRUCTIONS_COUNTED ? ob_sass_stop(c, context, &made)
-                                                : ob_sampling_stop(c, context, &made);
+    status = at_work == OB_INSTRUCTIONS_COUNTED ? ob_sass_read(c, context, &made)
+                                                : ob_sampling_read(c, context, &made);
     if (status == ORTHO_OK && error != cudaSuccess)
         status = ortho_fail(ORTHO_E_DEVICE, "while instructions were counted: %s",
                             cudaGetErrorString(error));
@@ -133,4 +133,16 @@ ortho_status ob_instructions_stop(ob_instruction_report *out)
     else
         *out = made;
     return status;
+}
+
+void ob_instructions_stop(void)
+{
+    const ob_cupti *c = NULL;
+    CUcontext context;
+    if (ob_cupti_open(&c) != ORTHO_OK || ob_cupti_context(&context) != ORTHO_OK)
+        return;
+    if (at_work == OB_INSTRUCTIONS_COUNTED)
+        ob_sass_stop(c, context);
+    else
+        ob_sampling_stop(c, context);
 }

@@ -21,8 +21,10 @@ ob_instruction *ob_instruction_at(const ob_cupti *c, ob_instruction_report *repo
 void ob_instruction_sort(ob_instruction_report *report);
 
 ortho_status ob_sass_start(const ob_cupti *c, CUcontext context);
-ortho_status ob_sass_stop(const ob_cupti *c, CUcontext context, ob_instruction_report *out);
+ortho_status ob_sass_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out);
+void ob_sass_stop(const ob_cupti *c, CUcontext context);
 ortho_status ob_sampling_start(const ob_cupti *c, CUcontext context);
-ortho_status ob_sampling_stop(const ob_cupti *c, CUcontext context, ob_instruction_report *out);
+ortho_status ob_sampling_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out);
+void ob_sampling_stop(const ob_cupti *c, CUcontext context);
 
 #endif

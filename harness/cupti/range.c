@@ -54,38 +54,75 @@ static ortho_status read_availability(ob_counters *c)
     return CHECK(ProfilerGetCounterAvailability(&p), "asking for counters");
 }
 
-static ortho_status open_host(ob_counters *c)
+static ortho_status open_host(const ob_counters *c, CUpti_Profiler_Host_Object **out)
 {
     CUpti_Device_GetChipName_Params chip =
         PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
     ortho_status status = CHECK(DeviceGetChipName(&chip), "asking for the chip");
-    if (status == ORTHO_OK)
-        status = read_availability(c);
     if (status != ORTHO_OK)
         return status;
     CUpti_Profiler_Host_Initialize_Params host = PARAMS(
         CUpti_Profiler_Host_Initialize_Params, .profilerType = CUPTI_PROFILER_TYPE_RANGE_PROFILER,
         .pChipName = chip.pChipName, .pCounterAvailabilityImage = c->availability);
     status = CHECK(ProfilerHostInitialize(&host), "opening the metrics");
-    c->host = host.pHostObject;
+    *out = host.pHostObject;
     return status;
 }
 
-/* One at a time, so that a metric that this chip hasn't got costs only itself. */
-static ortho_status add_metrics(ob_counters *c)
+static void close_host(const ob_counters *c, CUpti_Profiler_Host_Object *host)
+{
+    CUpti_Profiler_Host_Deinitialize_Params p =
+        PARAMS(CUpti_Profiler_Host_Deinitialize_Params, .pHostObject = host);
+    if (host != NULL)
+        (void)c->cupti->ProfilerHostDeinitialize(&p);
+}
+
+static CUptiResult add(const ob_counters *c, CUpti_Profiler_Host_Object *host,
+                       const char *const *names, int count)
+{
+    CUpti_Profiler_Host_ConfigAddMetrics_Params p =
+        PARAMS(CUpti_Profiler_Host_ConfigAddMetrics_Params, .pHostObject = host,
+               .ppMetricNames = (const char **)names, .numMetrics = (size_t)count);
+    return c->cupti->ProfilerHostConfigAddMetrics(&p);
+}
+
+/* Each alone, so that a metric that this chip hasn't got costs only itself. An object that refused
+ * one metric refuses every other from then on: each gets a new one. */
+static ortho_status sift(ob_counters *c)
 {
     for (int i = 0; i < c->count; i++) {
-        const char *name = c->asked[i];
-        CUpti_Profiler_Host_ConfigAddMetrics_Params add =
-            PARAMS(CUpti_Profiler_Host_ConfigAddMetrics_Params, .pHostObject = c->host,
-                   .ppMetricNames = &name, .numMetrics = 1);
-        c->codes[i] = (int)c->cupti->ProfilerHostConfigAddMetrics(&add);
+        CUpti_Profiler_Host_Object *host = NULL;
+        ortho_status status = open_host(c, &host);
+        if (status != ORTHO_OK)
+            return status;
+        c->codes[i] = (int)add(c, host, &c->asked[i], 1);
+        close_host(c, host);
         if (c->codes[i] == 0)
-            c->names[c->valid++] = name;
+            c->names[c->valid++] = c->asked[i];
     }
-    return c->valid > 0 || c->count == 0
+    return c->valid > 0
                ? ORTHO_OK
                : ortho_fail(ORTHO_E_UNSUPPORTED, "this GPU has none of the metrics asked for");
+}
+
+static ortho_status add_metrics(ob_counters *c)
+{
+    ortho_status status = open_host(c, &c->host);
+    if (status != ORTHO_OK || c->count == 0)
+        return status;
+    if (add(c, c->host, c->asked, c->count) == CUPTI_SUCCESS) {
+        memcpy(c->names, c->asked, (size_t)c->count * sizeof *c->names);
+        c->valid = c->count;
+        return ORTHO_OK;
+    }
+    close_host(c, c->host);
+    c->host = NULL;
+    status = sift(c);
+    if (status == ORTHO_OK)
+        status = open_host(c, &c->host);
+    return status == ORTHO_OK
+               ? ob_cupti_check(c->cupti, add(c, c->host, c->names, c->valid), "adding metrics")
+               : status;
 }
 
 static ortho_status make_config(ob_counters *c)
@@ -124,7 +161,7 @@ static ortho_status open_counters(ob_counters *c)
     if (status == ORTHO_OK)
         status = CHECK(ProfilerInitialize(&init), "starting the profiler");
     if (status == ORTHO_OK)
-        status = open_host(c);
+        status = read_availability(c);
     if (status == ORTHO_OK)
         status = add_metrics(c);
     return status == ORTHO_OK && c->valid > 0 ? make_config(c) : status;
@@ -165,10 +202,7 @@ void ob_counters_close(ob_counters *c)
     if (c == NULL)
         return;
     disable(c);
-    CUpti_Profiler_Host_Deinitialize_Params p =
-        PARAMS(CUpti_Profiler_Host_Deinitialize_Params, .pHostObject = c->host);
-    if (c->host != NULL)
-        (void)c->cupti->ProfilerHostDeinitialize(&p);
+    close_host(c, c->host);
     free(c->config);
     free(c->availability);
     free(c->names);

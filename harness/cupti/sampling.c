@@ -149,7 +149,7 @@ static ortho_status add_pc(const ob_cupti *c, const CUpti_PCSamplingPCData *pc,
     return ORTHO_OK;
 }
 
-ortho_status ob_sampling_stop(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
+ortho_status ob_sampling_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
 {
     CUpti_PCSamplingGetDataParams get = {
         .size = CUpti_PCSamplingGetDataParamsSize, .ctx = context, .pcSamplingData = &at.data};
@@ -159,7 +159,11 @@ ortho_status ob_sampling_stop(const ob_cupti *c, CUcontext context, ob_instructi
         for (size_t i = 0; status == ORTHO_OK && i < at.data.totalNumPcs && i < PCS; i++)
             status = add_pc(c, &at.pcs[i], out);
     } while (status == ORTHO_OK && at.data.remainingNumPcs > 0 && at.data.totalNumPcs > 0);
+    return status;
+}
+
+void ob_sampling_stop(const ob_cupti *c, CUcontext context)
+{
     disable(c, context);
     clear();
-    return status;
 }

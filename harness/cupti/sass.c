@@ -3,6 +3,7 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,13 +61,7 @@ ortho_status ob_sass_start(const ob_cupti *c, CUcontext context)
         return status;
     CUpti_SassMetricsEnable_Params enable =
         PARAMS(CUpti_SassMetricsEnable_Params, .ctx = context, .enableLazyPatching = 1);
-    status = CHECK(SassMetricsEnable(&enable), "patching kernels");
-    if (status != ORTHO_OK) {
-        CUpti_SassMetricsUnsetConfig_Params unset =
-            PARAMS(CUpti_SassMetricsUnsetConfig_Params, .deviceIndex = 0);
-        (void)c->SassMetricsUnsetConfig(&unset);
-    }
-    return status;
+    return CHECK(SassMetricsEnable(&enable), "patching kernels");
 }
 
 static uint64_t *field(ob_instruction *instruction, size_t metric)
@@ -118,18 +113,20 @@ static ortho_status read_records(const ob_cupti *c, CUcontext context, size_t re
     return status;
 }
 
-ortho_status ob_sass_stop(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
+ortho_status ob_sass_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
 {
     CUpti_SassMetricsGetDataProperties_Params p =
         PARAMS(CUpti_SassMetricsGetDataProperties_Params, .ctx = context);
     ortho_status status = CHECK(SassMetricsGetDataProperties(&p), "counting the instructions");
-    if (status == ORTHO_OK)
-        status = read_records(c, context, p.numOfPatchedInstructionRecords, p.numOfInstances, out);
+    return status == ORTHO_OK
+               ? read_records(c, context, p.numOfPatchedInstructionRecords, p.numOfInstances, out)
+               : status;
+}
+
+/* CUPTI doesn't start a second time in a process: the configuration stays until it ends. */
+void ob_sass_stop(const ob_cupti *c, CUcontext context)
+{
     CUpti_SassMetricsDisable_Params disable =
         PARAMS(CUpti_SassMetricsDisable_Params, .ctx = context);
-    CUpti_SassMetricsUnsetConfig_Params unset =
-        PARAMS(CUpti_SassMetricsUnsetConfig_Params, .deviceIndex = 0);
     (void)c->SassMetricsDisable(&disable);
-    (void)c->SassMetricsUnsetConfig(&unset);
-    return status;
 }
