@@ -105,6 +105,12 @@ void ob_metrics_close(ob_metrics *metrics)
     (void)metrics;
 }
 
+ortho_status ob_metrics_check(const ob_metrics *metrics, const char *name)
+{
+    (void)metrics, (void)name;
+    return none();
+}
+
 ortho_status ob_metrics_passes(const ob_metrics *metrics, const char *const *names, int count,
                                size_t *passes)
 {

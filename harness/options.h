@@ -83,18 +83,20 @@ typedef struct ob_options {
     double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */
     ob_engine engine;     /* --engine own|gbench */
     bool dry_run;
-    const char *out;    /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
-    const char *report; /* folder for every export and plot; NULL: none */
-    const char *format; /* writer for stdout: default "table" */
-    ob_plot_place plot; /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
+    const char *out;       /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
+    const char *report;    /* folder for every export and plot; NULL: none */
+    const char *format;    /* writer for stdout: default "table" */
+    ob_plot_place plot;    /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
+    const char *counters;  /* --counters GROUP,...|all|METRIC,...; NULL: none (counter_choice.h) */
+    bool require_counters; /* a counter without value fails the run */
     ob_color color;
     bool quiet, verbose;
-    ob_observe observe;    /* not of users: what this process is there to find out */
-    bool verify_only;      /* the command `verify`: every check, no more timing than they need */
-    const char *config;    /* --config; NULL: the user's own, if there is one */
-    bool list_variants, list_models, list_formats, list_cases; /* `list` */
-    bool json;                                                 /* `inspect --json` */
-    int operand_count;                                         /* what follows the options */
+    ob_observe observe; /* not of users: what this process is there to find out */
+    bool verify_only;   /* the command `verify`: every check, no more timing than they need */
+    const char *config; /* --config; NULL: the user's own, if there is one */
+    bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
+    bool json;                                                                /* `inspect --json` */
+    int operand_count; /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */
 } ob_options;
