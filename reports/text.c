@@ -65,6 +65,19 @@ char *ortho_text_clean(const char *utf8)
     return out;
 }
 
+char *ortho_text_cut(const char *utf8, int columns)
+{
+    char *clean = ortho_text_clean(utf8);
+    if (clean == NULL || ortho_text_width(clean) <= columns)
+        return clean;
+    clean[ortho_text_fit(clean, columns - 1)] = '\0';
+    char *cut = malloc(strlen(clean) + sizeof "…");
+    if (cut != NULL)
+        sprintf(cut, "%s…", clean);
+    free(clean);
+    return cut;
+}
+
 void ortho_text_trim(char *utf8)
 {
     size_t at = strlen(utf8);
