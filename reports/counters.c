@@ -32,7 +32,8 @@ static void put_plain(double value, const char *unit, char *out, size_t size)
         step++;
     }
     ortho_text_three(value, digits, sizeof digits);
-    snprintf(out, size, "%s%s%s%s", digits, steps[step], *unit != '\0' ? " " : "", unit);
+    snprintf(out, size, "%s%s%s%s", value == 0 ? "0" : digits, steps[step],
+             *unit != '\0' ? " " : "", unit);
 }
 
 void ortho_counter_value(double value, const char *unit, char *out, size_t size)

@@ -87,7 +87,8 @@ void ortho_text_trim(char *utf8)
     if (start == 0 || (start == at && (unsigned char)utf8[at - 1] < 0x80))
         return;
     uint32_t point;
-    if (decode(utf8 + start - 1, &point) != at - (start - 1))
+    size_t length = at - (start - 1); /* 1: the first byte of a sequence alone */
+    if (length == 1 || decode(utf8 + start - 1, &point) != length)
         utf8[start - 1] = '\0';
 }
 
