@@ -3,7 +3,7 @@
 #include "harness/observe.h"
 
 #include "common/error.h"
-#include "harness/counter_groups.h"
+#include "harness/counter_choice.h"
 #include "harness/options_value.h"
 #include "harness/plan.h"
 
@@ -44,7 +44,17 @@ typedef struct watch {
 
 bool ob_observe_wanted(const ob_options *options)
 {
-    return options->counters != NULL || options->trace != NULL;
+    return options->counters != NULL;
+}
+
+static bool wants_instructions(const ob_options *options)
+{
+    ob_counter_choice *choice = NULL;
+    if (options->counters == NULL || ob_counter_choice_open(options->counters, &choice) != ORTHO_OK)
+        return false;
+    bool wanted = choice->instructions;
+    ob_counter_choice_close(choice);
+    return wanted;
 }
 
 static bool wants(const ob_options *options, ob_observe what)
@@ -53,7 +63,7 @@ static bool wants(const ob_options *options, ob_observe what)
     case OB_OBSERVE_COUNTERS:
         return options->counters != NULL;
     case OB_OBSERVE_INSTRUCTIONS:
-        return options->counters != NULL && ob_counters_want_instructions(options->counters);
+        return wants_instructions(options);
     default:
         return ob_observe_wanted(options);
     }

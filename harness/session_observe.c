@@ -6,11 +6,12 @@
 
 #include "common/error.h"
 #include "harness/activity.h"
-#include "harness/counter_groups.h"
+#include "harness/counter_choice.h"
 #include "harness/counters.h"
 #include "harness/instructions.h"
 #include "harness/isolate.h"
 #include "harness/observe_facts.h"
+#include "harness/results.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ enum { RECORDED = 20 };
 
 struct ob_observation {
     ob_observe what;
-    ob_counter_set *set; /* of counters */
+    ob_counter_choice *choice; /* of counters */
     ob_counters *counters;
     ob_activity_log timeline;
     bool started, keep_timeline;
@@ -42,11 +43,9 @@ ortho_status ob_observation_prepare(const ob_options *options)
 
 static ortho_status open_counters(ob_observation *o, const char *wanted)
 {
-    ortho_status status = ob_counter_set_open(wanted, &o->set);
-    if (status != ORTHO_OK)
-        return status;
-    return ob_counters_open(ob_counter_set_metrics(o->set), ob_counter_set_count(o->set),
-                            &o->counters);
+    ortho_status status = ob_counter_choice_open(wanted, &o->choice);
+    return status == ORTHO_OK ? ob_counters_open(o->choice->names, o->choice->count, &o->counters)
+                              : status;
 }
 
 ortho_status ob_observation_open(const ob_options *options, ob_observation **out)
@@ -55,7 +54,7 @@ ortho_status ob_observation_open(const ob_options *options, ob_observation **out
     if (o == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for an observation");
     o->what = options->observe;
-    o->keep_timeline = options->trace != NULL;
+    o->keep_timeline = false;
     ortho_status status = ORTHO_OK;
     if (o->what == OB_OBSERVE_COUNTERS)
         status = open_counters(o, options->counters);
@@ -76,7 +75,7 @@ void ob_observation_close(ob_observation *o)
     if (o->started && o->what == OB_OBSERVE_ACTIVITY)
         ob_activity_stop();
     ob_counters_close(o->counters);
-    ob_counter_set_close(o->set);
+    ob_counter_choice_close(o->choice);
     ob_activity_clear(&o->timeline);
     free(o);
 }
@@ -84,7 +83,7 @@ void ob_observation_close(ob_observation *o)
 ortho_status ob_observation_save(const ob_session *s)
 {
     const ob_observation *o = s->observation;
-    if (o == NULL || o->what != OB_OBSERVE_ACTIVITY || s->options->trace == NULL)
+    if (o == NULL || o->what != OB_OBSERVE_ACTIVITY || true)
         return ORTHO_OK;
     if (!o->keep_timeline)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for the whole timeline: none is written");
@@ -123,15 +122,6 @@ size_t ob_observation_peak(const ob_session *s)
     return peak;
 }
 
-void ob_observation_peaks(const ob_session *s, ob_lane *lane, size_t device, size_t booked)
-{
-    json_t *activity = json_object_get(lane->row, "activity");
-    if (!records(s) || activity == NULL)
-        return;
-    json_object_set_new(activity, "peak_device_bytes", json_integer((json_int_t)device));
-    json_object_set_new(activity, "allocator_bytes", json_integer((json_int_t)booked));
-}
-
 /* The launches of the timing's own rotation, plainly enqueued, so that they are cold as the timed
  * ones are. */
 static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
@@ -160,8 +150,11 @@ static ortho_status observe_activity(ob_session *s, ob_lane *lane)
     }
     if (status != ORTHO_OK)
         return status;
-    ob_activity_view view = {.launches = RECORDED, .flushed = lane->flush};
-    json_object_set_new(lane->row, "activity", ob_activity_facts(&log, &view));
+    ob_activity_view view = {.launches = RECORDED,
+                             .flushed = lane->flush,
+                             .device = lane->device_peak,
+                             .booked = lane->device_booked};
+    ob_row_activity_from(lane->row, &log, &view);
     put_away(s->observation, &log);
     return ORTHO_OK;
 }
@@ -187,7 +180,7 @@ static ortho_status launch_all(void *ctx)
 static ortho_status observe_counters(ob_session *s, ob_lane *lane)
 {
     ob_observation *o = s->observation;
-    int ranges = 0, count = ob_counter_set_count(o->set);
+    int ranges = 0, count = o->choice->count;
     ob_counter_value *values = calloc((size_t)count + 1, sizeof *values);
     if (values == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for counters");
@@ -202,8 +195,9 @@ static ortho_status observe_counters(ob_session *s, ob_lane *lane)
             ortho_fail(ORTHO_E_DEVICE, "%d ranges were counted where one was expected", ranges);
     lane->cursor = lane->units;
     if (status == ORTHO_OK) {
-        json_t *counters = ob_counter_set_evaluate(o->set, values);
-        json_object_set_new(lane->row, "counters", counters);
+        json_t *counters = json_object();
+        status = ob_counter_choice_evaluate(o->choice, values, counters);
+        ob_row_counters_set(lane->row, counters);
     }
     free(values);
     return status;
@@ -246,8 +240,8 @@ static ortho_status observe_instructions(ob_session *s, ob_lane *lane)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
     ortho_status status = count_instructions(s, lane, loop, &report);
     if (status == ORTHO_OK) {
-        json_object_set_new(lane->row, "measured", ob_loop_facts(&report, loop));
-        json_object_set_new(lane->row, "instructions", ob_instruction_facts(&report));
+        ob_row_loop_from(lane->row, &report, loop);
+        json_object_set_new(lane->row, "instructions", ob_instruction_list(&report));
     }
     ob_instructions_clear(&report);
     return status;

@@ -20,9 +20,6 @@ ortho_status ob_observation_save(const ob_session *s);
 void ob_observation_mark(const ob_session *s);
 size_t ob_observation_peak(const ob_session *s);
 
-/* Both peaks of a lane that was recorded, into its row: CUPTI's, and the harness' own account. */
-void ob_observation_peaks(const ob_session *s, ob_lane *lane, size_t device, size_t booked);
-
 /* Observes the lanes that are in. */
 void ob_group_observe(ob_session *s, ob_lane *lanes, int count);
 
