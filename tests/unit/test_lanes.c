@@ -176,7 +176,7 @@ static void coo_sieve_is_full_but_for_the_end(void **unused)
     (void)unused;
     const int32_t lengths[2] = {60, 11};
     histogram h = model("coo", lengths, 2, 0);
-    const double want[33] = {[32] = 2 * 70, [7] = 70};
+    const double want[33] = {[32] = 8 * 5 + 2 * 77, [7] = 77};
     expect(&h, want);
 }
 
