@@ -81,6 +81,7 @@ typedef struct ob_options {
     ob_plot_place plot; /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
     ob_color color;
     bool quiet, verbose;
+    const char *trace;  /* --trace FILE; NULL: none */
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
     bool list_variants, list_models, list_formats, list_cases; /* `list` */

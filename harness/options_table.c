@@ -326,6 +326,17 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_OUTPUT,
      .help = "A folder for every export and plot (SVG, PNG, gnuplot, TSV).",
      .example = "--report out/report"},
+    {.name = "trace",
+     .argument = "FILE",
+     .type = OB_VALUE_TEXT,
+     .offset = FIELD(trace),
+     .from = OB_WORDS_FILES,
+     .commands = OB_FOR_RUN,
+     .group = OB_GROUP_OUTPUT,
+     .help =
+         "A timeline of the GPU's kernels, copies and memory and of the host's phases, recorded "
+         "in a process of its own: load it in https://ui.perfetto.dev.",
+     .example = "--trace out/trace.json"},
     {.name = "format",
      .argument = "NAME",
      .type = OB_VALUE_NAME,
