@@ -61,11 +61,15 @@ typedef struct ob_activity_log {
     size_t dropped; /* records that CUPTI had to drop */
 } ob_activity_log;
 
-/* Begins to record; UNSUPPORTED with words where that is impossible. One recording a process. */
+/* Begins to record; UNSUPPORTED with words where that is impossible. One recording at a time. */
 ortho_status ob_activity_start(void);
-/* Waits for the device, ends the recording, and gives what it saw since `start` in order of time
- * (kernels, transfers, memory by time; markers by start). The caller clears the log. */
-ortho_status ob_activity_stop(ob_activity_log *out);
+/* Waits for the device and gives what was seen since `start` or the last `take`, in order of time
+ * (kernels, transfers, memory by time; markers by start, those alone that have ended). The
+ * recording goes on. The caller clears the log. */
+ortho_status ob_activity_take(ob_activity_log *out);
+void ob_activity_stop(void);
+/* Moves everything of `from` behind what is in `into`; `from` is empty afterwards. */
+ortho_status ob_activity_append(ob_activity_log *into, ob_activity_log *from);
 void ob_activity_clear(ob_activity_log *log); /* zeroed is allowed */
 
 /* Now, in nanoseconds of the records' clock; 0 where there is none. */

@@ -60,6 +60,11 @@ typedef struct ob_backend {
     ortho_status (*fill)(void *dst, int byte, size_t bytes);
     /* Pushes everything else out of the last-level cache, using `scratch` of `bytes` bytes. */
     ortho_status (*flush)(ob_queue *queue, void *scratch, size_t bytes, int threads);
+    /* Fills that cache with clean lines of `scratch`, which has been written before: unlike after a
+     * flush, nothing has to go back to memory while what follows is counted. */
+    ortho_status (*evict)(ob_queue *queue, const void *scratch, size_t bytes);
+    /* Kernels, copies and fills that launches 0 .. count - 1 put on the queue; 0: can't be told. */
+    size_t (*nodes)(ob_queue *queue, const ob_launches *launches, int64_t count);
     /* Makes the launches of a span and waits for them; *ns is what the counted ones took in all,
      * the timer's overhead taken off. */
     ortho_status (*time)(ob_queue *queue, const ob_timer *timer, ob_launches *launches,

@@ -98,6 +98,19 @@ static ortho_status cpu_flush(ob_queue *queue, void *scratch, size_t bytes, int 
     return ORTHO_OK;
 }
 
+/* Nothing counts here, so nothing asks for a cache of clean lines. */
+static ortho_status cpu_evict(ob_queue *queue, const void *scratch, size_t bytes)
+{
+    (void)queue, (void)scratch, (void)bytes;
+    return ORTHO_OK;
+}
+
+static size_t cpu_nodes(ob_queue *queue, const ob_launches *launches, int64_t count)
+{
+    (void)queue, (void)launches, (void)count;
+    return 0;
+}
+
 static ortho_status launch_all(const ob_launches *launches, int64_t first, int64_t count)
 {
     ortho_status status = ORTHO_OK;
@@ -169,6 +182,8 @@ const ob_backend ob_backend_cpu = {
     .download = cpu_copy,
     .fill = cpu_fill,
     .flush = cpu_flush,
+    .evict = cpu_evict,
+    .nodes = cpu_nodes,
     .time = cpu_time,
     .forget = cpu_forget,
 };

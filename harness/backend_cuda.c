@@ -9,6 +9,7 @@
 #include "harness/backend.h"
 
 #include "common/error.h"
+#include "harness/evict.h"
 
 #include <cuda_runtime_api.h>
 #include <stdio.h>
@@ -172,6 +173,12 @@ static ortho_status cuda_flush(ob_queue *queue, void *scratch, size_t bytes, int
     return check(cudaMemsetAsync(scratch, 0x5a, bytes, queue->stream), "flush of the L2");
 }
 
+static ortho_status cuda_evict(ob_queue *queue, const void *scratch, size_t bytes)
+{
+    return check((cudaError_t)ob_evict_launch(scratch, bytes, queue->stream),
+                 "reading the L2 full");
+}
+
 /* ---- recording ------------------------------------------------------------------------------- */
 
 static void drop(recording *r)
@@ -289,6 +296,24 @@ static ortho_status record(ob_queue *q, const ob_launches *launches, int64_t cou
     return status;
 }
 
+/* How many nodes a recording of these launches would have; 0 when it fails. */
+static size_t cuda_nodes(ob_queue *q, const ob_launches *launches, int64_t count)
+{
+    cudaGraph_t graph = NULL;
+    size_t nodes = 0;
+    if (cudaStreamBeginCapture(q->stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
+        ortho_status launched = enqueue(launches, 0, count);
+        cudaError_t error = cudaStreamEndCapture(q->stream, &graph);
+        if (launched != ORTHO_OK || error != cudaSuccess ||
+            cudaGraphGetNodes(graph, NULL, &nodes) != cudaSuccess)
+            nodes = 0;
+    }
+    if (graph != NULL)
+        (void)cudaGraphDestroy(graph);
+    (void)cudaGetLastError();
+    return nodes;
+}
+
 static ortho_status prepare_graphs(ob_queue *q, ob_launches *launches, const ob_span *span)
 {
     if (launches->capture == NULL)
@@ -366,6 +391,8 @@ const ob_backend ob_backend_cuda = {
     .download = cuda_download,
     .fill = cuda_fill,
     .flush = cuda_flush,
+    .evict = cuda_evict,
+    .nodes = cuda_nodes,
     .time = cuda_time,
     .forget = cuda_forget,
 };

@@ -49,10 +49,14 @@ ortho_status ob_activity_start(void)
     return none();
 }
 
-ortho_status ob_activity_stop(ob_activity_log *out)
+ortho_status ob_activity_take(ob_activity_log *out)
 {
     (void)out;
     return none();
+}
+
+void ob_activity_stop(void)
+{
 }
 
 uint64_t ob_activity_clock(void)
@@ -64,8 +68,14 @@ void ob_activity_catch_nvtx(void)
 {
 }
 
-ortho_status ob_instructions_start(void)
+ortho_status ob_instructions_prepare(void)
 {
+    return none();
+}
+
+ortho_status ob_instructions_start(ob_instruction_source source)
+{
+    (void)source;
     return none();
 }
 
@@ -93,6 +103,12 @@ ortho_status ob_metrics_open(const char *chip, ob_metrics **out)
 void ob_metrics_close(ob_metrics *metrics)
 {
     (void)metrics;
+}
+
+ortho_status ob_metrics_check(const ob_metrics *metrics, const char *name)
+{
+    (void)metrics, (void)name;
+    return none();
 }
 
 ortho_status ob_metrics_passes(const ob_metrics *metrics, const char *const *names, int count,

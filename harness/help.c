@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH  80
 #define COLUMN 24 /* where the text of an option starts */
 
 const ob_exit_word ob_exit_words[] = {
@@ -21,13 +20,12 @@ const ob_exit_word ob_exit_words[] = {
 };
 const size_t ob_exit_word_count = sizeof ob_exit_words / sizeof *ob_exit_words;
 
-/* Words of `text` from column `at` on, later lines indented to `indent`; ends the line. */
-static void wrap(FILE *out, const char *text, int at, int indent)
+void ob_help_wrap(FILE *out, const char *text, int at, int indent)
 {
     int column = at;
     for (const char *p = text; *p != '\0';) {
         int length = (int)strcspn(p, " ");
-        if (column > indent && column + 1 + length > WIDTH - 1) {
+        if (column > indent && column + 1 + length > OB_HELP_WIDTH - 1) {
             fprintf(out, "\n%*s", indent, "");
             column = indent;
         } else if (column > indent) {
@@ -44,7 +42,7 @@ static void wrap(FILE *out, const char *text, int at, int indent)
 
 static void paragraph(FILE *out, const char *text)
 {
-    wrap(out, text, 0, 0);
+    ob_help_wrap(out, text, 0, 0);
     fputc('\n', out);
 }
 
@@ -84,7 +82,7 @@ static void print_option(const ob_option *option, FILE *out)
     if (fallback != NULL)
         fprintf(f, " Default: %s.", fallback);
     if (fclose(f) == 0)
-        wrap(out, text, COLUMN, COLUMN);
+        ob_help_wrap(out, text, COLUMN, COLUMN);
     free(text);
     if (option->example != NULL)
         fprintf(out, "%*se.g. %s\n", COLUMN, "", option->example);
@@ -118,7 +116,7 @@ static void print_examples(const ob_command *command, FILE *out)
     fputs("Examples:\n", out);
     for (int i = 0; i < OB_EXAMPLES && command->examples[i].command != NULL; i++) {
         fprintf(out, "  %s\n      ", command->examples[i].command);
-        wrap(out, command->examples[i].what, 6, 6);
+        ob_help_wrap(out, command->examples[i].what, 6, 6);
     }
     fputc('\n', out);
 }

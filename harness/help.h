@@ -22,6 +22,11 @@ typedef struct ob_exit_word {
 extern const ob_exit_word ob_exit_words[];
 extern const size_t ob_exit_word_count;
 
+#define OB_HELP_WIDTH 80
+
+/* Words of `text` from column `at` on, later lines indented to `indent`; ends the line. */
+void ob_help_wrap(FILE *out, const char *text, int at, int indent);
+
 void ob_help_overview(FILE *out);
 void ob_help_command(const ob_command *command, FILE *out);
 void ob_help_version(FILE *out);

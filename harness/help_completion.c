@@ -35,6 +35,20 @@ static void quoted(FILE *out, const char *text)
             fputc(*p == ':' ? ',' : *p, out);
 }
 
+/* The command that an option belongs to where another has one of its name; NULL: it stands alone.
+ */
+static const char *only_command(const ob_option *option)
+{
+    bool shared = false;
+    for (size_t i = 0; i < ob_option_count; i++)
+        shared |=
+            &ob_option_table[i] != option && strcmp(ob_option_table[i].name, option->name) == 0;
+    for (const ob_command *const *c = ob_command_table; shared && *c != NULL; c++)
+        if (option->commands & (*c)->bit)
+            return (*c)->name;
+    return NULL;
+}
+
 /* ---- bash ------------------------------------------------------------------------------------ */
 
 static void bash_values(FILE *out)
@@ -43,9 +57,10 @@ static void bash_values(FILE *out)
         const ob_option *o = &ob_option_table[i];
         if (o->argument == NULL)
             continue;
-        fprintf(out, "    --%s", o->name);
+        const char *command = only_command(o);
+        fprintf(out, "    %s:--%s", command != NULL ? command : "*", o->name);
         if (o->letter != 0)
-            fprintf(out, "|-%c", o->letter);
+            fprintf(out, "|*:-%c", o->letter);
         fputs(") ", out);
         const char *words[1];
         if (o->from == OB_WORDS_FILES)
@@ -89,12 +104,11 @@ static void bash(FILE *out)
           "    # readline splits --name=value into three words\n"
           "    if [[ $cur == '=' ]]; then cur=''\n"
           "    elif [[ $prev == '=' ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
-          "    case $prev in\n",
+          "    [[ ${COMP_WORDS[1]} != -* && COMP_CWORD -gt 1 ]] && command=${COMP_WORDS[1]}\n"
+          "    case $command:$prev in\n",
           out);
     bash_values(out);
-    fputs("    esac\n    [[ ${COMP_WORDS[1]} != -* && COMP_CWORD -gt 1 ]] && "
-          "command=${COMP_WORDS[1]}\n    case $command in\n",
-          out);
+    fputs("    esac\n    case $command in\n", out);
     bash_commands(out);
     fputs("    esac\n    if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- "
           "\"$cur\"))\n    elif ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W '",
@@ -119,7 +133,8 @@ static void zsh_option(const ob_option *o, FILE *out)
         quoted(out, o->argument);
         fputc(':', out);
         const char *words[1];
-        bool list = o->type == OB_VALUE_WORDS || o->type == OB_VALUE_OPS;
+        bool list =
+            o->type == OB_VALUE_WORDS || o->type == OB_VALUE_OPS || o->from == OB_WORDS_COUNTERS;
         if (o->from == OB_WORDS_FILES)
             fputs("_files", out);
         else if (o->from == OB_WORDS_FOLDERS)

@@ -1,6 +1,13 @@
 /*
  * instructions.h: what every SASS instruction did, counted exactly by CUPTI's SASS metrics (the
- * kernels are patched, so nothing here is timed), with the source line it came from (-lineinfo).
+ * kernels are patched, so nothing here is timed), or where warps stood still, sampled by its PC
+ * sampling; each with the source line that the instruction came from (-lineinfo). One of the two at
+ * a time, in a process of its own.
+ *
+ * CUPTI of CUDA 13.0 counts the one kernel that is launched first after `start`, as often as it is
+ * launched until the first `read`, and nothing else in that process, whatever is asked for; the
+ * kernel's module must have been loaded before, and nothing be in flight. So one process counts one
+ * kernel of one case, which isolate.h brings to the front.
  */
 #ifndef ORTHO_HARNESS_INSTRUCTIONS_H
 #define ORTHO_HARNESS_INSTRUCTIONS_H
@@ -29,10 +36,17 @@ typedef struct ob_instruction_report {
     void *names; /* owns the strings */
 } ob_instruction_report;
 
-/* Begins counting in the current context; kernels are patched as they are launched. UNSUPPORTED
- * with words where that is impossible. */
-ortho_status ob_instructions_start(void);
-/* What was executed since `start` or the last read, by instruction. Waits for the device. */
+typedef enum ob_instruction_source {
+    OB_INSTRUCTIONS_COUNTED = 0, /* warps to uniform */
+    OB_INSTRUCTIONS_SAMPLED      /* stalls */
+} ob_instruction_source;
+
+/* Before the process makes its first launch, or the code that it loads has no source lines. */
+ortho_status ob_instructions_prepare(void);
+/* Begins in the current context, once a process. UNSUPPORTED with words where that is impossible.
+ */
+ortho_status ob_instructions_start(ob_instruction_source source);
+/* What was executed since `start`, by instruction. Waits for the device. */
 ortho_status ob_instructions_read(ob_instruction_report *out);
 void ob_instructions_stop(void);
 void ob_instructions_clear(ob_instruction_report *report); /* zeroed is allowed */

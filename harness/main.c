@@ -6,6 +6,7 @@
 #include "harness/commands/command.h"
 #include "harness/log.h"
 #include "harness/memory.h"
+#include "harness/observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "__memory") == 0)
         return finish(ob_memory_child(argc, argv));
+    if (argc > 1 && strcmp(argv[1], "__observe") == 0)
+        return finish(ob_observe_child(argc, argv));
     char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
     if (arguments == NULL)
         return OB_EXIT_RUNTIME;

@@ -60,6 +60,20 @@ static ortho_status fill(const ob_memory *memory, const ob_block *b, unsigned ch
     return memory->backend->fill(at, byte, bytes);
 }
 
+static size_t raw_bytes(const ob_memory *memory, const ob_block *b)
+{
+    return head(memory, b->space) + b->bytes + tail(memory, b);
+}
+
+static void account(ob_memory *memory, const ob_block *b, bool taken)
+{
+    ob_device_account *a = memory->account;
+    if (a == NULL || b->space != ORTHO_DEVICE)
+        return;
+    a->current = taken ? a->current + raw_bytes(memory, b) : a->current - raw_bytes(memory, b);
+    a->peak = a->current > a->peak ? a->current : a->peak;
+}
+
 static void book(ob_memory *memory, ob_block *b)
 {
     pthread_mutex_lock(&memory->mutex);
@@ -70,6 +84,7 @@ static void book(ob_memory *memory, ob_block *b)
     size_t now = memory->current[b->purpose] += b->bytes;
     if (now > memory->peak[b->purpose])
         memory->peak[b->purpose] = now;
+    account(memory, b, true);
     pthread_mutex_unlock(&memory->mutex);
 }
 
@@ -156,6 +171,7 @@ static ob_block *unlink_block(ob_memory *memory, const void *ptr)
         if (b->next != NULL)
             b->next->previous = b->previous;
         memory->current[b->purpose] -= b->bytes;
+        account(memory, b, false);
     } else {
         snprintf(memory->damage, sizeof memory->damage,
                  "a pointer was freed that this case never allocated, or twice");

@@ -14,10 +14,17 @@
 
 typedef struct ob_block ob_block;
 
+/* Device memory of several ob_memory together, fences included: what a driver must have seen. */
+typedef struct ob_device_account {
+    size_t current, peak;
+    size_t base; /* what `current` was when `peak` was restarted */
+} ob_device_account;
+
 /* Must not move while blocks live: services point at it. */
 typedef struct ob_memory {
     const ob_backend *backend;
-    size_t fence; /* bytes of guard on each side of every block, a multiple of 64 */
+    ob_device_account *account; /* NULL: none is kept */
+    size_t fence;               /* bytes of guard on each side of every block, a multiple of 64 */
     size_t current[OB_PURPOSES], peak[OB_PURPOSES];
     ob_block *blocks;      /* live ones, doubly linked */
     char damage[192];      /* the first broken fence that a free found; "" when none */

@@ -15,6 +15,9 @@ typedef struct ob_metrics ob_metrics;
 ortho_status ob_metrics_open(const char *chip, ob_metrics **out);
 void ob_metrics_close(ob_metrics *metrics); /* NULL is allowed */
 
+/* ARGUMENT, with a message, when the chip has no metric of this name, suffixes included. */
+ortho_status ob_metrics_check(const ob_metrics *metrics, const char *name);
+
 /* Passes that these metrics take together; ARGUMENT names the first that the chip hasn't got. */
 ortho_status ob_metrics_passes(const ob_metrics *metrics, const char *const *names, int count,
                                size_t *passes);

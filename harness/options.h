@@ -39,6 +39,14 @@ typedef enum ob_engine { OB_ENGINE_OWN = 0, OB_ENGINE_GBENCH } ob_engine;
 typedef enum ob_color { OB_COLOR_AUTO = 0, OB_COLOR_ALWAYS, OB_COLOR_NEVER } ob_color;
 typedef enum ob_plot_place { OB_PLOT_NOWHERE = 0, OB_PLOT_TTY } ob_plot_place;
 
+/* What a child process finds out instead of timing (observe.h). */
+typedef enum ob_observe {
+    OB_OBSERVE_NOTHING = 0,
+    OB_OBSERVE_ACTIVITY,
+    OB_OBSERVE_COUNTERS,
+    OB_OBSERVE_INSTRUCTIONS
+} ob_observe;
+
 typedef struct ob_words {
     int count;
     const char *item[OB_LIST_MAX];
@@ -75,18 +83,21 @@ typedef struct ob_options {
     double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */
     ob_engine engine;     /* --engine own|gbench */
     bool dry_run;
-    const char *out;    /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
-    const char *report; /* folder for every export and plot; NULL: none */
-    const char *format; /* writer for stdout: default "table" */
-    ob_plot_place plot; /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
+    const char *out;       /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
+    const char *report;    /* folder for every export and plot; NULL: none */
+    const char *format;    /* writer for stdout: default "table" */
+    ob_plot_place plot;    /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
+    const char *counters;  /* --counters GROUP,...|all|METRIC,...; NULL: none (counter_choice.h) */
+    const char *trace;     /* --trace FILE; NULL: none */
+    bool require_counters; /* a counter without value fails the run */
     ob_color color;
     bool quiet, verbose;
-    const char *trace;  /* --trace FILE; NULL: none */
+    ob_observe observe; /* not of users: what this process is there to find out */
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
-    bool list_variants, list_models, list_formats, list_cases; /* `list` */
-    bool json;                                                 /* `inspect --json` */
-    int operand_count;                                         /* what follows the options */
+    bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
+    bool json;                                                                /* `inspect --json` */
+    int operand_count; /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */
 } ob_options;

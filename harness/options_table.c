@@ -1,6 +1,7 @@
 /* The option table: one entry an option, in the order in which help shows them. */
 #include "harness/options_table.h"
 
+#include "harness/counter_groups.h"
 #include "reports/reports.h"
 #include "variants/table.h"
 
@@ -35,9 +36,13 @@ static const ob_word color_words[] = {
     {"auto", OB_COLOR_AUTO}, {"always", OB_COLOR_ALWAYS}, {"never", OB_COLOR_NEVER}, {NULL, 0}};
 
 const char *const ob_option_group_titles[OB_GROUP_COUNT] = {
-    [OB_GROUP_WHAT] = "What to run", [OB_GROUP_SPLIT] = "The split and its use",
-    [OB_GROUP_TIMING] = "Timing",    [OB_GROUP_OUTPUT] = "Results",
-    [OB_GROUP_LISTS] = "Lists",      [OB_GROUP_GENERAL] = "General",
+    [OB_GROUP_WHAT] = "What to run",
+    [OB_GROUP_SPLIT] = "The split and its use",
+    [OB_GROUP_TIMING] = "Timing",
+    [OB_GROUP_OUTPUT] = "Results",
+    [OB_GROUP_COUNTERS] = "Hardware counters",
+    [OB_GROUP_LISTS] = "Lists",
+    [OB_GROUP_GENERAL] = "General",
 };
 
 const ob_option ob_option_table[] = {
@@ -364,6 +369,29 @@ const ob_option ob_option_table[] = {
      .help = "One JSON object instead of text.",
      .flag_only = true},
 
+    /* ---- counters ---- */
+    {.name = "counters",
+     .argument = "LIST",
+     .type = OB_VALUE_TEXT,
+     .offset = FIELD(counters),
+     .unset = "none",
+     .from = OB_WORDS_COUNTERS,
+     .commands = OB_FOR_RUN,
+     .group = OB_GROUP_COUNTERS,
+     .help =
+         "Hardware counters of every GPU case, in launches of their own after timing: groups, all "
+         "of them, or single metrics by the names of CUPTI. `ortho-bench list --counters` tells "
+         "what each group answers.",
+     .example = "--counters divergence,dram"},
+    {.name = "require-counters",
+     .type = OB_VALUE_FLAG,
+     .offset = FIELD(require_counters),
+     .commands = OB_FOR_RUN,
+     .group = OB_GROUP_COUNTERS,
+     .help = "End with exit code 6 when something that --counters asks for has no value: no "
+             "permission, another profiler, a metric that this chip hasn't got.",
+     .example = "--counters dram --require-counters"},
+
     /* ---- lists ---- */
     {.name = "variants",
      .type = OB_VALUE_FLAG,
@@ -385,6 +413,14 @@ const ob_option ob_option_table[] = {
      .commands = OB_FOR_LIST,
      .group = OB_GROUP_LISTS,
      .help = "The writers that --format takes, and the plots of --report.",
+     .flag_only = true},
+    {.name = "counters", /* its namesake above stands first: it is the one for files */
+     .type = OB_VALUE_FLAG,
+     .offset = FIELD(list_counters),
+     .commands = OB_FOR_LIST,
+     .group = OB_GROUP_LISTS,
+     .help = "The groups of hardware counters: what each answers and how to read it, its formulas "
+             "and metrics, and how many passes it takes on which chip.",
      .flag_only = true},
     {.name = "cases",
      .type = OB_VALUE_FLAG,
@@ -455,6 +491,11 @@ size_t ob_option_words(const ob_option *option, const char **words, size_t max)
         /* CPU and CUDA descriptors of one name are neighbours */
         for (const ortho_variant *const *v = ortho_variant_table; *v != NULL; v++)
             n = add_word(words, n, max, (*v)->name);
+        return add_word(words, n, max, "all");
+    }
+    if (option->from == OB_WORDS_COUNTERS) {
+        for (const ob_group_text *g = ob_group_texts; g->name != NULL; g++)
+            n = add_word(words, n, max, g->name);
         return add_word(words, n, max, "all");
     }
     if (option->from == OB_WORDS_WRITERS)

@@ -35,6 +35,7 @@ typedef enum ob_words_from {
     OB_WORDS_HERE = 0, /* `words`, or none */
     OB_WORDS_VARIANTS,
     OB_WORDS_WRITERS,
+    OB_WORDS_COUNTERS, /* groups joined by commas, and metrics, which are checked as they are set */
     OB_WORDS_FILES,
     OB_WORDS_FOLDERS
 } ob_words_from;
@@ -56,6 +57,7 @@ typedef enum ob_option_group {
     OB_GROUP_SPLIT,
     OB_GROUP_TIMING,
     OB_GROUP_OUTPUT,
+    OB_GROUP_COUNTERS,
     OB_GROUP_LISTS,
     OB_GROUP_GENERAL,
     OB_GROUP_COUNT
@@ -84,7 +86,8 @@ extern const ob_option ob_option_table[];
 extern const size_t ob_option_count;
 extern const char *const ob_option_group_titles[OB_GROUP_COUNT];
 
-/* NULL when there is none. */
+/* NULL when there is none. Two commands may each have an option of one name: the first in the table
+ * is found, and only the first may stand in config and environment. */
 const ob_option *ob_option_find(const char *name);
 
 /* The words that this option takes, at most `max`; returns how many. 0: anything goes. */

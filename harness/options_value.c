@@ -6,6 +6,7 @@
 #include "harness/options_value.h"
 
 #include "common/error.h"
+#include "harness/counter_choice.h"
 #include "harness/options_suggest.h"
 
 #include <errno.h>
@@ -140,6 +141,14 @@ static ortho_status check_rows(const ob_option *option, const char *text)
     return ob_parse_number(text + sizeof lognormal - 1, option->min, option->max, &sigma);
 }
 
+static ortho_status check_counters(const char *text)
+{
+    ob_counter_choice *choice = NULL;
+    ortho_status status = ob_counter_choice_open(text, &choice);
+    ob_counter_choice_close(choice);
+    return status;
+}
+
 static ortho_status set_text(const ob_option *option, const char *text, ob_options *out)
 {
     if (text[0] == '\0')
@@ -151,6 +160,11 @@ static ortho_status set_text(const ob_option *option, const char *text, ob_optio
     }
     if (option->type == OB_VALUE_ROWS) {
         ortho_status status = check_rows(option, text);
+        if (status != ORTHO_OK)
+            return status;
+    }
+    if (option->from == OB_WORDS_COUNTERS) {
+        ortho_status status = check_counters(text);
         if (status != ORTHO_OK)
             return status;
     }

@@ -193,18 +193,172 @@ void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host, size_t dev
     json_object_set_new(row, "peak_bytes", o);
 }
 
-void ob_row_divergence_set(json_t *row, const ob_divergence *d)
+/* ---- divergence ----------------------------------------------------------------------------- */
+
+static json_t *part_of(json_t *row, const char *name)
+{
+    json_t *part = json_object_get(row, name);
+    if (part == NULL) {
+        part = json_object();
+        json_object_set_new(row, name, part);
+    }
+    return part;
+}
+
+static void set_count(json_t *object, const char *key, double value)
+{
+    if (value >= 0 && value < 9e15)
+        set_int(object, key, (int64_t)value);
+}
+
+static void set_histogram(json_t *object, const double histogram[33])
+{
+    json_t *list = json_array();
+    for (int lanes = 0; lanes <= 32; lanes++)
+        json_array_append_new(list, json_real(histogram[lanes]));
+    json_object_set_new(object, "histogram", list);
+}
+
+/* True when figures may follow. */
+static bool set_words(json_t *object, const ob_availability *is)
+{
+    bool ok = strcmp(is->status, "ok") == 0;
+    set_text(object, "status", is->status);
+    if (!ok && is->reason != NULL && is->reason[0] != '\0')
+        set_text(object, "reason", is->reason);
+    return ok;
+}
+
+/* Whichever of the two was set last. */
+static void set_difference(json_t *divergence)
+{
+    json_t *measured = json_object_get(divergence, "measured");
+    double value = json_real_value(json_object_get(measured, "value"));
+    double predicted =
+        json_real_value(json_object_get(json_object_get(divergence, "predicted"), "value"));
+    if (json_object_get(measured, "value") != NULL && predicted > 0)
+        set_real(measured, "difference", value / predicted - 1);
+}
+
+/* Nothing where nothing was issued: there is no ratio. */
+static void set_lanes(json_t *row, const char *part, const ob_divergence *d)
 {
     double ratio;
     if (!ob_divergence_ratio(d, &ratio))
         return;
-    json_t *histogram = json_array();
-    for (int i = 0; i <= 32; i++)
-        json_array_append_new(histogram, json_real(d->histogram[i]));
-    json_object_set_new(
-        row, "divergence",
-        json_pack("{s:{s:f, s:o}}", "predicted", "value", ratio, "histogram", histogram));
+    json_t *divergence = part_of(row, "divergence"), *o = json_object();
+    set_real(o, "value", ratio);
+    set_histogram(o, d->histogram);
+    json_object_set_new(divergence, part, o);
+    set_difference(divergence);
 }
+
+void ob_row_divergence_set(json_t *row, const ob_divergence *predicted)
+{
+    set_lanes(row, "predicted", predicted);
+}
+
+static json_t *loop_object(const ob_measured *m)
+{
+    json_t *o = json_object();
+    if (!set_words(o, &m->loop.is))
+        return o;
+    set_real(o, "value", m->loop.value);
+    if (m->loop.histogram != NULL)
+        set_histogram(o, m->loop.histogram);
+    set_count(o, "instructions", m->loop.instructions);
+    set_count(o, "warp_instructions", m->loop.warp_instructions);
+    return o;
+}
+
+static json_t *kernel_object(const ob_measured *m)
+{
+    json_t *o = json_object();
+    if (!set_words(o, &m->kernel.is))
+        return o;
+    set_real(o, "value", m->kernel.value);
+    set_real(o, "enabled", m->kernel.enabled);
+    set_count(o, "divergent_branches", m->kernel.divergent_branches);
+    set_real(o, "branch_efficiency", m->kernel.branch_efficiency);
+    return o;
+}
+
+void ob_row_measured_set(json_t *row, const ob_measured *m)
+{
+    if (m->loop.is.status != NULL) {
+        json_t *divergence = part_of(row, "divergence");
+        json_object_set_new(divergence, "measured", loop_object(m));
+        set_difference(divergence);
+    }
+    if (m->kernel.is.status != NULL)
+        json_object_set_new(part_of(row, "divergence"), "kernel", kernel_object(m));
+    if (m->exact != NULL)
+        set_lanes(row, "exact", m->exact);
+}
+
+/* ---- activity and counters ------------------------------------------------------------------ */
+
+static json_t *dimensions(const int of[3])
+{
+    return json_pack("[i, i, i]", of[0], of[1], of[2]);
+}
+
+static json_t *activity_kernels(const ob_activity_facts *a)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->kernel_count; i++) {
+        const ob_activity_kernel *k = &a->kernels[i];
+        json_t *o = json_object();
+        set_text(o, "name", k->name);
+        set_real(o, "ns", k->ns);
+        json_object_set_new(o, "grid", dimensions(k->grid));
+        json_object_set_new(o, "block", dimensions(k->block));
+        set_int(o, "registers", k->registers);
+        set_int(o, "static_shared", k->static_shared);
+        set_int(o, "dynamic_shared", k->dynamic_shared);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* Beside the row's own time. */
+static void set_agreement(json_t *o, const json_t *row, double ns)
+{
+    double time = json_number_value(json_object_get(json_object_get(row, "time_ns"), "median"));
+    if (!(time > 0) || !isfinite(ns))
+        return;
+    set_real(o, "difference", ns / time - 1);
+    if (time > OB_ACTIVITY_JUDGED_NS)
+        json_object_set_new(o, "agrees",
+                            json_boolean(fabs(ns / time - 1) <= OB_ACTIVITY_TOLERANCE));
+}
+
+void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
+{
+    if (a->is.status == NULL)
+        return;
+    json_t *o = json_object();
+    if (set_words(o, &a->is)) {
+        set_real(o, "ns", a->ns);
+        set_int(o, "launches", (int64_t)a->launches);
+        set_agreement(o, row, a->ns);
+        if (a->kernel_count > 0)
+            json_object_set_new(o, "kernels", activity_kernels(a));
+        set_count(o, "peak_device_bytes", a->peak_device_bytes);
+        set_count(o, "allocator_bytes", a->allocator_bytes);
+    }
+    json_object_set_new(row, "activity", o);
+}
+
+void ob_row_counters_set(json_t *row, json_t *counters)
+{
+    if (json_object_size(counters) > 0)
+        json_object_set_new(row, "counters", counters);
+    else
+        json_decref(counters);
+}
+
+/* ---- quality -------------------------------------------------------------------------------- */
 
 void ob_row_quality_set(json_t *row, const ortho_quality *q, bool four_bit)
 {

@@ -13,6 +13,11 @@
 
 struct json_t;
 
+/* Activity and timing agree when they are no farther apart than this share of the timing; below
+ * OB_ACTIVITY_JUDGED_NS launching weighs too much to judge. */
+#define OB_ACTIVITY_TOLERANCE 0.05
+#define OB_ACTIVITY_JUDGED_NS 5000.0
+
 /* What names a case: key to synthetic. The caller owns the row. */
 struct json_t *ob_row_new(const ob_case *c, const ob_options *options, bool synthetic);
 
@@ -51,7 +56,62 @@ ortho_kernel_sink ob_row_kernels(struct json_t *row);
 /* Peaks in bytes; host, device 0: not measured. */
 void ob_row_peaks_set(struct json_t *row, const size_t peak[3], size_t host, size_t device);
 
-void ob_row_divergence_set(struct json_t *row, const ob_divergence *divergence);
+/* Parts of row.divergence: each setter fills its own and leaves the others, in any order. */
+void ob_row_divergence_set(struct json_t *row, const ob_divergence *predicted);
+
+/* What CUPTI told of a part. `status` NULL: nobody looked, the part stays as it was; "ok": the
+ * figures stand, NAN for one that wasn't taken; else the figures are ignored. */
+typedef struct ob_availability {
+    const char *status; /* "ok" or "n/a" */
+    const char *reason; /* of "n/a" */
+} ob_availability;
+
+typedef struct ob_measured {
+    struct {
+        ob_availability is;
+        double value;             /* active lanes over 32 in the Ortho loop, 0..1 */
+        const double *histogram;  /* 33 numbers of warp instructions; NULL: not taken */
+        double instructions;      /* of SASS in the loop */
+        double warp_instructions; /* executed in the loop */
+    } loop;
+    struct {
+        ob_availability is;
+        double value;              /* the same over all SASS of the operation, 0..1 */
+        double enabled;            /* the same, predicated-off lanes out */
+        double divergent_branches; /* executed branches whose lanes parted */
+        double branch_efficiency;  /* uniform / (uniform + divergent), 0..1 */
+    } kernel;
+    const ob_divergence *exact; /* of an instrumented build; NULL: none */
+} ob_measured;
+
+/* divergence.measured, .kernel and .exact; the difference from the prediction is worked out here.
+ */
+void ob_row_measured_set(struct json_t *row, const ob_measured *measured);
+
+typedef struct ob_activity_kernel {
+    const char *name;
+    double ns; /* median over the launches */
+    int grid[3], block[3];
+    int registers;                     /* of a thread */
+    int static_shared, dynamic_shared; /* bytes of a block */
+} ob_activity_kernel;
+
+typedef struct ob_activity_facts {
+    ob_availability is;
+    double ns; /* median span of a launch of the operation: first kernel's start to last end */
+    size_t launches;
+    const ob_activity_kernel *kernels; /* of one launch, in order */
+    size_t kernel_count;
+    double peak_device_bytes; /* of CUPTI's memory records */
+    double allocator_bytes;   /* of our allocator's book, at its peak */
+} ob_activity_facts;
+
+/* row.activity. How far it is from the row's time, and whether they agree, is worked out from
+ * time_ns, which must be there before. */
+void ob_row_activity_set(struct json_t *row, const ob_activity_facts *activity);
+
+/* row.counters. Takes the reference; NULL, or an object without a counter, leaves the key out. */
+void ob_row_counters_set(struct json_t *row, struct json_t *counters);
 
 /* `four_bit`: the source's weights were 4-bit already, only the counts stand. */
 void ob_row_quality_set(struct json_t *row, const ortho_quality *quality, bool four_bit);

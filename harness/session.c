@@ -8,7 +8,8 @@
 #include "common/error.h"
 #include "harness/environment.h"
 #include "harness/gpu.h"
-#include "harness/session_internal.h"
+#include "harness/observe.h"
+#include "harness/session_observe.h"
 #include "kernels/split.h"
 
 #include <jansson.h>
@@ -28,7 +29,7 @@ void ob_session_interrupt(void)
     atomic_store(&interrupted, 1);
 }
 
-bool ob_interrupted(void)
+bool ob_session_interrupted(void)
 {
     return atomic_load(&interrupted) != 0;
 }
@@ -66,9 +67,13 @@ static ortho_status open_device(ob_session *s, size_t *context_bytes)
     if (cuda && ob_gpu_nvml(0, &s->nvml) != ORTHO_OK)
         ob_say_note(s, "no clocks, power or temperature: %s", ortho_last_message());
     bool told = s->nvml != NULL && ob_nvml_memory(s->nvml, &before, &total);
-    ortho_status status = s->backend->open(&s->queue);
+    ortho_status status = ob_observation_prepare(s->options);
+    if (status == ORTHO_OK)
+        status = s->backend->open(&s->queue);
     if (status == ORTHO_OK && told && ob_nvml_memory(s->nvml, &after, &total) && after > before)
         *context_bytes = after - before;
+    if (status == ORTHO_OK && s->options->observe != OB_OBSERVE_NOTHING)
+        status = ob_observation_open(s->options, &s->observation);
     return status;
 }
 
@@ -108,6 +113,7 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
 
 static void close_session(ob_session *s)
 {
+    ob_observation_close(s->observation);
     if (s->scratch != NULL)
         s->backend->free(s->scratch, s->backend->space);
     if (s->backend != NULL)
@@ -156,7 +162,7 @@ static ortho_status run_gemms(ob_session *s, const ob_work *work, int first, int
     int blob = make_blob(s, work, &split), i = first;
     while (status == ORTHO_OK && i < plan->count && !plan->cases[i].sieve &&
            plan->cases[i].slice == head->slice && plan->cases[i].density == head->density &&
-           !ob_interrupted()) {
+           !ob_session_interrupted()) {
         int length = group_length(plan, i);
         status = ob_gemm_group(s, work, &split, blob, &plan->cases[i], length);
         i += length;
@@ -178,7 +184,7 @@ static ortho_status run_slice(ob_session *s, int first, int *next)
         return status;
     int i = first;
     while (status == ORTHO_OK && i < plan->count && plan->cases[i].slice == slice &&
-           !ob_interrupted()) {
+           !ob_session_interrupted()) {
         if (!plan->cases[i].sieve) {
             status = run_gemms(s, &work, i, &i);
             continue;
@@ -204,9 +210,9 @@ static ortho_status run_pass(ob_session *s, int first, int *next)
 static ortho_status run_plan(ob_session *s)
 {
     ortho_status status = ORTHO_OK;
-    if (s->options->l2 == OB_L2_COLD && !s->options->verify_only)
+    if (s->options->l2 == OB_L2_COLD && ob_session_times(s))
         status = ob_ceilings_calibrate(s);
-    for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_interrupted();)
+    for (int i = 0; status == ORTHO_OK && i < s->plan.count && !ob_session_interrupted();)
         status = s->plan.cases[i].pass ? run_pass(s, i, &i) : run_slice(s, i, &i);
     return status;
 }
@@ -226,7 +232,7 @@ static void finish_context(ob_session *s)
     if (json_object_size(ceilings) > 0)
         json_object_set(context, "ceilings", ceilings);
     json_decref(ceilings);
-    json_object_set_new(context, "interrupted", json_boolean(ob_interrupted()));
+    json_object_set_new(context, "interrupted", json_boolean(ob_session_interrupted()));
     size_t rss = ob_environment_max_rss();
     if (rss > 0)
         json_object_set_new(context, "process",
@@ -249,7 +255,7 @@ static int exit_of_session(const ob_session *s, ortho_status status)
 {
     if (s->wrong > 0)
         return OB_EXIT_WRONG;
-    if (ob_interrupted())
+    if (ob_session_interrupted())
         return OB_EXIT_INTERRUPTED;
     if (status != ORTHO_OK)
         return exit_of_error(status);
@@ -261,7 +267,7 @@ static void warn_of_load(const ob_session *s)
 {
     double load;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (!s->options->verify_only && getloadavg(&load, 1) == 1 && load > 0.5 * (double)processors)
+    if (ob_session_times(s) && getloadavg(&load, 1) == 1 && load > 0.5 * (double)processors)
         ob_say_note(s, "the machine is busy (load %.1f on %ld processors): intervals will be wide",
                     load, processors);
 }
@@ -290,8 +296,13 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
     status = run_plan(&s);
     if (status != ORTHO_OK && status != ORTHO_E_CANCELLED && json_array_size(s.rows) > 0)
         ob_say_note(&s, "%s", ortho_last_message()); /* without a row the caller says it */
+    if (status == ORTHO_OK)
+        status = ob_observation_save(&s);
     finish_context(&s);
     int code = exit_of_session(&s, status);
+    if (status == ORTHO_OK && ob_session_times(&s) && !ob_session_interrupted() &&
+        !ob_observe_run(options, progress, s.document) && code == OB_EXIT_OK)
+        code = OB_EXIT_COUNTERS;
     if (json_array_size(s.rows) > 0)
         *results = json_incref(s.document);
     close_session(&s);

@@ -32,5 +32,6 @@ int ob_session_list(const ob_options *options, FILE *out);
 
 /* Asks a running session to stop after the sample at work. Async-signal-safe. */
 void ob_session_interrupt(void);
+bool ob_session_interrupted(void);
 
 #endif

@@ -4,7 +4,7 @@
  * computed: before timing each copy's first launch, after timing each copy's last one, as the timed
  * loop left it; outputs are poisoned in between.
  */
-#include "harness/session_internal.h"
+#include "harness/session_observe.h"
 
 #include "common/dtype.h"
 #include "common/error.h"
@@ -26,7 +26,7 @@ typedef struct gemm {
     ob_memory bench;
     ob_copy *copies;
     int64_t made;
-    size_t weights, workspace, device;
+    size_t weights, workspace, device, booked;
 } gemm;
 
 struct group {
@@ -136,7 +136,7 @@ static ortho_status other_copies(gemm *e)
     e->copies = grown;
     double start = ob_timer_now();
     while (e->made < lane->copies && !ob_lane_late(lane, start, e->made)) {
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             return ORTHO_E_CANCELLED;
         ob_copy *c = &e->copies[e->made++];
         *c = (ob_copy){0};
@@ -158,6 +158,7 @@ static void prepare_lane(gemm *e)
         return;
     ortho_status status = first_launch(e, 0);
     e->device = ob_device_since(g->s, before);
+    e->booked = ob_device_booked(g->s);
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
         snprintf(reason, sizeof reason, "one launch takes %.3g s, more than the case timeout",
@@ -169,7 +170,7 @@ static void prepare_lane(gemm *e)
     if (e->weights > 0 || e->copier.hooks->computes != ORTHO_COMPUTES_NOTHING)
         touched += g->operands.x_bytes + g->operands.y_bytes;
     if (status == ORTHO_OK) {
-        if (!g->s->options->verify_only)
+        if (ob_session_rotates(g->s))
             ob_lane_rotate(lane, (double)touched, g->s->memory_budget / (size_t)g->count);
         status = other_copies(e);
         lane->loop.copies = e->made;
@@ -247,6 +248,7 @@ static void describe(gemm *e, int blob)
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
     ob_row_peaks_set(e->lane->row, peaks, host, e->device);
+    ob_observation_peaks(g->s, e->lane, e->device, e->booked);
     if (e->copier.hooks->kernels != NULL) {
         ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
         e->copier.hooks->kernels(e->copies[0].state, o->m, &kernels);
@@ -272,6 +274,7 @@ static ortho_status open_group(group *g, const ob_case *cases)
         e->lane = &g->lanes[i];
         e->lane->loop = (ob_launches){.ctx = e, .launch = launch, .copies = 1};
         ob_memory_init(&e->bench, g->s->backend, FENCE);
+        e->bench.account = &g->s->account;
         e->copier = (ob_copier){.session = g->s,
                                 .hooks = cases[i].variant->gemm,
                                 .bench = &e->bench,
@@ -337,7 +340,7 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
         status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
         ob_say_phase(s, i, &g.lanes[i], "verify");
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.gemms[i]);
@@ -345,10 +348,8 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out)
             poison(&g.gemms[i]);
-    if (status == ORTHO_OK && s->options->verify_only)
-        ob_group_replay(s, g.lanes, count);
-    else if (status == ORTHO_OK)
-        ob_group_sample(s, g.lanes, count);
+    if (status == ORTHO_OK)
+        ob_group_work(s, g.lanes, count);
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out) {
             ob_say_phase(s, i, &g.lanes[i], "verify again");

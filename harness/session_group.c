@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a cache of unknown size is taken for. */
-#define CACHE_UNKNOWN ((size_t)64 << 20)
-
 void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase)
 {
     if (s->progress != NULL && s->progress->begin != NULL)
@@ -48,6 +45,7 @@ void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane)
                       .launches = 1,
                       .copies = 1};
     ob_memory_init(&lane->memory, s->backend, fence);
+    lane->memory.account = &s->account;
     lane->row = ob_row_new(c, s->options, s->facts->synthetic);
 }
 
@@ -56,23 +54,6 @@ ortho_services ob_session_services(const ob_session *s, ob_memory *memory)
     ortho_services services = ob_memory_services(memory, s->threads);
     services.stream = s->backend->stream(s->queue);
     return services;
-}
-
-size_t ob_device_mark(const ob_session *s)
-{
-    size_t used, total;
-    (void)s->backend->pool_high();
-    s->backend->device_memory(&used, &total);
-    return used;
-}
-
-/* What the pool had reserved at its worst may have gone back to the driver by now. */
-size_t ob_device_since(const ob_session *s, size_t mark)
-{
-    size_t used, total, pool = s->backend->pool_high();
-    s->backend->device_memory(&used, &total);
-    size_t rise = used > mark ? used - mark : 0;
-    return pool > rise ? pool : rise;
 }
 
 ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns)
@@ -96,75 +77,6 @@ void ob_lane_fail(ob_lane *lane, const char *reason)
     ob_row_status(lane->row, "failed", reason);
     ob_row_verified_set(lane->row,
                         &(ob_row_verified){.before = lane->before, .after = lane->after});
-}
-
-/* ---- rotation ------------------------------------------------------------------------------- */
-
-static size_t flush_bytes(const ob_session *s)
-{
-    size_t cache = s->cache_bytes > 0 ? s->cache_bytes : CACHE_UNKNOWN;
-    return (size_t)(s->backend->cold_factor * (double)cache);
-}
-
-static bool flush_ready(ob_session *s)
-{
-    if (s->scratch == NULL) {
-        s->scratch_bytes = flush_bytes(s);
-        s->scratch = s->backend->alloc(s->scratch_bytes, s->backend->space);
-        if (s->scratch != NULL && s->backend->fill(s->scratch, 0, s->scratch_bytes) != ORTHO_OK) {
-            s->backend->free(s->scratch, s->backend->space);
-            s->scratch = NULL;
-        }
-    }
-    return s->scratch != NULL;
-}
-
-void ob_lane_warm(ob_lane *lane, int64_t copies)
-{
-    lane->copies = copies;
-    lane->cold = false;
-    json_object_set_new(lane->row, "l2", json_string(ob_l2_name(OB_L2_WARM)));
-}
-
-bool ob_lane_late(ob_lane *lane, double start, int64_t made)
-{
-    double seconds = (ob_timer_now() - start) * 1e-9;
-    if (seconds < OB_ROTATE_PATIENCE * OB_ROTATE_SECONDS || lane->flush)
-        return false;
-    ob_say_note(lane->session,
-                "%s: %lld of %lld copies took %.1f s to verify, the rest is left out: labelled "
-                "warm",
-                lane->c->key, (long long)made, (long long)lane->copies, seconds);
-    ob_lane_warm(lane, made);
-    return true;
-}
-
-/* Cold by rotation where enough copies can be held and verified in time; a slow operation is cold
- * by a flush before each sample of one launch; what can be neither is labelled warm. */
-void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget)
-{
-    ob_session *s = lane->session;
-    lane->copies = 1;
-    lane->flush = lane->cold = false;
-    if (s->options->l2 != OB_L2_COLD)
-        return;
-    lane->cold = true;
-    if (!(copy_bytes > 0))
-        return; /* touches nothing: there is nothing to be warm */
-    double want = ceil((double)flush_bytes(s) / copy_bytes) + 1;
-    double can = floor((double)budget / copy_bytes);
-    can = fmin(can, ceil(OB_ROTATE_SECONDS * 1e9 / fmax(lane->first_ns, 1)));
-    can = fmax(1, fmin(can, OB_COPIES_MAX));
-    if (want <= can) {
-        lane->copies = (int64_t)want;
-    } else if (lane->first_ns >= OB_FLUSH_NS && flush_ready(s)) {
-        lane->copies = can >= 2 ? 2 : 1;
-        lane->flush = true;
-    } else {
-        ob_lane_warm(lane, (int64_t)can);
-        ob_say_note(s, "%s: %.0f copies can be held, a cold rotation needs %.0f: labelled warm",
-                    lane->c->key, can, want);
-    }
 }
 
 /* ---- samples -------------------------------------------------------------------------------- */
@@ -260,7 +172,7 @@ static double gbench_sample(void *ctx, int repetition, char *error, size_t error
     ob_lane *lane = ctx;
     double ns, spent;
     (void)repetition;
-    if (ob_interrupted()) {
+    if (ob_session_interrupted()) {
         snprintf(error, error_size, "interrupted");
         return -1;
     }
@@ -297,7 +209,7 @@ static void gbench_case(ob_lane *lane)
     }
     ob_stop_rule rule = l->rule;
     rule.min_time = 0;
-    if (l->count > 0 && !ob_interrupted() &&
+    if (l->count > 0 && !ob_session_interrupted() &&
         (l->stop = ob_should_stop(&rule, l->samples, l->count, l->elapsed)) == OB_STOP_NO)
         l->stop = OB_STOP_TIMEOUT;
 }
@@ -307,14 +219,14 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
     int in = 0;
     ob_sampler_lane *samplers = calloc((size_t)count + 1, sizeof *samplers);
     ob_affinity *pinned = s->backend->space == ORTHO_HOST ? ob_affinity_pin(s->threads) : NULL;
-    for (int i = 0; i < count && !ob_interrupted(); i++)
+    for (int i = 0; i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
             ob_say_phase(s, i, &lanes[i], "time");
             prepare_sampler(&lanes[i]);
         }
     if (samplers == NULL || s->options->engine == OB_ENGINE_GBENCH) {
         for (int i = 0; i < count; i++)
-            if (!lanes[i].out && !ob_interrupted())
+            if (!lanes[i].out && !ob_session_interrupted())
                 gbench_case(&lanes[i]);
         ob_affinity_release(pinned);
         free(samplers);
@@ -444,10 +356,11 @@ static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
                                                       .verdict = &lane->verdict,
                                                       .copies = (int)lane->copies});
     if (lane->sampler.count == 0) {
-        s->ok += s->options->verify_only;
-        s->skipped += !s->options->verify_only;
-        ob_row_status(lane->row, s->options->verify_only ? "ok" : "skipped",
-                      s->options->verify_only ? NULL : "interrupted before the first sample");
+        bool whole = !ob_session_times(s);
+        s->ok += whole;
+        s->skipped += !whole;
+        ob_row_status(lane->row, whole ? "ok" : "skipped",
+                      whole ? NULL : "interrupted before the first sample");
         return;
     }
     ob_interval ci;

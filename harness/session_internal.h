@@ -15,6 +15,7 @@
 #include "harness/verify.h"
 
 struct json_t;
+typedef struct ob_observation ob_observation; /* session_observe.h */
 
 /* No more copies than this, whatever the cache asks. */
 #define OB_COPIES_MAX 16384
@@ -61,6 +62,8 @@ typedef struct ob_session {
     const atomic_int *interrupt;
     void *scratch; /* of the flush; allocated at the first need */
     size_t scratch_bytes;
+    ob_observation *observation; /* of a child process; NULL in a run */
+    ob_device_account account;   /* of all device memory lent to variants */
     struct json_t *document, *rows;
     int done; /* cases finished */
     int wrong, skipped, ambiguous, ok;
@@ -159,21 +162,31 @@ void ob_lane_rotate(ob_lane *lane, double copy_bytes, size_t budget);
 void ob_lane_warm(ob_lane *lane, int64_t copies);
 /* Whether making copies, since `start` (ob_timer_now), takes too long: it ends with `made` ones. */
 bool ob_lane_late(ob_lane *lane, double start, int64_t made);
-/* Samples the lanes that are in, interleaved or through Google Benchmark. */
+/* What is done between the two verifications: the lanes that are in are sampled, interleaved or
+ * through Google Benchmark; or replayed where nothing is to be timed; or observed, in a child. */
+void ob_group_work(ob_session *s, ob_lane *lanes, int count);
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
-/* Instead of sampling, where nothing is to be timed: records the launches of the lanes that are in,
- * where the backend replays, and makes them, so that the verification after sees what a replay
- * left. */
+/* Records the launches of the lanes that are in, where the backend replays, and makes them, so that
+ * the verification after sees what a replay left. */
 void ob_group_replay(ob_session *s, ob_lane *lanes, int count);
+/* Whether this session takes times. */
+bool ob_session_times(const ob_session *s);
+/* Whether its lanes rotate over copies: to be cold, where times or activity are taken. */
+bool ob_session_rotates(const ob_session *s);
+/* Fills the last-level cache with clean lines of something else. */
+ortho_status ob_session_evict(ob_session *s);
 /* Raises a ceiling to the fastest sample of a cold lane of that role: neighbours make samples
  * slower, never faster, so the fastest is the nearest to what the machine can do. */
 void ob_group_ceiling(const ob_lane *lanes, int count, double *ceiling);
 /* Whether a lane was faster than the ceiling allows, by more than tolerance and noise. */
 bool ob_lane_beats(const ob_lane *lane, double ceiling);
-/* Bytes of device memory in use now, the pool's high-water mark reset; and how far it has risen
- * since at most, as the driver tells (it hands memory out in blocks of 2 MiB). 0 on the CPU. */
-size_t ob_device_mark(const ob_session *s);
+/* Bytes of device memory in use now, the marks reset; and how far it has risen since at most: as
+ * the driver tells (it hands memory out in blocks of 2 MiB), exactly where CUPTI looks. 0 on the
+ * CPU. */
+size_t ob_device_mark(ob_session *s);
 size_t ob_device_since(const ob_session *s, size_t mark);
+/* How far the harness' own account of device memory rose since the mark at most. */
+size_t ob_device_booked(const ob_session *s);
 /* Launches number `index` alone. */
 ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */
@@ -185,7 +198,6 @@ void ob_group_finish(ob_session *s, ob_lane *lanes, int count);
 void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase);
 void ob_say_note(const ob_session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-bool ob_interrupted(void);
 
 /* session_gemm.c, session_sieve.c: one group of cases, over the slice at work. */
 ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split *split, int blob,

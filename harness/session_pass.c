@@ -238,18 +238,18 @@ ortho_status ob_pass_group(ob_session *s, const ob_case *cases, int count)
     pass p = {.s = s, .linears = s->plan.linear_count, .count = count};
     char phase[64];
     ortho_status status = open_pass(&p, cases);
-    for (int i = 0; status == ORTHO_OK && i < p.linears && !ob_interrupted(); i++) {
+    for (int i = 0; status == ORTHO_OK && i < p.linears && !ob_session_interrupted(); i++) {
         snprintf(phase, sizeof phase, "prepare and verify linear %d of %d", i + 1, p.linears);
         ob_say_phase(s, 0, &p.lanes[0], phase);
         status = prepare_slice(&p, i, &cases[0]);
     }
     for (int v = 0; status == ORTHO_OK && v < count; v++)
-        if (!p.lanes[v].out && ob_interrupted())
+        if (!p.lanes[v].out && ob_session_interrupted())
             ob_lane_skip(&p.lanes[v], "interrupted");
         else if (!p.lanes[v].out)
             ready(&p.runners[v]);
-    if (status == ORTHO_OK && !s->options->verify_only)
-        ob_group_sample(s, p.lanes, count);
+    if (status == ORTHO_OK && (ob_session_times(s) || s->observation != NULL))
+        ob_group_work(s, p.lanes, count);
     for (int v = 0; status == ORTHO_OK && v < count; v++)
         if (!p.lanes[v].out) {
             ob_say_phase(s, v, &p.lanes[v], "verify again");

@@ -4,7 +4,7 @@
  * verified run and before timing. A split that is byte for byte one that this group has verified in
  * full already is right as well, so that the fp64 check runs once for all variants that agree.
  */
-#include "harness/session_internal.h"
+#include "harness/session_observe.h"
 
 #include "common/dtype.h"
 #include "common/error.h"
@@ -27,7 +27,7 @@ typedef struct sieve {
     void *state;
     bool prepared;
     ortho_services services;
-    size_t output, working, device;
+    size_t output, working, device, booked;
     bool exports;
     ortho_quality quality;
 } sieve;
@@ -267,7 +267,7 @@ static ortho_status other_copies(sieve *e)
     double start = ob_timer_now();
     for (int64_t i = 1;
          status == ORTHO_OK && i < e->lane->copies && !ob_lane_late(e->lane, start, i); i++)
-        status = ob_interrupted() ? ORTHO_E_CANCELLED : verified_run(e, i);
+        status = ob_session_interrupted() ? ORTHO_E_CANCELLED : verified_run(e, i);
     return status;
 }
 
@@ -281,6 +281,7 @@ static void prepare_lane(sieve *e)
     ob_memory_restart(&lane->memory);
     ortho_status status = verified_run(e, 0);
     e->device = ob_device_since(g->s, before);
+    e->booked = ob_device_booked(g->s);
     e->output = lane->memory.current[ORTHO_OUTPUT];
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
@@ -290,7 +291,7 @@ static void prepare_lane(sieve *e)
         return;
     }
     if (status == ORTHO_OK) {
-        if (!g->s->options->verify_only)
+        if (ob_session_rotates(g->s))
             ob_lane_rotate(lane, (double)g->w_bytes, g->s->memory_budget / 2);
         status = other_copies(e);
     }
@@ -379,6 +380,7 @@ static void describe(sieve *e, int blob)
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
     ob_row_peaks_set(e->lane->row, peaks, host, e->device);
+    ob_observation_peaks(g->s, e->lane, e->device, e->booked);
     if (e->hooks->kernels != NULL) {
         ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
         e->hooks->kernels(e->state, &kernels);
@@ -414,6 +416,7 @@ static void report(group *g, int blob)
 static ortho_status open_group(group *g, const ob_case *cases)
 {
     ob_memory_init(&g->bench, g->s->backend, FENCE);
+    g->bench.account = &g->s->account;
     g->services = ob_session_services(g->s, &g->bench);
     g->lanes = calloc((size_t)g->count, sizeof *g->lanes);
     g->sieves = calloc((size_t)g->count, sizeof *g->sieves);
@@ -469,15 +472,13 @@ ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const 
     ortho_status status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
         ob_say_phase(s, i, &g.lanes[i], "verify");
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.sieves[i]);
     }
-    if (status == ORTHO_OK && s->options->verify_only)
-        ob_group_replay(s, g.lanes, count);
-    else if (status == ORTHO_OK)
-        ob_group_sample(s, g.lanes, count);
+    if (status == ORTHO_OK)
+        ob_group_work(s, g.lanes, count);
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out) {
             ob_say_phase(s, i, &g.lanes[i], "verify again");

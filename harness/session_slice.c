@@ -18,7 +18,7 @@ static ortho_status read_rows(ob_session *s, const ortho_slice *slice, void *dat
     int64_t chunk = CHUNK_BYTES / (int64_t)row_bytes;
     chunk = chunk > 0 ? chunk : 1;
     for (int64_t row = 0; row < slice->n; row += chunk) {
-        if (ob_interrupted())
+        if (ob_session_interrupted())
             return ortho_fail(ORTHO_E_CANCELLED, "interrupted");
         int64_t rows = slice->n - row < chunk ? slice->n - row : chunk;
         ortho_dtype dtype;

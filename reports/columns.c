@@ -1,5 +1,6 @@
 #include "reports/columns.h"
 
+#include "reports/columns_gpu.h"
 #include "reports/text.h"
 
 #include <math.h>
@@ -80,7 +81,7 @@ static void cell_speedup(const json_t *row, ortho_cell *out)
     out->tone = lo > 1 ? ORTHO_TONE_GOOD : hi < 1 ? ORTHO_TONE_BAD : ORTHO_TONE_PLAIN;
 }
 
-static void percent(double share, ortho_cell *out)
+void ortho_cell_percent(double share, ortho_cell *out)
 {
     char text[32];
     ortho_text_three(100 * share, text, sizeof text);
@@ -90,50 +91,7 @@ static void percent(double share, ortho_cell *out)
 
 static void cell_floor(const json_t *row, ortho_cell *out)
 {
-    percent(ortho_model_floor_share(row), out);
-}
-
-static void cell_lanes(const json_t *row, ortho_cell *out)
-{
-    percent(ortho_model_lanes(row), out);
-}
-
-static void cell_throttled(const json_t *row, ortho_cell *out)
-{
-    size_t throttled = ortho_model_throttled(row);
-    size_t samples = json_array_size(ortho_model_at(row, "time_ns.samples"));
-    if (throttled == 0)
-        return;
-    snprintf(out->text, sizeof out->text, "%zu of %zu", throttled, samples);
-    out->tone = ORTHO_TONE_DOUBT;
-}
-
-/* "40 r, 8.20 KiB", and in red what is spilled. */
-static void cell_registers(const json_t *row, ortho_cell *out)
-{
-    ortho_kernel_view kernel;
-    char shared[24], spilled[24];
-    if (!ortho_model_kernel(row, &kernel))
-        return;
-    bool shares = kernel.shared_bytes > 0, spills = kernel.spilled_bytes > 0;
-    ortho_text_bytes(kernel.shared_bytes, shared, sizeof shared);
-    ortho_text_bytes(kernel.spilled_bytes, spilled, sizeof spilled);
-    snprintf(out->text, sizeof out->text, "%.0f r%s%s%s%s%s", kernel.registers, shares ? ", " : "",
-             shares ? shared : "", spills ? ", " : "", spills ? spilled : "",
-             spills ? " spilled" : "");
-    out->tone = spills ? ORTHO_TONE_BAD : ORTHO_TONE_PLAIN;
-}
-
-static void cell_clock(const json_t *row, ortho_cell *out)
-{
-    double mhz = ortho_model_number(row, "clocks.sm_mhz.median");
-    if (mhz > 0)
-        snprintf(out->text, sizeof out->text, "%.0f MHz", mhz);
-}
-
-static void cell_device(const json_t *row, ortho_cell *out)
-{
-    ortho_text_bytes(ortho_model_number(row, "peak_bytes.device"), out->text, sizeof out->text);
+    ortho_cell_percent(ortho_model_floor_share(row), out);
 }
 
 static void cell_working(const json_t *row, ortho_cell *out)
@@ -206,7 +164,7 @@ const ortho_column ortho_columns[] = {
      .meaning = "samples that fell while something held the GPU's clock down; they stay in the "
                 "median, and † marks their row",
      .keep = 4,
-     .cell = cell_throttled},
+     .cell = ortho_cell_throttled},
     {.title = "of floor",
      .meaning = "the least time that the measured ceilings allow ÷ time",
      .keep = 7,
@@ -222,20 +180,28 @@ const ortho_column ortho_columns[] = {
     {.title = "device",
      .meaning = "what the driver saw the device's memory in use rise by",
      .keep = 11,
-     .cell = cell_device},
+     .cell = ortho_cell_device},
     {.title = "lanes*",
      .meaning = "active lanes of a 32-lane warp, predicted by the lane model, not measured",
      .keep = 5,
-     .cell = cell_lanes},
+     .stands = ortho_lanes_unmeasured,
+     .cell = ortho_cell_predicted},
+    {.title = "lanes",
+     .meaning = "active lanes of a 32-lane warp in the Ortho loop, predicted by the lane model / "
+                "measured by CUPTI; red where they differ by more than 10 %, n/a (why) where "
+                "nothing could be measured",
+     .keep = 5,
+     .stands = ortho_lanes_measured,
+     .cell = ortho_cell_lanes},
     {.title = "regs",
      .meaning = "registers of a thread and shared memory of a block, of the kernel with the most "
                 "registers, and the most that any kernel spills",
      .keep = 8,
-     .cell = cell_registers},
+     .cell = ortho_cell_registers},
     {.title = "clock",
      .meaning = "median of the SM clock beside the samples",
      .keep = 12,
-     .cell = cell_clock},
+     .cell = ortho_cell_clock},
     {.title = "SNR",
      .meaning = "weight over error of Base + Ortho; n/a where the weights were 4-bit already",
      .keep = 13,
@@ -263,6 +229,8 @@ void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell
 
 bool ortho_column_filled(const ortho_column *column, const ortho_group *group)
 {
+    if (column->stands != NULL && !column->stands(group))
+        return false;
     for (size_t i = 0; i < group->count; i++) {
         ortho_cell cell;
         ortho_column_cell(column, group->rows[i], &cell);
@@ -280,171 +248,4 @@ ortho_tone ortho_status_tone(ortho_case_status status)
         [ORTHO_CASE_UNKNOWN] = ORTHO_TONE_DOUBT,
     };
     return (unsigned)status < ORTHO_CASE_STATUSES ? tones[status] : ORTHO_TONE_DOUBT;
-}
-
-/* ---- context -------------------------------------------------------------------------------- */
-
-/* One `before value` per entry whose value the context has: strings, numbers, and the words alone
- * of what is true. */
-typedef struct word {
-    const char *before, *path, *after;
-} word;
-
-static void put_words(const json_t *context, const word *words, size_t count, FILE *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *text = ortho_model_string(context, words[i].path);
-        double number = ortho_model_number(context, words[i].path);
-        char digits[32];
-        char *clean = text != NULL ? ortho_text_clean(text) : NULL;
-        if (clean != NULL && *clean != '\0')
-            fprintf(out, "%s%s%s", words[i].before, clean, words[i].after);
-        else if (ortho_model_true(context, words[i].path))
-            fprintf(out, "%s%s", words[i].before, words[i].after);
-        else if (!isnan(number)) {
-            if (number == floor(number))
-                ortho_text_number(number, digits);
-            else
-                ortho_text_three(number, digits, sizeof digits);
-            fprintf(out, "%s%s%s", words[i].before, digits, words[i].after);
-        }
-        free(clean);
-    }
-}
-
-static const word ran[] = {{"", "binary", ""}, {" (", "commit", ")"}, {" · ", "compiler", ""},
-                           {" ", "flags", ""}, {" · ", "date", ""},   {" · seed ", "seed", ""}};
-static const word machine[] = {{"on ", "cpu.model", ""},
-                               {" · ", "cpu.cores", " cores"},
-                               {" · ", "cpu.simd", ""},
-                               {" · governor ", "cpu.governor", ""},
-                               {" · reads ", "ceilings.read_gbps", " GB/s"},
-                               {", copies ", "ceilings.copy_gbps", " GB/s"},
-                               {", multiplies ", "ceilings.tensor_tflops", " TFLOP/s"}};
-/* The ceilings are the GPU's where it did the work. */
-static const word gpu[] = {{"on ", "gpu.name", ""},
-                           {" · ", "gpu.sms", " SMs"},
-                           {" · driver ", "gpu.driver", ""},
-                           {" · CUDA ", "gpu.cuda_runtime", ""},
-                           {" · up to ", "gpu.clocks.sm_max_mhz", " MHz"},
-                           {" · limit ", "gpu.power_limit_w", " W"},
-                           {" · MIG", "gpu.mig", ""},
-                           {" · reads ", "ceilings.read_gbps", " GB/s"},
-                           {", copies ", "ceilings.copy_gbps", " GB/s"},
-                           {", multiplies ", "ceilings.tensor_tflops", " TFLOP/s"}};
-static const word host[] = {{"host ", "cpu.model", ""},
-                            {" · ", "cpu.cores", " cores"},
-                            {" · governor ", "cpu.governor", ""}};
-static const word model[] = {{"model ", "model.name", ""},
-                             {" · ", "model.format", ""},
-                             {" · ", "model.licence", ""},
-                             {" · ", "model.attribution", ""}};
-static const word choice[] = {{"chosen because ", "model_choice", ""}};
-
-static ortho_status put_line(const json_t *context, const ortho_line_sink *sink, const word *words,
-                             size_t count)
-{
-    char *line = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&line, &size);
-    if (stream == NULL)
-        return ORTHO_E_MEMORY;
-    put_words(context, words, count, stream);
-    if (fclose(stream) != 0) {
-        free(line);
-        return ORTHO_E_MEMORY;
-    }
-    if (*line != '\0')
-        sink->line(sink->ctx, line, ORTHO_TONE_PLAIN);
-    free(line);
-    return ORTHO_OK;
-}
-
-/* Adds the reasons of a row that `out` hasn't got yet. */
-static void add_reasons(const json_t *row, char *out, size_t size)
-{
-    const json_t *reasons = ortho_model_at(row, "clocks.throttle");
-    for (size_t i = 0; i < json_array_size(reasons); i++) {
-        const char *reason = json_string_value(json_array_get(reasons, i));
-        size_t used = strlen(out);
-        if (reason != NULL && strstr(out, reason) == NULL && used < size - 1)
-            snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", reason);
-    }
-    ortho_text_trim(out);
-}
-
-static ortho_status put_throttled(const json_t *results, const ortho_line_sink *sink)
-{
-    char reasons[96] = "", line[256];
-    size_t throttled = 0, timed = 0;
-    for (size_t i = 0; i < ortho_model_count(results); i++) {
-        const json_t *row = ortho_model_row(results, i);
-        if (row == NULL || !ortho_model_timed(row))
-            continue;
-        timed++;
-        if (ortho_model_throttled(row) == 0)
-            continue;
-        throttled++;
-        add_reasons(row, reasons, sizeof reasons);
-    }
-    if (throttled == 0)
-        return ORTHO_OK;
-    char *clean = ortho_text_clean(reasons);
-    if (clean == NULL)
-        return ORTHO_E_MEMORY;
-    snprintf(line, sizeof line,
-             "THROTTLED: something held the GPU's clock down during samples of %zu of %zu cases, "
-             "marked †%s%s%s.",
-             throttled, timed, *clean != '\0' ? " (" : "", clean, *clean != '\0' ? ")" : "");
-    free(clean);
-    sink->line(sink->ctx, line, ORTHO_TONE_DOUBT);
-    return ORTHO_OK;
-}
-
-#define LINE(words) put_line(context, sink, words, sizeof words / sizeof *(words))
-
-ortho_status ortho_context_lines(const json_t *results, const ortho_line_sink *sink)
-{
-    const json_t *context = ortho_model_at(results, "context");
-    ortho_status status = LINE(ran);
-    if (status == ORTHO_OK)
-        status = ortho_model_on_gpu(results) ? LINE(gpu) : LINE(machine);
-    if (status == ORTHO_OK && ortho_model_on_gpu(results))
-        status = LINE(host);
-    if (status != ORTHO_OK || LINE(model) != ORTHO_OK || LINE(choice) != ORTHO_OK)
-        return ORTHO_E_MEMORY;
-    if (ortho_model_synthetic(results))
-        sink->line(sink->ctx,
-                   "SYNTHETIC weights: made, not trained. Times are real; quality and the lanes' "
-                   "ratios say nothing about a trained model.",
-                   ORTHO_TONE_DOUBT);
-    if (ortho_model_true(context, "model.four_bit"))
-        sink->line(
-            sink->ctx,
-            "These weights were 4-bit before the sieve, so its quality can't be judged here.",
-            ORTHO_TONE_DOUBT);
-    if (put_throttled(results, sink) != ORTHO_OK)
-        return ORTHO_E_MEMORY;
-    if (ortho_model_true(context, "interrupted"))
-        sink->line(sink->ctx, "INTERRUPTED: cases are missing.", ORTHO_TONE_DOUBT);
-    return ORTHO_OK;
-}
-
-void ortho_tally(const json_t *results, char *out, size_t size)
-{
-    size_t count[ORTHO_CASE_STATUSES] = {0}, total = 0;
-    for (size_t i = 0; i < ortho_model_count(results); i++) {
-        const json_t *row = ortho_model_row(results, i);
-        total += row != NULL;
-        if (row != NULL)
-            count[ortho_model_status(row)]++;
-    }
-    int used = snprintf(out, size, "%zu case%s", total, total == 1 ? "" : "s");
-    const char *before = ": ";
-    for (int s = 0; s < ORTHO_CASE_STATUSES; s++)
-        if (count[s] > 0 && used > 0 && (size_t)used < size) {
-            used += snprintf(out + used, size - (size_t)used, "%s%zu %s", before, count[s],
-                             ortho_model_status_name((ortho_case_status)s));
-            before = ", ";
-        }
 }

@@ -25,13 +25,14 @@ typedef struct ortho_column {
     const char *meaning; /* the footnote */
     bool left;           /* words, for the last column only; numbers stand right */
     int keep;            /* 0: always shown; the highest go first on a narrow terminal */
+    bool (*stands)(const ortho_group *group);         /* NULL: wherever a row fills it */
     void (*cell)(const json_t *row, ortho_cell *out); /* only for rows with a time */
 } ortho_column;
 
 extern const ortho_column ortho_columns[];
 extern const size_t ortho_column_count;
 
-/* Does any row of the group fill it? */
+/* Does it stand in this group, and does any row fill it? */
 bool ortho_column_filled(const ortho_column *column, const ortho_group *group);
 
 /* Sets *out to the cell of a row; empty when the row has no verified time. An ambiguous row has
@@ -48,6 +49,11 @@ typedef struct ortho_line_sink {
     void (*line)(void *ctx, const char *text, ortho_tone tone);
 } ortho_line_sink;
 ortho_status ortho_context_lines(const json_t *results, const ortho_line_sink *sink);
+
+/* What is to be said below a group's table: whose lanes couldn't be measured, why, and the cure;
+ * whose activity disagrees with its time. */
+ortho_status ortho_group_notes(const json_t *results, const ortho_group *group,
+                               const ortho_line_sink *sink);
 
 /* "12 cases: 9 ok, 1 failed, 2 skipped" */
 void ortho_tally(const json_t *results, char *out, size_t size);

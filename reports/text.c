@@ -65,6 +65,19 @@ char *ortho_text_clean(const char *utf8)
     return out;
 }
 
+char *ortho_text_cut(const char *utf8, int columns)
+{
+    char *clean = ortho_text_clean(utf8);
+    if (clean == NULL || ortho_text_width(clean) <= columns)
+        return clean;
+    clean[ortho_text_fit(clean, columns - 1)] = '\0';
+    char *cut = malloc(strlen(clean) + sizeof "…");
+    if (cut != NULL)
+        sprintf(cut, "%s…", clean);
+    free(clean);
+    return cut;
+}
+
 void ortho_text_trim(char *utf8)
 {
     size_t at = strlen(utf8);
@@ -74,7 +87,8 @@ void ortho_text_trim(char *utf8)
     if (start == 0 || (start == at && (unsigned char)utf8[at - 1] < 0x80))
         return;
     uint32_t point;
-    if (decode(utf8 + start - 1, &point) != at - (start - 1))
+    size_t length = at - (start - 1); /* 1: the first byte of a sequence alone */
+    if (length == 1 || decode(utf8 + start - 1, &point) != length)
         utf8[start - 1] = '\0';
 }
 

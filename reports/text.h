@@ -10,6 +10,11 @@
  * U+FFFD, that the caller frees; NULL without memory. */
 char *ortho_text_clean(const char *utf8);
 
+/* The same in at most `columns`: what was cut ends in "…". The caller frees it; NULL without
+ * memory.
+ */
+char *ortho_text_cut(const char *utf8, int columns);
+
 /* Cuts a sequence that a fixed buffer broke off at its end. */
 void ortho_text_trim(char *utf8);
 

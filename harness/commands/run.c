@@ -159,6 +159,8 @@ const ob_command ob_command_run = {
                   "everything on two layers of a small Llama, with plots on disk"},
                  {"ortho-bench --op gemm --variant csr,block-csr --model "
                   "synthetic:llama-3.2-3b --proj gate --density 0.005,0.01,0.05",
-                  "how two formats bear density, at the exact shapes of Llama-3.2-3B"}},
+                  "how two formats bear density, at the exact shapes of Llama-3.2-3B"},
+                 {"ortho-bench --variant coo,csr --counters divergence,dram",
+                  "how torn the warps are and what went to memory, counted by the GPU"}},
     .run = run,
 };

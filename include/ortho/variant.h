@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 2u
+#define ORTHO_VARIANT_ABI 3u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -127,6 +127,14 @@ typedef struct ortho_lane_sink {
     void (*issue)(void *ctx, int active, double count);
 } ortho_lane_sink;
 
+/* Where in the source a modelled loop stands, so that an instrument can count what its instructions
+ * did. All static storage. */
+typedef struct ortho_loop {
+    const char *kernel; /* part of the kernel's (mangled) name */
+    const char *file;   /* __FILE__ of it */
+    int first, last;    /* lines, inclusive */
+} ortho_loop;
+
 /* One warp runs a loop whose 32 lanes make trips[] iterations of `weight` instructions each: lanes
  * that are done wait for the longest. */
 static inline void ortho_lanes_loop(const ortho_lane_sink *sink, const int64_t trips[32],
@@ -204,6 +212,8 @@ typedef struct ortho_gemm_hooks {
     void (*cost)(const void *state, int64_t m, ortho_cost *);
     /* Optional lane model of the Ortho loop of the variant's GPU mapping, over these real rows. */
     void (*lanes)(const ortho_split *, int64_t m, const ortho_lane_sink *);
+    /* Optional (CUDA, with lanes): the source lines that the lane model speaks of. */
+    const ortho_loop *loop;
     /* Optional (CUDA): the kernels that a call with m tokens launches, in order. */
     void (*kernels)(const void *state, int64_t m, const ortho_kernel_sink *);
 } ortho_gemm_hooks;
@@ -235,6 +245,8 @@ typedef struct ortho_sieve_hooks {
     /* Optional lane model of the emit loop of the variant's GPU mapping, given the result's rows.
      */
     void (*lanes)(const ortho_split *, const ortho_lane_sink *);
+    /* Optional (CUDA, with lanes): the source lines that the lane model speaks of. */
+    const ortho_loop *loop;
     /* Times that the algorithm reads W for this rule: its share of the floor. 0 counts as 1. */
     int w_reads[3]; /* indexed by ortho_rule */
     /* Optional (CUDA): the kernels that a run launches, in order. */

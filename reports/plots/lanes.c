@@ -1,20 +1,25 @@
 /*
  * lanes: for each variant, how many of a warp's 32 lanes are active in the instructions that it
  * issues, as its lane model predicts over the slices' real row lengths. One histogram a variant,
- * stacked; the histograms of all slices of one setting are added.
+ * stacked; the histograms of all slices of one setting are added. Where CUPTI measured the Ortho
+ * loop's instructions, two bars stand side by side, predicted and measured, of the slices that were
+ * measured.
  */
 #include "common/error.h"
+#include "reports/measured.h"
 #include "reports/plot.h"
 #include "reports/text.h"
 
 #include <math.h>
 #include <string.h>
 
-#define LANES 33   /* 0 to 32 active */
+#define LANES ORTHO_LANES
 #define SCALE 0.82 /* of a strip's height that the tallest bar takes */
 
+enum { PREDICTED, MEASURED, KINDS };
+
 typedef struct strip {
-    double issued[LANES];
+    double issued[KINDS][LANES];
     int slices;
 } strip;
 
@@ -23,30 +28,15 @@ typedef struct picture {
     strip strips[ORTHO_PLOT_SERIES];
     const json_t *first; /* the row whose setting all share */
     int shown;
+    bool measured; /* only rows that were measured are in it */
 } picture;
-
-/* All 33 numbers are there, none is negative and their sum is above 0. */
-static bool read_histogram(const json_t *row, double out[LANES])
-{
-    const json_t *list = ortho_model_at(row, "divergence.predicted.histogram");
-    double sum = 0;
-    if (json_array_size(list) != LANES)
-        return false;
-    for (int i = 0; i < LANES; i++) {
-        const json_t *number = json_array_get(list, (size_t)i);
-        out[i] = json_is_number(number) ? json_number_value(number) : -1;
-        if (!(out[i] >= 0))
-            return false;
-        sum += out[i];
-    }
-    return sum > 0 && isfinite(sum);
-}
 
 /* A prediction needs no time, but a variant that computes the wrong thing has no lanes to show. */
 static bool counts(const json_t *row, double histogram[LANES])
 {
     return row != NULL && ortho_plot_compared(row) &&
-           ortho_model_status(row) != ORTHO_CASE_FAILED && read_histogram(row, histogram);
+           ortho_model_status(row) != ORTHO_CASE_FAILED &&
+           ortho_lanes_histogram(row, "divergence.predicted.histogram", histogram);
 }
 
 static bool same_setting(const json_t *a, const json_t *b)
@@ -69,6 +59,41 @@ static const json_t *first_row(const json_t *results, const char *op)
     return NULL;
 }
 
+static void add(strip *s, int kind, const double histogram[LANES])
+{
+    for (int lane = 0; lane < LANES; lane++)
+        s->issued[kind][lane] += histogram[lane];
+}
+
+/* Adds a row; a variant of which nothing was measured keeps its prediction. */
+static void add_row(picture *p, int series, const json_t *row, bool measured_only)
+{
+    double predicted[LANES], measured[LANES];
+    strip *s = &p->strips[series];
+    bool is_measured = ortho_measured_histogram(row, measured);
+    if (!counts(row, predicted) || (measured_only && !is_measured))
+        return;
+    s->slices++;
+    add(s, PREDICTED, predicted);
+    if (is_measured)
+        add(s, MEASURED, measured);
+    p->measured = p->measured || is_measured;
+}
+
+/* Of each variant the slices that were measured; all, where none was: unlike slices are not
+ * compared. */
+static void add_rows(picture *p, int series, const json_t *results)
+{
+    for (int all = 0; all < 2 && p->strips[series].slices == 0; all++)
+        for (size_t i = 0; i < ortho_model_count(results); i++) {
+            const json_t *row = ortho_model_row(results, i);
+            if (row != NULL && ortho_series_of(&p->series, row) == series &&
+                same_setting(row, p->first))
+                add_row(p, series, row, all == 0);
+        }
+    p->shown += p->strips[series].slices > 0;
+}
+
 static ortho_status open_picture(const json_t *results, picture *out)
 {
     *out = (picture){.first = first_row(results, "gemm")};
@@ -77,39 +102,34 @@ static ortho_status open_picture(const json_t *results, picture *out)
     if (out->first == NULL)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "no case has a lane model");
     ortho_series_collect(results, &out->series);
-    for (size_t i = 0; i < ortho_model_count(results); i++) {
-        const json_t *row = ortho_model_row(results, i);
-        double histogram[LANES];
-        int s = row != NULL ? ortho_series_of(&out->series, row) : -1;
-        if (s < 0 || !counts(row, histogram) || !same_setting(row, out->first))
-            continue;
-        out->shown += out->strips[s].slices++ == 0;
-        for (int lane = 0; lane < LANES; lane++)
-            out->strips[s].issued[lane] += histogram[lane];
-    }
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
+        add_rows(out, s, results);
     return out->shown > 0 ? ORTHO_OK : ortho_fail(ORTHO_E_UNSUPPORTED, "no case has a lane model");
 }
 
 typedef struct summary {
-    double issued, ratio, tallest; /* ratio: active lanes; tallest: the largest share of a bin */
+    double issued[KINDS], ratio[KINDS]; /* NAN ratio: nothing was measured */
+    double tallest;                     /* the largest share of a bin, of both */
 } summary;
 
 static summary summarise(const strip *s)
 {
-    summary out = {0};
-    double active = 0, most = 0;
-    for (int lane = 0; lane < LANES; lane++) {
-        out.issued += s->issued[lane];
-        active += lane * s->issued[lane];
-        most = fmax(most, s->issued[lane]);
+    summary out = {.tallest = 0};
+    for (int kind = 0; kind < KINDS; kind++) {
+        double active = 0, most = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            out.issued[kind] += s->issued[kind][lane];
+            active += lane * s->issued[kind][lane];
+            most = fmax(most, s->issued[kind][lane]);
+        }
+        out.ratio[kind] = out.issued[kind] > 0 ? active / (32 * out.issued[kind]) : NAN;
+        out.tallest = fmax(out.tallest, out.issued[kind] > 0 ? most / out.issued[kind] : 0);
     }
-    out.ratio = active / (32 * out.issued);
-    out.tallest = most / out.issued;
     return out;
 }
 
-/* active lanes, share of the issued instructions, strip (from the top), the strip's tallest share,
- * series, variant */
+/* active lanes, share of the issued instructions as predicted, strip (from the top), the strip's
+ * tallest share, series, variant, share as measured */
 static ortho_status write_data(const json_t *results, FILE *tsv)
 {
     picture p;
@@ -121,11 +141,13 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
         summary sum = summarise(&p.strips[s]);
         for (int lane = 0; lane < LANES; lane++) {
             fprintf(tsv, "%d\t", lane);
-            ortho_plot_number(p.strips[s].issued[lane] / sum.issued, tsv);
+            ortho_plot_number(p.strips[s].issued[PREDICTED][lane] / sum.issued[PREDICTED], tsv);
             fprintf(tsv, "\t%d\t", place);
             ortho_plot_number(sum.tallest, tsv);
             fprintf(tsv, "\t%d\t", s);
             ortho_plot_field(p.series.name[s], tsv);
+            fputc('\t', tsv);
+            ortho_plot_number(p.strips[s].issued[MEASURED][lane] / sum.issued[MEASURED], tsv);
             fputc('\n', tsv);
         }
         place++;
@@ -140,9 +162,42 @@ static void put_headings(const picture *p, FILE *gp)
     for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
         most = p->strips[s].slices > most ? p->strips[s].slices : most;
     ortho_plot_setting(p->first, setting, sizeof setting);
-    snprintf(subtitle, sizeof subtitle, "of the lane model, not measured · %s · %d slice%s",
+    snprintf(subtitle, sizeof subtitle, "%s · %s · %d slice%s",
+             p->measured ? "predicted by the lane model, measured by CUPTI"
+                         : "of the lane model, not measured",
              setting, most, most == 1 ? "" : "s added");
-    ortho_plot_title(gp, "Active lanes of a warp, predicted", subtitle);
+    ortho_plot_title(gp,
+                     p->measured ? "Active lanes of a warp, predicted and measured"
+                                 : "Active lanes of a warp, predicted",
+                     subtitle);
+}
+
+/* What the histograms of a strip come to, at its right, and where their means are. */
+static void put_summary(const picture *p, int series, int place, FILE *gp)
+{
+    summary sum = summarise(&p->strips[series]);
+    double base = p->shown - 1 - place, below = base + 0.45 - 0.045 * p->shown;
+    char active[64];
+    bool measured = !isnan(sum.ratio[MEASURED]);
+    if (measured)
+        snprintf(active, sizeof active, "%.1f / %.1f %%", 100 * sum.ratio[PREDICTED],
+                 100 * sum.ratio[MEASURED]);
+    else
+        snprintf(active, sizeof active, "%.1f %% %s", 100 * sum.ratio[PREDICTED],
+                 p->measured ? "/ –" : "active");
+    fprintf(gp,
+            "if (!tty) { set label %d '%s' at 33.3, %.2f left font ',12'\n"
+            "    set label %d 'tallest bar %.1f %%' at 33.3, %.2f left font ',9' tc rgb '#666666'\n"
+            "    set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt 2 lc rgb '#000000' "
+            "front }\n",
+            10 + 2 * place, active, base + 0.45, 11 + 2 * place, 100 * sum.tallest, below,
+            1 + 2 * place, 32 * sum.ratio[PREDICTED], base, 32 * sum.ratio[PREDICTED], base + 0.9);
+    if (measured)
+        fprintf(gp,
+                "if (!tty) { set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt 1 "
+                "lc rgb '#000000' front }\n",
+                2 + 2 * place, 32 * sum.ratio[MEASURED], base, 32 * sum.ratio[MEASURED],
+                base + 0.9);
 }
 
 /* Beside each strip its name, and at the right what the histogram comes to. */
@@ -159,21 +214,53 @@ static void put_strips(const picture *p, FILE *gp)
     }
     fputs(") scale 0\n", gp);
     place = 0;
-    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
-        if (p->strips[s].slices == 0)
-            continue;
-        summary sum = summarise(&p->strips[s]);
-        double base = p->shown - 1 - place++;
-        fprintf(gp,
-                "if (!tty) { set label %d '%.1f %% active' at 33.3, %.2f left font ',12'\n"
-                "    set label %d 'tallest bar %.1f %%' at 33.3, %.2f left font ',9' "
-                "tc rgb '#666666'\n"
-                "    set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt 2 "
-                "lc rgb '#000000' front }\n",
-                10 + 2 * place, 100 * sum.ratio, base + 0.45, 11 + 2 * place, 100 * sum.tallest,
-                base + 0.45 - 0.045 * p->shown, place, 32 * sum.ratio, base, 32 * sum.ratio,
-                base + 0.9);
-    }
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
+        if (p->strips[s].slices > 0)
+            put_summary(p, s, place++, gp);
+}
+
+typedef struct bars {
+    const char *before;
+    int place, column;
+    double from, to;   /* of the lane */
+    const char *title; /* NULL: none */
+} bars;
+
+/* The bars of one kind of a strip: from one side of their lane to the other. The key names the two
+ * kinds once. */
+static void put_kind(const picture *p, int series, const bars *b, FILE *gp)
+{
+    int base = p->shown - 1 - b->place;
+    fprintf(gp,
+            "%s$data using ($3 == %d && $%d > 0 ? $1 : NaN):(%d):($1 %+.2f):($1 %+.2f):(%d):"
+            "(%d + %.2f * $%d / $4) with boxxyerror ",
+            b->before, b->place, b->column, base, b->from, b->to, base, base, SCALE, b->column);
+    ortho_plot_fill(gp, series);
+    if (b->title != NULL && b->place == 0)
+        fprintf(gp, " title '%s'", b->title);
+    else
+        fputs(" notitle", gp);
+}
+
+/* One bar a lane in the variant's colour, or two in those of predicted and measured. */
+static void put_bars(const picture *p, int series, int place, FILE *gp)
+{
+    bars b = {.before = place == 0 ? "plot " : ", \\\n    ",
+              .place = place,
+              .column = 2,
+              .from = -0.42,
+              .to = p->measured ? 0 : 0.42,
+              .title = p->measured ? "predicted" : NULL};
+    put_kind(p, p->measured ? PREDICTED : series, &b, gp);
+    if (!p->measured)
+        return;
+    b = (bars){.before = ", \\\n    ",
+               .place = place,
+               .column = 7,
+               .from = 0,
+               .to = 0.42,
+               .title = "measured"};
+    put_kind(p, MEASURED, &b, gp);
 }
 
 static ortho_status write_body(const json_t *results, FILE *gp)
@@ -182,31 +269,24 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     ortho_status status = open_picture(results, &p);
     if (status != ORTHO_OK)
         return status;
-    fputs("# active lanes, share of issued, strip from the top, its tallest share, series, "
-          "variant\n",
+    fputs("# active lanes, share of issued as predicted, strip from the top, its tallest share, "
+          "series, variant, share as measured\n",
           gp);
     put_headings(&p, gp);
     fprintf(gp,
             "set xrange [-0.7:32.7]\nset yrange [-0.08:%d]\nset xtics 0,4,32\nset format x "
-            "'%%g'\nunset key\n"
+            "'%%g'\n%s\n"
             "if (!tty) { set grid xtics; unset grid; set border 1\n"
             "    set lmargin at screen 0.17; set bmargin at screen 0.17\n"
             "    set xlabel 'active lanes, of 32' offset 0,0.3 }\n",
-            p.shown);
+            p.shown,
+            p.measured ? "if (!tty) { set key at screen 0.985, 0.895 right top horizontal }"
+                       : "unset key");
     put_strips(&p, gp);
     int place = 0;
-    for (int s = 0; s < ORTHO_PLOT_SERIES; s++) {
-        if (p.strips[s].slices == 0)
-            continue;
-        fprintf(gp,
-                "%s$data using ($3 == %d && $2 > 0 ? $1 : NaN):(%d):($1 - 0.42):($1 + 0.42):(%d):"
-                "(%d + %.2f * $2 / $4) with boxxyerror ",
-                place == 0 ? "plot " : ", \\\n    ", place, p.shown - 1 - place,
-                p.shown - 1 - place, p.shown - 1 - place, SCALE);
-        ortho_plot_fill(gp, s);
-        fputs(" notitle", gp);
-        place++;
-    }
+    for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
+        if (p.strips[s].slices > 0)
+            put_bars(&p, s, place++, gp);
     fputc('\n', gp);
     return ORTHO_OK;
 }

@@ -1,17 +1,22 @@
 /*
  * csv: RFC 4180 (CRLF, quotes doubled), a header, one row a case. What is absent is an empty field;
  * a case without a verified time has no number that depends on one. Raw samples stay in the JSON.
+ * After the fixed columns come two for each counter that a case of the document has.
  */
+#include "common/error.h"
+#include "reports/measured.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 #include "reports/text.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct field {
     const char *title, *path; /* of a string, number or boolean in the row */
     bool timed;               /* told only of rows with a verified time */
+    const char *if_ok;        /* told only where the status of this object is ok */
     double (*derived)(const json_t *row);
     const char *(*words)(const json_t *row);
 } field;
@@ -62,6 +67,12 @@ static const char *kernel_name(const json_t *row)
     ortho_kernel_view kernel;
     return ortho_model_kernel(row, &kernel) && kernel.name != NULL ? kernel.name : "";
 }
+
+/* A figure whose object carries its status. */
+#define FIGURE(name, object, key)                                                                  \
+    {                                                                                              \
+        .title = name, .path = object "." key, .if_ok = object, .timed = true                      \
+    }
 
 static const field fields[] = {
     {.title = "key", .path = "key"},
@@ -132,6 +143,25 @@ static const field fields[] = {
     {.title = "shared_bytes", .timed = true, .derived = kernel_shared},
     {.title = "spilled_bytes", .timed = true, .derived = kernel_spilled},
     {.title = "lanes_predicted", .path = "divergence.predicted.value"},
+    {.title = "lanes_measured", .timed = true, .derived = ortho_measured_lanes},
+    {.title = "lanes_measured_status", .path = "divergence.measured.status", .timed = true},
+    {.title = "lanes_measured_reason", .path = "divergence.measured.reason", .timed = true},
+    {.title = "lanes_difference", .timed = true, .derived = ortho_measured_difference},
+    FIGURE("loop_instructions", "divergence.measured", "instructions"),
+    FIGURE("loop_warp_instructions", "divergence.measured", "warp_instructions"),
+    FIGURE("lanes_kernel", "divergence.kernel", "value"),
+    FIGURE("lanes_kernel_enabled", "divergence.kernel", "enabled"),
+    FIGURE("divergent_branches", "divergence.kernel", "divergent_branches"),
+    FIGURE("branch_efficiency", "divergence.kernel", "branch_efficiency"),
+    {.title = "lanes_exact", .path = "divergence.exact.value", .timed = true},
+    {.title = "activity_status", .path = "activity.status", .timed = true},
+    {.title = "activity_reason", .path = "activity.reason", .timed = true},
+    FIGURE("activity_ns", "activity", "ns"),
+    FIGURE("activity_launches", "activity", "launches"),
+    FIGURE("activity_difference", "activity", "difference"),
+    FIGURE("activity_agrees", "activity", "agrees"),
+    FIGURE("activity_peak_device_bytes", "activity", "peak_device_bytes"),
+    FIGURE("activity_allocator_bytes", "activity", "allocator_bytes"),
     {.title = "quality_status", .path = "quality.status", .timed = true},
     {.title = "rel_frobenius", .path = "quality.rel_frobenius", .timed = true},
     {.title = "h_weighted", .path = "quality.h_weighted", .timed = true},
@@ -200,9 +230,17 @@ static void put_value(const json_t *value, FILE *out)
         put_list(value, out);
 }
 
+static bool is_ok(const json_t *object)
+{
+    const char *status = ortho_model_string(object, "status");
+    return status != NULL && strcmp(status, "ok") == 0;
+}
+
 static void put_field(const field *f, const json_t *row, FILE *out)
 {
     if (f->timed && !ortho_model_timed(row))
+        return;
+    if (f->if_ok != NULL && !is_ok(ortho_model_at(row, f->if_ok)))
         return;
     if (f->derived != NULL)
         put_number(f->derived(row), out);
@@ -212,23 +250,85 @@ static void put_field(const field *f, const json_t *row, FILE *out)
         put_value(ortho_model_at(row, f->path), out);
 }
 
+/* The names of all counters in the document, as the keys of an object, in order; NULL without
+ * memory. */
+static json_t *counter_names(const json_t *results)
+{
+    json_t *names = json_object(), *counter;
+    const char *name;
+    bool whole = names != NULL;
+    for (size_t i = 0; whole && i < ortho_model_count(results); i++)
+        json_object_foreach((json_t *)ortho_counters_of(ortho_model_row(results, i)), name, counter)
+            whole = json_object_set_new(names, name, json_true()) == 0 && whole;
+    if (whole)
+        return names;
+    json_decref(names);
+    return NULL;
+}
+
+/* ",counters.NAME,counters.NAME.status" */
+static ortho_status put_counter_titles(json_t *names, FILE *out)
+{
+    const char *name;
+    json_t *any;
+    json_object_foreach(names, name, any)
+    {
+        static const char *const formats[] = {"counters.%s", "counters.%s.status"};
+        size_t size = strlen(name) + sizeof "counters..status";
+        char *title = malloc(size);
+        if (title == NULL)
+            return ortho_fail(ORTHO_E_MEMORY, "no memory for a column of a counter");
+        for (int i = 0; i < 2; i++) {
+            snprintf(title, size, formats[i], name);
+            fputc(',', out);
+            put_text(title, out);
+        }
+        free(title);
+    }
+    return ORTHO_OK;
+}
+
+static void put_counters(json_t *names, const json_t *row, FILE *out)
+{
+    const char *name;
+    json_t *any;
+    json_object_foreach(names, name, any)
+    {
+        ortho_counter counter;
+        bool there = ortho_counter_read(row, name, &counter);
+        fputc(',', out);
+        if (there)
+            put_number(counter.value, out);
+        fputs(!there ? "," : counter.reason == NULL ? ",ok" : ",n/a", out);
+    }
+}
+
+static void put_row(const json_t *row, json_t *names, FILE *out)
+{
+    for (size_t f = 0; f < FIELDS; f++) {
+        if (f > 0)
+            fputc(',', out);
+        put_field(&fields[f], row, out);
+    }
+    put_counters(names, row, out);
+    fputs("\r\n", out);
+}
+
 static ortho_status write_csv(const json_t *results, const ortho_writer_options *options, FILE *out)
 {
     (void)options;
+    json_t *names = counter_names(results);
+    if (names == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the columns of counters");
     for (size_t f = 0; f < FIELDS; f++)
         fprintf(out, "%s%s", f > 0 ? "," : "", fields[f].title);
+    ortho_status status = put_counter_titles(names, out);
     fputs("\r\n", out);
-    for (size_t i = 0; i < ortho_model_count(results); i++) {
-        const json_t *row = ortho_model_row(results, i);
-        for (size_t f = 0; row != NULL && f < FIELDS; f++) {
-            if (f > 0)
-                fputc(',', out);
-            put_field(&fields[f], row, out);
-        }
-        if (row != NULL)
-            fputs("\r\n", out);
-    }
-    return ORTHO_OK;
+    for (size_t i = 0; i < ortho_model_count(results) && status == ORTHO_OK; i++)
+        if (ortho_model_row(results, i) != NULL)
+            put_row(ortho_model_row(results, i), names, out);
+    json_decref(names);
+    return status;
 }
 
 const ortho_writer ortho_writer_csv = {

@@ -9,6 +9,7 @@
  */
 #include "common/error.h"
 #include "reports/emit.h"
+#include "reports/measured.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 
@@ -173,6 +174,7 @@ static ortho_status emit_sample(const family *f, size_t index)
         set_number(row, "flops_per_second", flops / time * 1e9);
     set_number(row, "working_bytes", ortho_model_number(f->row, "peak_bytes.working"));
     set_number(row, "active_lanes_predicted", ortho_model_lanes(f->row));
+    set_number(row, "active_lanes_measured", ortho_measured_lanes(f->row));
     set_more(row, f, time);
     set_string(row, "label", f->label);
     return emit_row(f, row);

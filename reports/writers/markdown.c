@@ -4,6 +4,7 @@
  */
 #include "common/error.h"
 #include "reports/columns.h"
+#include "reports/counters.h"
 #include "reports/reports.h"
 #include "reports/text.h"
 
@@ -27,7 +28,7 @@ static ortho_status put_escaped(const char *text, FILE *out)
     return ORTHO_OK;
 }
 
-static void context_line(void *ctx, const char *text, ortho_tone tone)
+static void put_line(void *ctx, const char *text, ortho_tone tone)
 {
     FILE *out = ctx;
     fputs(tone == ORTHO_TONE_DOUBT ? "- **" : "- ", out);
@@ -86,6 +87,67 @@ static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
     return status;
 }
 
+static ortho_status put_counter_lines(const ortho_counter_table *t, FILE *out)
+{
+    ortho_status status = ORTHO_OK;
+    for (size_t line = 0; line < t->lines && status == ORTHO_OK; line++) {
+        status = put_words("| ", ortho_counter_table_name(t, line), out);
+        for (size_t c = 0; c < t->columns && status == ORTHO_OK; c++) {
+            ortho_cell cell;
+            ortho_counter_table_cell(t, line, c, &cell);
+            status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
+        }
+        fputs(" |\n", out);
+    }
+    return status;
+}
+
+static ortho_status put_counters(const ortho_group *group, FILE *out)
+{
+    ortho_counter_table t = {0};
+    ortho_status status = ortho_counter_table_make(group, &t);
+    if (status != ORTHO_OK || t.columns == 0)
+        goto end;
+    fputs("\n| counter", out);
+    for (size_t c = 0; c < t.columns; c++) {
+        const char *name = ortho_model_string(t.rows[c], "variant");
+        put_words(" | ", name != NULL ? name : "?", out);
+    }
+    fputs(" |\n| :--", out);
+    for (size_t c = 0; c < t.columns; c++)
+        fputs(" | --:", out);
+    fputs(" |\n", out);
+    status = put_counter_lines(&t, out);
+    if (json_object_size(t.reasons) > 0)
+        fputc('\n', out);
+    ortho_counter_table_notes(&t, &(ortho_line_sink){.ctx = out, .line = put_line});
+end:
+    ortho_counter_table_free(&t);
+    return status;
+}
+
+/* The lines of a list below a table: the first needs a blank line before it. */
+typedef struct notes {
+    FILE *out;
+    bool any;
+} notes;
+
+static void put_note(void *ctx, const char *text, ortho_tone tone)
+{
+    notes *n = ctx;
+    fputs(n->any ? "" : "\n", n->out);
+    n->any = true;
+    put_line(n->out, text, tone);
+}
+
+static ortho_status put_below(const json_t *results, const ortho_group *group, FILE *out)
+{
+    notes n = {.out = out};
+    ortho_status status =
+        ortho_group_notes(results, group, &(ortho_line_sink){.ctx = &n, .line = put_note});
+    return status == ORTHO_OK ? put_counters(group, out) : status;
+}
+
 static ortho_status put_group(const ortho_group *group, FILE *out)
 {
     bool *shown = calloc(ortho_column_count, sizeof *shown);
@@ -122,9 +184,12 @@ static ortho_status write_markdown(const json_t *results, const ortho_writer_opt
     ortho_tally(results, tally, sizeof tally);
     fprintf(out, "## ortho-bench: %s\n\n", tally);
     if (status == ORTHO_OK)
-        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = out, .line = context_line});
-    for (size_t g = 0; g < groups.count && status == ORTHO_OK; g++)
+        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = out, .line = put_line});
+    for (size_t g = 0; g < groups.count && status == ORTHO_OK; g++) {
         status = put_group(&groups.group[g], out);
+        if (status == ORTHO_OK)
+            status = put_below(results, &groups.group[g], out);
+    }
     fputs("\n<details><summary>Columns</summary>\n\n", out);
     for (size_t c = 0; c < ortho_column_count; c++) {
         put_words("- **", ortho_columns[c].title, out);

@@ -7,6 +7,7 @@
  */
 #include "common/error.h"
 #include "reports/columns.h"
+#include "reports/paper.h"
 #include "reports/reports.h"
 #include "reports/text.h"
 
@@ -15,14 +16,7 @@
 
 #define COLUMNS_MAX 20
 #define VARIANT_MAX 28 /* columns that a variant's name may take */
-#define GAP         2
 #define NARROWEST   40
-
-typedef struct paper {
-    FILE *out;
-    bool color;
-    int width; /* 0: unlimited */
-} paper;
 
 typedef struct layout {
     int variant;                                  /* width of the first column */
@@ -30,40 +24,9 @@ typedef struct layout {
     bool dropped[COLUMNS_MAX], used[COLUMNS_MAX]; /* gathered over groups, for the footnotes */
 } layout;
 
-static const char *const tone_codes[] = {
-    [ORTHO_TONE_PLAIN] = "",         [ORTHO_TONE_QUIET] = "\033[2m", [ORTHO_TONE_GOOD] = "\033[32m",
-    [ORTHO_TONE_DOUBT] = "\033[33m", [ORTHO_TONE_BAD] = "\033[31m",
-};
-
-static void tone_begin(const paper *p, ortho_tone tone)
+static void put_line(void *ctx, const char *text, ortho_tone tone)
 {
-    if (p->color)
-        fputs(tone_codes[tone], p->out);
-}
-
-static void tone_end(const paper *p, ortho_tone tone)
-{
-    if (p->color && tone != ORTHO_TONE_PLAIN)
-        fputs("\033[0m", p->out);
-}
-
-static void pad(const paper *p, int columns)
-{
-    if (columns > 0)
-        fprintf(p->out, "%*s", columns, "");
-}
-
-static void put_wrapped(const paper *p, const char *text, int indent, ortho_tone tone)
-{
-    tone_begin(p, tone);
-    ortho_text_wrap(text, (ortho_wrap){.indent = indent, .width = p->width}, p->out);
-    tone_end(p, tone);
-    fputc('\n', p->out);
-}
-
-static void context_line(void *ctx, const char *text, ortho_tone tone)
-{
-    put_wrapped(ctx, text, 2, tone);
+    ortho_paper_wrapped(ctx, text, 2, tone);
 }
 
 /* ---- layout --------------------------------------------------------------------------------- */
@@ -72,7 +35,7 @@ static int total_width(const layout *l)
 {
     int total = l->variant;
     for (size_t c = 0; c < ortho_column_count; c++)
-        total += l->width[c] > 0 ? GAP + l->width[c] : 0;
+        total += l->width[c] > 0 ? ORTHO_PAPER_GAP + l->width[c] : 0;
     return total;
 }
 
@@ -94,15 +57,7 @@ static void drop_until_fits(layout *l, int width)
 static char *variant_name(const json_t *row)
 {
     const char *name = ortho_model_string(row, "variant");
-    char *clean = ortho_text_clean(name != NULL ? name : "?");
-    if (clean == NULL || ortho_text_width(clean) <= VARIANT_MAX)
-        return clean;
-    clean[ortho_text_fit(clean, VARIANT_MAX - 1)] = '\0';
-    char *cut = malloc(strlen(clean) + 4);
-    if (cut != NULL)
-        sprintf(cut, "%s…", clean);
-    free(clean);
-    return cut;
+    return ortho_text_cut(name != NULL ? name : "?", VARIANT_MAX);
 }
 
 static ortho_status measure(layout *l, const ortho_group *group, int width)
@@ -134,72 +89,68 @@ static ortho_status measure(layout *l, const ortho_group *group, int width)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-static void put_cell(const paper *p, const char *text, int width, bool left, ortho_tone tone)
+static void put_cell(const ortho_paper *p, const layout *l, size_t column, const ortho_cell *cell)
 {
-    int gap = width - ortho_text_width(text); /* at the end of a line nothing follows the words */
-    pad(p, GAP + (left ? 0 : gap));
-    tone_begin(p, tone);
-    fputs(text, p->out);
-    tone_end(p, tone);
+    bool absent = cell->text[0] == '\0';
+    const ortho_paper_place place = {.width = l->width[column],
+                                     .left = ortho_columns[column].left,
+                                     .tone = absent ? ORTHO_TONE_QUIET : cell->tone};
+    if (l->width[column] > 0)
+        ortho_paper_cell(p, absent ? "–" : cell->text, place);
 }
 
-static void put_header(const paper *p, const layout *l)
+static void put_header(const ortho_paper *p, const layout *l)
 {
     if (p->color)
         fputs("\033[4m", p->out);
     fprintf(p->out, "%-*s", l->variant, "variant");
-    for (size_t c = 0; c < ortho_column_count; c++)
-        if (l->width[c] > 0)
-            put_cell(p, ortho_columns[c].title, l->width[c], ortho_columns[c].left,
-                     ORTHO_TONE_PLAIN);
+    for (size_t c = 0; c < ortho_column_count; c++) {
+        ortho_cell title = {.text = ""};
+        snprintf(title.text, sizeof title.text, "%s", ortho_columns[c].title);
+        put_cell(p, l, c, &title);
+    }
     if (p->color)
         fputs("\033[0m", p->out);
     fputc('\n', p->out);
-    for (int i = 0; !p->color && i < total_width(l); i++)
-        fputs("─", p->out);
-    if (!p->color)
-        fputc('\n', p->out);
+    ortho_paper_rule(p, total_width(l));
 }
 
 /* "failed: reason", wrapped under itself. */
-static ortho_status put_reason(const paper *p, const json_t *row, int column)
+static ortho_status put_reason(const ortho_paper *p, const json_t *row, int column)
 {
     ortho_case_status status = ortho_model_status(row);
     char *reason = ortho_text_clean(ortho_model_reason(row));
     if (reason == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
     const char *name = ortho_model_status_name(status);
-    pad(p, GAP);
-    tone_begin(p, ortho_status_tone(status));
+    ortho_paper_pad(p, ORTHO_PAPER_GAP);
+    ortho_paper_begin(p, ortho_status_tone(status));
     fprintf(p->out, "%s: ", name);
-    int start = column + GAP;
+    int start = column + ORTHO_PAPER_GAP;
     ortho_text_wrap(
         reason,
         (ortho_wrap){.column = start + (int)strlen(name) + 2, .indent = start, .width = p->width},
         p->out);
-    tone_end(p, ortho_status_tone(status));
+    ortho_paper_end(p, ortho_status_tone(status));
     free(reason);
     return ORTHO_OK;
 }
 
-static ortho_status put_row(const paper *p, const layout *l, const json_t *row)
+static ortho_status put_row(const ortho_paper *p, const layout *l, const json_t *row)
 {
     ortho_case_status shown = ortho_model_status(row);
     char *name = variant_name(row);
     if (name == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
     fputs(name, p->out);
-    pad(p, l->variant - ortho_text_width(name));
+    ortho_paper_pad(p, l->variant - ortho_text_width(name));
     free(name);
     ortho_status status = ORTHO_OK;
     bool timed = shown == ORTHO_CASE_OK || shown == ORTHO_CASE_AMBIGUOUS;
     for (size_t c = 0; timed && c < ortho_column_count; c++) {
         ortho_cell cell;
         ortho_column_cell(&ortho_columns[c], row, &cell);
-        bool absent = cell.text[0] == '\0';
-        if (l->width[c] > 0)
-            put_cell(p, absent ? "–" : cell.text, l->width[c], ortho_columns[c].left,
-                     absent ? ORTHO_TONE_QUIET : cell.tone);
+        put_cell(p, l, c, &cell);
     }
     if (!timed)
         status = put_reason(p, row, l->variant);
@@ -207,7 +158,7 @@ static ortho_status put_row(const paper *p, const layout *l, const json_t *row)
     return status;
 }
 
-static ortho_status put_group(const paper *p, layout *l, const ortho_group *group)
+static ortho_status put_heading(const ortho_paper *p, const ortho_group *group)
 {
     char *heading = NULL;
     size_t size = 0;
@@ -223,12 +174,23 @@ static ortho_status put_group(const paper *p, layout *l, const ortho_group *grou
     ortho_text_wrap(heading, (ortho_wrap){.indent = 2, .width = p->width}, p->out);
     fputs(p->color ? "\033[0m\n" : "\n", p->out);
     free(heading);
-    ortho_status status = measure(l, group, p->width);
+    return ORTHO_OK;
+}
+
+/* The table, what is to be said of it, its counters. */
+static ortho_status put_group(ortho_paper *p, layout *l, const json_t *results,
+                              const ortho_group *group)
+{
+    ortho_status status = put_heading(p, group);
+    if (status == ORTHO_OK)
+        status = measure(l, group, p->width);
     if (status == ORTHO_OK)
         put_header(p, l);
     for (size_t i = 0; i < group->count && status == ORTHO_OK; i++)
         status = put_row(p, l, group->rows[i]);
-    return status;
+    if (status == ORTHO_OK)
+        status = ortho_group_notes(results, group, &(ortho_line_sink){.ctx = p, .line = put_line});
+    return status == ORTHO_OK ? ortho_paper_counters(p, group) : status;
 }
 
 /* ---- footnotes ------------------------------------------------------------------------------ */
@@ -243,14 +205,14 @@ static const char *baseline_name(const json_t *results)
     return NULL;
 }
 
-static void put_footnotes(const paper *p, const layout *l, const json_t *results)
+static void put_footnotes(const ortho_paper *p, const layout *l, const json_t *results)
 {
     fputc('\n', p->out);
     for (size_t c = 0; c < ortho_column_count; c++)
         if (l->used[c]) {
             char note[256];
             snprintf(note, sizeof note, "%s: %s", ortho_columns[c].title, ortho_columns[c].meaning);
-            put_wrapped(p, note, 4, ORTHO_TONE_QUIET);
+            ortho_paper_wrapped(p, note, 4, ORTHO_TONE_QUIET);
         }
     const char *over = baseline_name(results);
     char *clean = over != NULL ? ortho_text_clean(over) : NULL;
@@ -264,23 +226,23 @@ static void put_footnotes(const paper *p, const layout *l, const json_t *results
             used +=
                 (size_t)snprintf(note + used, sizeof note - used, " %s", ortho_columns[c].title);
     if (used > bare)
-        put_wrapped(p, note, 4, ORTHO_TONE_QUIET);
+        ortho_paper_wrapped(p, note, 4, ORTHO_TONE_QUIET);
 }
 
 static ortho_status write_table(const json_t *results, const ortho_writer_options *options,
                                 FILE *out)
 {
     int width = options == NULL || options->width <= 0 ? 0 : options->width;
-    paper p = {.out = out,
-               .color = options != NULL && options->color,
-               .width = width > 0 && width < NARROWEST ? NARROWEST : width};
+    ortho_paper p = {.out = out,
+                     .color = options != NULL && options->color,
+                     .width = width > 0 && width < NARROWEST ? NARROWEST : width};
     layout l = {0};
     ortho_groups groups = {0};
     ortho_status status = ortho_model_groups(results, &groups);
     if (status == ORTHO_OK)
-        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = &p, .line = context_line});
+        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = &p, .line = put_line});
     for (size_t g = 0; g < groups.count && status == ORTHO_OK; g++)
-        status = put_group(&p, &l, &groups.group[g]);
+        status = put_group(&p, &l, results, &groups.group[g]);
     if (status == ORTHO_OK) {
         char tally[160];
         put_footnotes(&p, &l, results);
@@ -291,7 +253,7 @@ static ortho_status write_table(const json_t *results, const ortho_writer_option
     return status;
 }
 
-_Static_assert(COLUMNS_MAX >= 15, "one slot a column");
+_Static_assert(COLUMNS_MAX >= 16, "one slot a column");
 
 const ortho_writer ortho_writer_table = {
     .abi = ORTHO_REPORT_ABI,

@@ -46,7 +46,7 @@ load common
 }
 
 @test "options of later work are not offered" {
-    for option in --counters=all --processes=3; do
+    for option in --processes=3; do
         try $option
         wants 2 "unknown option"
     done
@@ -117,6 +117,9 @@ complete_bash() {
     [ "$(complete_bash ortho-bench --rule = le)" = legacy ]
     [ "$(complete_bash ortho-bench run --variant csr,block)" = csr,block-csr ]
     [ -z "$(complete_bash ortho-bench inspect --batc)" ]
+    [ "$(complete_bash ortho-bench --counters dram,diver)" = dram,divergence ]
+    [ "$(complete_bash ortho-bench list --count)" = --counters ]
+    [ -z "$(complete_bash ortho-bench list --counters dra)" ] # a flag there
 }
 
 @test "zsh and fish scripts are made, and parse where the shell is there" {

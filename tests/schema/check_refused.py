@@ -51,6 +51,10 @@ def one_pass(d):
     return first(d, status="ok", l2="pass", variant="csr")
 
 
+def a_counter(d):
+    return ok(d)["counters"]["memory.dram_read"]
+
+
 GPU_BREACHES = {
     "gpu-without-name": lambda d: d["context"]["gpu"].pop("name"),
     "gpu-clock-zero-for-absent": lambda d: d["context"]["gpu"]["clocks"].update(sm_max_mhz=0),
@@ -66,6 +70,31 @@ GPU_BREACHES = {
     "pass-without-linears": lambda d: one_pass(d).pop("linears"),
     "slice-with-linears": lambda d: ok(d).update(linears=196),
     "slice-with-tokens": lambda d: ok(d).update(tokens_per_s=one_pass(d)["tokens_per_s"]),
+    "measured-without-status": lambda d: ok(d)["divergence"]["measured"].pop("status"),
+    "measured-another-status": lambda d: ok(d)["divergence"]["measured"].update(status="pending"),
+    "measured-na-with-value": lambda d: ok(d)["divergence"]["measured"].update(status="n/a", reason="busy"),
+    "measured-na-without-reason": lambda d: ok(d)["divergence"].update(measured={"status": "n/a"}),
+    "measured-without-value": lambda d: ok(d)["divergence"]["measured"].pop("value"),
+    "measured-unlike-histogram": lambda d: ok(d)["divergence"]["measured"].update(value=0.99, difference=2.0),
+    "measured-difference-off": lambda d: ok(d)["divergence"]["measured"].update(difference=0.5),
+    "measured-in-skipped": lambda d: first(d, status="skipped").update(
+        divergence={"measured": ok(d)["divergence"]["measured"]}),
+    "kernel-above-one": lambda d: ok(d)["divergence"]["kernel"].update(branch_efficiency=81.5),
+    "exact-without-histogram": lambda d: ok(d)["divergence"].update(exact={"value": 0.5}),
+    "counter-without-code": lambda d: a_counter(d).pop("code"),
+    "counter-ok-with-code": lambda d: a_counter(d).update(code=35),
+    "counter-ok-without-value": lambda d: a_counter(d).pop("value"),
+    "counter-na-with-value": lambda d: a_counter(d).update(status="n/a", reason="busy", code=26),
+    "counter-as-number": lambda d: ok(d)["counters"].update({"memory.dram_read": 5}),
+    "no-counter": lambda d: ok(d).update(counters={}),
+    "counters-in-skipped": lambda d: first(d, status="skipped").update(counters=ok(d)["counters"]),
+    "activity-na-without-reason": lambda d: ok(d).update(activity={"status": "n/a"}),
+    "activity-without-time": lambda d: ok(d)["activity"].pop("ns"),
+    "activity-difference-off": lambda d: ok(d)["activity"].update(difference=0.04),
+    "activity-agrees-off": lambda d: ok(d)["activity"].update(agrees=False),
+    "activity-flat-grid": lambda d: ok(d)["activity"]["kernels"][0].update(grid=[512]),
+    "cupti-na-without-reason": lambda d: d["context"].update(cupti={"status": "n/a", "cure": "install it"}),
+    "cupti-ok-with-cure": lambda d: d["context"]["cupti"].update(cure="install it"),
     "tokens-off-interval": lambda d: one_pass(d)["tokens_per_s"].update(value=1.0),
 }
 

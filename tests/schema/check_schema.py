@@ -42,12 +42,34 @@ def contradictions(document):
         ratio = row.get("speedup", {})
         if "lo" in ratio and "hi" in ratio and not ratio["lo"] <= ratio["ratio"] <= ratio["hi"]:
             yield f"{where}.speedup: lo <= ratio <= hi does not hold"
-        lanes = row.get("divergence", {}).get("predicted")
-        if lanes:
-            issued = sum(lanes["histogram"])
-            mean = sum(a * c for a, c in enumerate(lanes["histogram"])) / (32 * issued) if issued else 0
-            if abs(mean - lanes["value"]) > 1e-3:
-                yield f"{where}.divergence.predicted: value {lanes['value']}, its histogram says {mean:.4f}"
+        yield from histogram_contradictions(row.get("divergence", {}), where + ".divergence")
+        yield from counter_contradictions(row, where)
+
+
+def histogram_contradictions(divergence, where):
+    # What is measured is binned by the mean of each instruction, to a whole lane: half a lane of 32 at most.
+    for part, tolerance in (("predicted", 1e-3), ("exact", 1e-3), ("measured", 0.5 / 32 + 1e-3)):
+        lanes = divergence.get(part, {})
+        if "histogram" not in lanes:
+            continue
+        issued = sum(lanes["histogram"])
+        mean = sum(a * c for a, c in enumerate(lanes["histogram"])) / (32 * issued) if issued else 0
+        if abs(mean - lanes["value"]) > tolerance:
+            yield f"{where}.{part}: value {lanes['value']}, its histogram says {mean:.4f}"
+    measured, predicted = divergence.get("measured", {}), divergence.get("predicted")
+    if "difference" in measured:
+        if not predicted:
+            yield f"{where}.measured.difference: there is no prediction that it could differ from"
+        elif abs(measured["value"] / predicted["value"] - 1 - measured["difference"]) > 1e-3:
+            yield f"{where}.measured.difference: {measured['difference']} is not measured / predicted - 1"
+
+
+def counter_contradictions(row, where):
+    activity, time = row.get("activity", {}), row.get("time_ns", {}).get("median")
+    if "difference" in activity and abs(activity["ns"] / time - 1 - activity["difference"]) > 1e-3:
+        yield f"{where}.activity.difference: {activity['difference']} is not ns / time_ns.median - 1"
+    if "agrees" in activity and activity["agrees"] != (abs(activity["difference"]) <= 0.05):
+        yield f"{where}.activity.agrees: {activity['agrees']} at a difference of {activity['difference']}"
 
 
 def complaints(validator, path):

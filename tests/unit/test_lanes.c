@@ -1,4 +1,4 @@
-/* Lane models of the GEMM variants against examples worked out by hand. */
+/* Lane models of the variants against examples worked out by hand. */
 #include "variants/table.h"
 
 #include <setjmp.h>
@@ -18,39 +18,55 @@ static void issue(void *ctx, int active, double count)
     ((histogram *)ctx)->issued[active] += count;
 }
 
-/* The model of variant `name` over rows of these lengths. */
+/* The model of variant `name` over rows of these lengths, columns 0, 1, ... of each; m 0: of its
+ * sieve. */
 static histogram model(const char *name, const int32_t *lengths, int64_t n, int64_t m)
 {
     int32_t row_ptr[129] = {0};
+    uint16_t col[1024];
     histogram h;
     memset(&h, 0, sizeof h);
     assert_in_range(n, 1, 128);
-    for (int64_t r = 0; r < n; r++)
+    for (int64_t r = 0; r < n; r++) {
         row_ptr[r + 1] = row_ptr[r] + lengths[r];
+        assert_in_range(row_ptr[r + 1], 0, 1024);
+        for (int32_t i = 0; i < lengths[r]; i++)
+            col[row_ptr[r] + i] = (uint16_t)i;
+    }
     const ortho_split split = {
-        .n = n, .k = 4096, .nnz = row_ptr[n], .group = 128, .row_ptr = row_ptr};
+        .n = n, .k = 4096, .nnz = row_ptr[n], .group = 128, .row_ptr = row_ptr, .col = col};
     const ortho_lane_sink sink = {.ctx = &h, .issue = issue};
     const ortho_variant *v = ortho_variant_find(name, ORTHO_CPU);
     assert_non_null(v);
     assert_non_null(v->gemm->lanes);
-    v->gemm->lanes(&split, m, &sink);
+    assert_non_null(v->sieve->lanes);
+    if (m > 0)
+        v->gemm->lanes(&split, m, &sink);
+    else
+        v->sieve->lanes(&split, &sink);
     return h;
 }
 
 static void expect(const histogram *h, const double want[33])
 {
     for (int i = 0; i <= 32; i++)
-        assert_true(h->issued[i] == want[i]);
+        if (h->issued[i] != want[i])
+            fail_msg("%d lanes: %g, not %g", i, h->issued[i], want[i]);
 }
 
-/* Warp of rows 0..31: lengths 3, 1 and thirty empty; warp of rows 32, 33: 2 and 2. */
+/* Rows of 19 and 8 entries, of 34. First warp: all enter (16), the two go on (5); the rest of 19 is
+ * 3: alone in 20 + 14 + 14; they meet one by one; both look whether there are eight (1), set up (8)
+ * and run one trip together (101), the first a second one alone; the thirty, then each of the two,
+ * meet. Second warp: two rows of none, 16 and 1. */
 static void csr_waits_for_the_longest(void **unused)
 {
     (void)unused;
-    int32_t lengths[34] = {3, 1};
-    lengths[32] = lengths[33] = 2;
+    int32_t lengths[34] = {19, 8};
     histogram h = model("csr", lengths, 34, 5);
-    const double want[33] = {[1] = 2 * 5, [2] = (1 + 2) * 5};
+    const double want[33] = {[32] = 16 * 5,
+                             [30] = 1 * 5,
+                             [2] = (5 + 1 + 8 + 101 + 16 + 1) * 5,
+                             [1] = (20 + 14 + 14 + 1 + 1 + 101 + 1 + 1) * 5};
     expect(&h, want);
 }
 
@@ -61,22 +77,37 @@ static void csr_uniform_is_full(void **unused)
     for (int r = 0; r < 64; r++)
         lengths[r] = 7;
     histogram h = model("csr", lengths, 64, 1);
-    const double want[33] = {[32] = 14};
+    const double want[33] = {[32] = 2 * (16 + 5 + 20 + 4 * 14 + 25 + 1 + 1 + 1)};
     expect(&h, want);
 }
 
-/* 70 entries: two full rounds and one of 6; 5 entries: one round of 5; an empty row: none. */
+/* 70 entries: six lanes have 3, the others 2: six take one alone (19) and meet apart, all set up
+ * and take two. An empty row only enters. 5 entries: five lanes take one. */
 static void warp_per_row_has_a_tail(void **unused)
 {
     (void)unused;
     const int32_t lengths[3] = {70, 0, 5};
-    histogram h = model("warp-per-row", lengths, 3, 2);
-    const double want[33] = {[32] = 4, [6] = 2, [5] = 2};
+    histogram h = model("warp-per-row", lengths, 3, 1);
+    const double want[33] = {[32] = (10 + 6 + 1 + 9 + 32 + 1) + (10 + 1) + 10,
+                             [26] = 1,
+                             [6] = 19 + 1,
+                             [5] = 6 + 19 + 1 + 1 + 1,
+                             [27] = 1};
     expect(&h, want);
 }
 
-/* 64 rows of one block hold 1 + 2 + 65 = 68 entries: two full rounds and one of 4. The second block
- * holds 3. */
+/* From two tokens on eight at a time, in other instructions. */
+static void warp_per_row_takes_eight_tokens(void **unused)
+{
+    (void)unused;
+    const int32_t lengths[1] = {64};
+    histogram h = model("warp-per-row", lengths, 1, 9);
+    const double want[33] = {[32] = 2 * (7 + 13 + 1 + 2 + 26 + 182 + 1)};
+    expect(&h, want);
+}
+
+/* 64 rows of one block hold 1 + 2 + 65 = 68 entries: a round of three rows, one of one, and one of
+ * 4 entries. The second block holds 3 of one row. 16 warps of each look at the list. */
 static void block_csr_pools_rows(void **unused)
 {
     (void)unused;
@@ -84,34 +115,69 @@ static void block_csr_pools_rows(void **unused)
     lengths[63] = 65;
     lengths[65] = 3;
     histogram h = model("block-csr", lengths, 66, 1);
-    const double want[33] = {[32] = 2, [4] = 1, [3] = 1};
+    const double rounds = 6 + 34 + 4;
+    const double want[33] = {[32] = 2 * 16 * 6 + 4 * rounds + 2 * (14 + 1),
+                             [29] = 1 + 1,
+                             [28] = 1,
+                             [31] = 3,
+                             [1] = 3 * (6 + 1),
+                             [4] = 14 + 1,
+                             [3] = 6 + 1 + 14 + 1};
     expect(&h, want);
 }
 
-/* Three rows, entries 2, 0, 1: row_ptr 0 2 2 3. Iterations: row 0 sees its 2 and leaves at the
- * third (3); row 1 the same (3); row 2 reaches the end of the list (3). So 3 scans with 3 lanes,
- * weight 7, and 3 bodies with one lane, weight 6. Then 33 rows: rows 0..31 hold one entry each, row
- * 32 none: row r makes r + 2 iterations, capped by the list's 32. */
+/* Three rows, entries 2, 0, 1: all look at entry 0 and 1, one multiplies and the two meet it; at
+ * entry 2 two leave, which is row 2's own. */
 static void coo_scans_together_and_multiplies_alone(void **unused)
 {
     (void)unused;
     const int32_t small[3] = {2, 0, 1};
     histogram h = model("coo", small, 3, 2);
-    const double want[33] = {[3] = 3 * 7 * 2, [1] = 3 * 6 * 2};
+    const double want[33] = {[3] = (10 + 2 * (9 + 4 + 5) + 9) * 2,
+                             [2] = (2 * 1 + 1) * 2,
+                             [1] = (2 * (17 + 1) + 4 + 5 + 17 + 1 + 1) * 2};
     expect(&h, want);
+}
 
-    int32_t lengths[33] = {0};
-    for (int r = 0; r < 32; r++)
-        lengths[r] = 1;
-    h = model("coo", lengths, 33, 1);
-    /* trips 2, 3, .., 32, 32: iterations 1 and 2 with 32 lanes, iteration 3 with 31, .., iteration
-     * 31 with 3, iteration 32 with 2; then row 32 alone scans all 32. */
-    double expected[33] = {0};
-    expected[32] = 2 * 7;
-    for (int i = 3; i <= 32; i++)
-        expected[34 - i] = 7;
-    expected[1] = 32 * 7 + 32 * 6;
-    expect(&h, expected);
+/* Two warps of a block look. In the first two rows begin: of columns 0 to 9, and column 0. Step 0:
+ * both store once, one seven times more alone, and they part; step 1: one stores twice. */
+static void csr_sieve_steps_to_the_last_entry(void **unused)
+{
+    (void)unused;
+    const int32_t lengths[2] = {10, 1};
+    histogram h = model("csr", lengths, 2, 0);
+    const double want[33] = {
+        [32] = 2 * 4, [2] = 10 + 299 + 58, [1] = 7 * 58 + 1 + 1 + 1 + 299 + 2 * 58 + 1 + 1};
+    expect(&h, want);
+}
+
+/* Too few to be sampled, so walked: 40 entries of one step, written at the end, 32 and 8. */
+static void warp_per_row_sieve_writes_side_by_side(void **unused)
+{
+    (void)unused;
+    const int32_t lengths[1] = {40};
+    histogram h = model("warp-per-row", lengths, 1, 0);
+    const double want[33] = {[32] = 5 + 2 + 61 + 2, [8] = 61 + 1, [24] = 1};
+    expect(&h, want);
+}
+
+/* Columns 0 to 11: eight of one lane, four of the next. */
+static void block_csr_sieve_stores_a_lane_in_turn(void **unused)
+{
+    (void)unused;
+    const int32_t lengths[1] = {12};
+    histogram h = model("block-csr", lengths, 1, 0);
+    const double want[33] = {[32] = 5, [30] = 1, [2] = 2 + 4 * 72, [1] = 4 * 72 + 1 + 1};
+    expect(&h, want);
+}
+
+static void coo_sieve_is_full_but_for_the_end(void **unused)
+{
+    (void)unused;
+    const int32_t lengths[2] = {60, 11};
+    histogram h = model("coo", lengths, 2, 0);
+    const double want[33] = {[32] = 2 * 70, [7] = 70};
+    expect(&h, want);
 }
 
 static void nothing_in_nothing_out(void **unused)
@@ -120,10 +186,11 @@ static void nothing_in_nothing_out(void **unused)
     const int32_t lengths[5] = {0};
     const char *const names[] = {"csr", "warp-per-row", "block-csr", "coo"};
     const double none[33] = {0};
-    for (int i = 0; i < 4; i++) {
-        histogram h = model(names[i], lengths, 5, 3);
-        expect(&h, none);
-    }
+    for (int i = 0; i < 4; i++)
+        for (int m = 0; m <= 3; m += 3) {
+            histogram h = model(names[i], lengths, 5, m);
+            expect(&h, none);
+        }
 }
 
 int main(void)
@@ -132,8 +199,13 @@ int main(void)
         cmocka_unit_test(csr_waits_for_the_longest),
         cmocka_unit_test(csr_uniform_is_full),
         cmocka_unit_test(warp_per_row_has_a_tail),
+        cmocka_unit_test(warp_per_row_takes_eight_tokens),
         cmocka_unit_test(block_csr_pools_rows),
         cmocka_unit_test(coo_scans_together_and_multiplies_alone),
+        cmocka_unit_test(csr_sieve_steps_to_the_last_entry),
+        cmocka_unit_test(warp_per_row_sieve_writes_side_by_side),
+        cmocka_unit_test(block_csr_sieve_stores_a_lane_in_turn),
+        cmocka_unit_test(coo_sieve_is_full_but_for_the_end),
         cmocka_unit_test(nothing_in_nothing_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

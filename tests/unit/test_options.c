@@ -382,6 +382,36 @@ static void echo_reads_back(void **state)
     ob_options_clear(&again);
 }
 
+static void counters_are_checked_and_kept(void **state)
+{
+    (void)state;
+    ob_options o;
+    load("", &o);
+    assert_null(o.counters);
+    assert_false(o.require_counters);
+    load("--counters dram,some__metric.sum --require-counters", &o);
+    assert_string_equal(o.counters, "dram,some__metric.sum");
+    assert_true(o.require_counters);
+    json_t *echo = ob_options_echo(&o);
+    assert_string_equal(json_string_value(json_object_get(echo, "counters")), o.counters);
+    json_decref(echo);
+    ob_options_clear(&o);
+    refuse("--counters divergance", "--counters: 'divergance' is neither a group nor a metric");
+    refuse("--counters=", "an empty value");
+}
+
+/* ob_option_find, the config file and the environment all rely on this. */
+static void options_of_one_name_share_no_command(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ob_option_count; i++)
+        for (size_t j = i + 1; j < ob_option_count; j++)
+            if (strcmp(ob_option_table[i].name, ob_option_table[j].name) == 0) {
+                assert_false(ob_option_table[i].commands & ob_option_table[j].commands);
+                assert_true(ob_option_table[j].flag_only);
+            }
+}
+
 static void suggestions(void **state)
 {
     (void)state;
@@ -413,6 +443,8 @@ int main(void)
         cmocka_unit_test(imposed_rows),
         cmocka_unit_test(help_and_version_come_first),
         cmocka_unit_test(echo_reads_back),
+        cmocka_unit_test(counters_are_checked_and_kept),
+        cmocka_unit_test(options_of_one_name_share_no_command),
         cmocka_unit_test(suggestions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

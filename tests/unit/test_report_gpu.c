@@ -176,8 +176,9 @@ static void machine(void **state)
     char *text = write_with(document, "table", (ortho_writer_options){0});
     assert_non_null(strstr(
         text,
-        "\non Example GPU (made-up numbers) · 132 SMs · driver 580.0 · CUDA 13.0 · up to 1980 "
-        "MHz · limit 700 W · reads 3010 GB/s, copies 2650 GB/s, multiplies 780 TFLOP/s\n"
+        "\non Example GPU (made-up numbers) · 132 SMs · driver 580.0 · CUDA 13.0 · CUPTI 130001 "
+        "· up to 1980 MHz · limit 700 W · reads 3010 GB/s, copies 2650 GB/s, multiplies 780 "
+        "TFLOP/s\n"
         "host Example CPU (made-up numbers) · 2 cores · governor performance\n"));
     free(text);
     json_t *gpu = json_object_get(json_object_get(document, "context"), "gpu");

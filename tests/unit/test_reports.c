@@ -373,6 +373,14 @@ static void text_helpers(void **state)
     char broken[] = "ab\xe2\x80";
     ortho_text_trim(broken);
     assert_string_equal(broken, "ab");
+    char barely[] = "ab\xe2", whole[] = "ab\xe2\x80\xa6";
+    ortho_text_trim(barely);
+    assert_string_equal(barely, "ab");
+    ortho_text_trim(whole);
+    assert_string_equal(whole, "ab…");
+    char *cut = ortho_text_cut("µµµµ\033", 3);
+    assert_string_equal(cut, "µµ…");
+    free(cut);
 }
 
 static void write_is_atomic(void **state)

@@ -33,6 +33,7 @@ struct lists {
     int64_t n, k, m, tiles;
 };
 
+constexpr int LOOP_FIRST = __LINE__;
 /* Lanes of one row are neighbours: each run is added up by shuffles, and its last lane adds it to
  * the row's sum, so that lanes don't queue for one address. */
 __device__ __forceinline__ void add_runs(int row, float v, float *sums)
@@ -49,6 +50,24 @@ __device__ __forceinline__ void add_runs(int row, float v, float *sums)
     if (row < BLOCK_ROWS && (lane == 31 || next != row))
         atomicAdd(&sums[row], v);
 }
+
+/* The Ortho loop: a warp's turns at 32 entries of bucket[0], tile by tile. All lanes make every
+ * round, the shuffles want them: those beyond the last entry bring nothing. */
+template <typename X>
+__device__ __forceinline__ void add_bucket(const lists &l, const int32_t *bucket, const X *tile,
+                                           float *sums)
+{
+    for (int32_t begin = bucket[0] + static_cast<int32_t>(threadIdx.x / 32 * 32); begin < bucket[1];
+         begin += THREADS) {
+        int32_t i = begin + static_cast<int32_t>(threadIdx.x % 32);
+        bool there = i < bucket[1];
+        float product = there ? __half2float(l.val[i]) * ortho_cuda_float(tile[l.col[i]]) : 0.0f;
+        add_runs(there ? l.row[i] : BLOCK_ROWS, product, sums);
+    }
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"block_csr_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
 
 template <typename X>
 __global__ void __launch_bounds__(THREADS)
@@ -67,14 +86,7 @@ __global__ void __launch_bounds__(THREADS)
             for (int c = threadIdx.x; c < width; c += THREADS)
                 tile[c] = x[token * l.k + first + c];
             __syncthreads();
-            for (int32_t begin = bucket[t] + static_cast<int32_t>(threadIdx.x / 32 * 32);
-                 begin < bucket[t + 1]; begin += THREADS) {
-                int32_t i = begin + static_cast<int32_t>(threadIdx.x % 32);
-                bool there = i < bucket[t + 1];
-                float product =
-                    there ? __half2float(l.val[i]) * ortho_cuda_float(tile[l.col[i]]) : 0.0f;
-                add_runs(there ? l.row[i] : BLOCK_ROWS, product, sums);
-            }
+            add_bucket(l, bucket + t, tile, sums);
         }
         __syncthreads();
         int64_t r = blockIdx.x * static_cast<int64_t>(BLOCK_ROWS) + threadIdx.x;
@@ -204,5 +216,6 @@ const ortho_gemm_hooks ortho_block_csr_gemm_cuda = {
     .release = release,
     .cost = cost,
     .lanes = ortho_block_csr_lanes,
+    .loop = &loop,
     .kernels = kernels,
 };

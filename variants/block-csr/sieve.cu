@@ -33,6 +33,32 @@ struct state {
     buckets b;
 };
 
+/* Of eight columns from col on, those chosen; the lane's first place in the bucket. */
+struct chosen_eight {
+    uint32_t col, chosen, to;
+};
+
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: what makes entries of a step's chosen columns, a lane's in turn. */
+template <typename R>
+__device__ __forceinline__ void write_chosen(const view &v, const buckets &b, const row_context &c,
+                                             const chosen_eight &e)
+{
+    uint32_t to = e.to;
+    for (uint32_t left = e.chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
+         left &= left - 1) {
+        const uint32_t col = e.col + __ffs(left) - 1;
+        b.row[to] = static_cast<uint16_t>(c.row % BLOCK_ROWS);
+        b.col[to] = static_cast<uint16_t>(col % TILE_COLS);
+        b.val[to] = residual_at<R>(v, c, col);
+        if ((b.val[to++] & 0x7c00u) == 0x7c00u)
+            reject(v, c.row);
+    }
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"bucket_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
 /* One row's walk over the columns of tiles [first, first + tiles): counts, or writes from place on.
  */
 template <typename R, bool WRITES>
@@ -52,7 +78,6 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
             eight[step].request(v, from, begin + step * TILE);
 #pragma unroll
         for (int step = 0; step < STEPS; step++) {
-            const int local = step * TILE + lane * EIGHT;
             const uint32_t col = begin + step * TILE;
             if (col - lane * EIGHT >= v.cols)
                 break;
@@ -61,18 +86,8 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
             eight[step].open(weights);
             keys_of<SCORES>(v, c, col, weights, key);
             const uint32_t chosen = chosen_of(c, col, key, cut), count = __popc(chosen);
-            if (WRITES && __any_sync(ALL, count != 0)) {
-                uint32_t to = at + lanes_before(count);
-                for (uint32_t left = chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
-                     left &= left - 1) {
-                    const int i = __ffs(left) - 1;
-                    b.row[to] = static_cast<uint16_t>(row % BLOCK_ROWS);
-                    b.col[to] = static_cast<uint16_t>(local + i);
-                    b.val[to] = residual_at<R>(v, c, col + i);
-                    if ((b.val[to++] & 0x7c00u) == 0x7c00u)
-                        reject(v, row);
-                }
-            }
+            if (WRITES && __any_sync(ALL, count != 0))
+                write_chosen<R>(v, b, c, {col, chosen, at + lanes_before(count)});
             at += warp_sum(count);
         }
         if (!WRITES && lane == 0)
@@ -246,6 +261,7 @@ const ortho_sieve_hooks ortho_block_csr_sieve_cuda = {
     .export_split = export_split,
     .release = release,
     .lanes = ortho_block_csr_sieve_lanes,
+    .loop = &loop,
     .w_reads = ORTHO_CUDA_SIEVE_W_READS(2),
     .kernels = kernels,
 };

@@ -22,6 +22,30 @@ struct coo_state {
     void *row, *col, *val;
 };
 
+struct list {
+    const int32_t *rows, *cols;
+    const __half *vals;
+    int64_t nnz;
+};
+
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: row r scans the list, and multiplies with the x of a token. */
+template <typename X>
+__device__ __forceinline__ float scan_list(const list &l, int64_t r, const X *xt)
+{
+    float sum = 0;
+    for (int64_t i = 0; i < l.nnz; i++) {
+        if (l.rows[i] > r)
+            break;
+        if (l.rows[i] == r)
+            sum += __half2float(l.vals[i]) * ortho_cuda_float(xt[l.cols[i]]);
+    }
+    return sum;
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"coo_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
 template <typename X>
 __global__ void __launch_bounds__(THREADS)
     coo_kernel(const int32_t *rows, const int32_t *cols, const __half *vals, int64_t nnz,
@@ -32,13 +56,7 @@ __global__ void __launch_bounds__(THREADS)
     if (r >= n)
         return;
     for (int64_t token = blockIdx.y; token < m; token += gridDim.y) {
-        float sum = 0;
-        for (int64_t i = 0; i < nnz; i++) {
-            if (rows[i] > r)
-                break;
-            if (rows[i] == r)
-                sum += __half2float(vals[i]) * ortho_cuda_float(x[token * k + cols[i]]);
-        }
+        const float sum = scan_list({rows, cols, vals, nnz}, r, x + token * k);
         addend[token * n + r] = alpha * sum;
     }
 }
@@ -151,5 +169,6 @@ const ortho_gemm_hooks ortho_coo_gemm_cuda = {
     .release = release,
     .cost = cost,
     .lanes = ortho_coo_lanes,
+    .loop = &loop,
     .kernels = kernels,
 };

@@ -1,47 +1,81 @@
 /*
- * coo, lane model of the GPU mapping, the review's loop: a thread a row, 32 consecutive rows a
- * warp; every thread scans the sorted list from its start until an entry's row exceeds its own
- * (or the list ends), and multiplies where the row is its own:
+ * coo, lane models of the GPU mapping.
+ *
+ * GEMM, the review's loop: a thread a row, 32 consecutive rows a warp; every thread scans the
+ * sorted list from its start until an entry's row exceeds its own (or the list ends), and
+ * multiplies where the row is its own:
  *
  *     for (i = 0; i < nnz; i++) {
- *         if (row[i] > r) break;       SCAN instructions an iteration: increment, bound, load of
- *         if (row[i] == r) sum += ...; row[i], two compares, two branches
- *     }                                BODY instructions: loads of col, val, x, convert, FMA
+ *         if (row[i] > r) break;       LOOK: load of row[i], compare; who leaves waits at the end
+ *         if (row[i] == r) sum += ...; TEST, then BODY where it is so: loads of col, val, x,
+ *     }                                convert, FMA; meet; NEXT: increment, compare
  *
- * Row r makes row_ptr[r + 1] iterations, and the one that looks at the next entry and leaves; that
- * one is missing only where the list ends. The rows of a warp start together and end within 32 rows
- * of one another, so the scan keeps its lanes busy; but an entry belongs to exactly one row, so
- * each body is issued with one active lane. The ratio is therefore flattering for long lists: the
- * time goes into useless scanning that keeps every lane active. What divergence costs this loop is
- * visible in the first bins of the histogram, what the scan costs in its time.
+ * The compiler doesn't unroll it. The rows of a warp start together and end within 32 rows of one
+ * another, so the scan keeps its lanes busy; but an entry belongs to exactly one row, so each body
+ * is issued with one active lane. The ratio is therefore flattering for long lists: the time goes
+ * into useless scanning that keeps every lane active. What divergence costs this loop is visible in
+ * the first bins of the histogram, what the scan costs in its time. Once for each token.
+ *
+ * Sieve: a thread an entry of the compacted list, a single trip: all lanes but for the list's last
+ * warp.
  */
-#include <ortho/variant.h>
+#include "kernels/lanes.h"
 
-#define SCAN 7.0
-#define BODY 6.0
+/* GEMM: fp16. */
+#define ENTER 10.0
+#define LOOK  9.0
+#define TEST  4.0
+#define BODY  17.0
+#define NEXT  5.0
+#define MEET  1.0
 
 void ortho_coo_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink *sink);
 
+/* `entries` of a row that `reading` lanes haven't passed, one of them its own. */
+static void read_row(int reading, double entries, const ortho_lane_sink *sink)
+{
+    ortho_lanes_issue(sink, reading, entries * (TEST + NEXT));
+    ortho_lanes_issue(sink, 1, entries * BODY);
+    ortho_lanes_rejoin(sink, 1, reading, entries * MEET);
+}
+
+/* Rows [row, last) scan: before their first entry all go together. */
+static void scan(const ortho_split *split, int64_t row, int64_t last, double m,
+                 const ortho_lane_sink *sink)
+{
+    int reading = (int)(last - row);
+    double before = (double)split->row_ptr[row];
+    ortho_lanes_issue(sink, reading, m * (ENTER + before * (LOOK + TEST + MEET + NEXT)));
+    for (int64_t r = row; r < last; r++) {
+        double entries = split->row_ptr[r + 1] - split->row_ptr[r];
+        int stay = (int)(last - r);
+        if (entries == 0)
+            continue;
+        ortho_lanes_issue(sink, reading, m * LOOK); /* at the row's first, rows before it leave */
+        ortho_lanes_issue(sink, reading - stay, m * MEET);
+        ortho_lanes_issue(sink, stay, m * (entries - 1) * LOOK);
+        read_row(stay, m * entries, sink);
+        reading = stay;
+    }
+    if (split->row_ptr[last] < split->nnz)
+        ortho_lanes_issue(sink, reading, m * LOOK);
+    ortho_lanes_issue(sink, reading, m * MEET);
+}
+
 void ortho_coo_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink *sink)
 {
-    for (int64_t row = 0; row < split->n; row += 32) {
-        int64_t trips[32] = {0}, last = row + 32 < split->n ? row + 32 : split->n;
-        for (int64_t r = row; r < last; r++) {
-            int64_t passed = split->row_ptr[r + 1];
-            trips[r - row] = passed < split->nnz ? passed + 1 : passed;
-        }
-        ortho_lanes_loop(sink, trips, SCAN * (double)m);
-        int64_t entries = split->row_ptr[last] - split->row_ptr[row];
-        if (entries > 0)
-            sink->issue(sink->ctx, 1, BODY * (double)m * (double)entries);
-    }
+    for (int64_t row = 0; row < split->n && split->nnz > 0; row += ORTHO_WARP)
+        scan(split, row, row + ORTHO_WARP < split->n ? row + ORTHO_WARP : split->n, (double)m,
+             sink);
 }
+
+#define LIST 70.0 /* sieve: an entry */
 
 void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
-/* The original compacts after its sort with a thread an entry; what a thread does alone, row by
- * row, is the count of its row: lane l makes as many trips as its row has entries. */
 void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
 {
-    ortho_lanes_rows(s, sink, 1.0);
+    if (s->nnz >= ORTHO_WARP)
+        ortho_lanes_issue(sink, ORTHO_WARP, LIST * (double)(s->nnz / ORTHO_WARP));
+    ortho_lanes_issue(sink, (int)(s->nnz % ORTHO_WARP), LIST);
 }

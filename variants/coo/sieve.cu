@@ -194,12 +194,10 @@ __global__ void score_kernel(const arrays a)
                                              : 0.0f;
 }
 
-/* A thread an entry of the list, in order of (row, column). */
-__global__ void list_kernel(const arrays a)
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop, which has a single trip: entry i, of the position that was chosen. */
+__device__ __forceinline__ void list_entry(const arrays &a, int64_t i)
 {
-    const int64_t i = my_index();
-    if (i >= a.nnz || i >= *a.count)
-        return;
     const uint32_t at = a.chosen[i];
     const uint16_t val = __half_as_ushort(__float2half_rn(a.residual[at]));
     a.row[i] = static_cast<int32_t>(at / a.k);
@@ -207,6 +205,17 @@ __global__ void list_kernel(const arrays a)
     a.val[i] = val;
     if ((val & 0x7c00u) == 0x7c00u)
         atomicMin(a.bad_row, static_cast<uint32_t>(at / a.k));
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"list_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
+/* A thread an entry of the list, in order of (row, column). */
+__global__ void list_kernel(const arrays a)
+{
+    const int64_t i = my_index();
+    if (i < a.nnz && i < *a.count)
+        list_entry(a, i);
 }
 
 struct is_chosen {
@@ -494,6 +503,7 @@ const ortho_sieve_hooks ortho_coo_sieve_cuda = {
     .export_split = export_split,
     .release = release,
     .lanes = ortho_coo_sieve_lanes,
+    .loop = &loop,
     .w_reads = {1, 1, 1}, /* W itself; its copies are read many times more */
     .kernels = kernels,
 };

@@ -15,6 +15,22 @@ namespace
 
 constexpr int THREADS = 64, UNROLL = 8; /* small blocks: 8192 rows are 128 of them */
 
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: entries [begin, end) of a row times the x of a token. */
+template <typename X, typename C>
+__device__ __forceinline__ float row_sum(const C *cols, const __half *vals, const X *xt,
+                                         int32_t begin, int32_t end)
+{
+    float sum = 0;
+#pragma unroll UNROLL
+    for (int32_t i = begin; i < end; i++)
+        sum += __half2float(vals[i]) * ortho_cuda_float(__ldg(xt + cols[i]));
+    return sum;
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"csr_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
 template <typename X, typename C>
 __global__ void __launch_bounds__(THREADS)
     csr_kernel(const int32_t *row_ptr, const C *cols, const __half *vals, const X *x, int64_t n,
@@ -26,11 +42,7 @@ __global__ void __launch_bounds__(THREADS)
         return;
     const int32_t begin = row_ptr[r], end = row_ptr[r + 1];
     for (int64_t token = blockIdx.y; token < m; token += gridDim.y) {
-        const X *xt = x + token * k;
-        float sum = 0;
-#pragma unroll UNROLL
-        for (int32_t i = begin; i < end; i++)
-            sum += __half2float(vals[i]) * ortho_cuda_float(__ldg(xt + cols[i]));
+        const float sum = row_sum(cols, vals, x + token * k, begin, end);
         addend[token * n + r] = alpha * sum;
     }
 }
@@ -97,5 +109,6 @@ const ortho_gemm_hooks ortho_csr_gemm_cuda = {
     .release = ortho_cuda_csr_release,
     .cost = ortho_cuda_csr_cost,
     .lanes = ortho_csr_lanes,
+    .loop = &loop,
     .kernels = kernels,
 };

@@ -1,21 +1,148 @@
 /*
- * csr, lane model of the GPU mapping: a thread a row, one trip per entry of the row; the loop runs
- * once a token.
+ * csr, lane models of the GPU mapping: a thread a row, 32 consecutive rows a warp.
+ *
+ * GEMM. The compiler unrolls row_sum eight times, the rest of length % 8 entries comes first:
+ *
+ *     enter; a row without entries leaves
+ *     rest 1; leave if there was but one; rest 2; ...; rest 5; rest 6 and, by predicate, 7
+ *     meet; rows of less than 8 leave; set up
+ *     eight entries a trip, length / 8 trips
+ *     meet
+ *
+ * so lanes wait for the longest rest, and then for the most trips of eight. Once for each token.
+ *
+ * Sieve. Rows of a warp step over eight columns at once. A step computes their keys; then a trip
+ * for each of them that is chosen, where lanes with fewer wait. A lane is out behind its last
+ * entry; one without entries never begins. Where the outlier rule keeps a weight out, its lane
+ * skips 12 of a step's instructions: not in the model, it is less than 1 % of the ratio at a
+ * density of 1 %.
  */
-#include <ortho/variant.h>
+#include "kernels/lanes.h"
+
+/* GEMM: fp16, 16-bit columns. */
+#define ENTER      16.0 /* 11 of them before the tokens: a token has a warp of its own */
+#define ANY        5.0  /* of rows with entries */
+#define REST_FIRST 20.0
+#define REST       14.0 /* 2 to 5 */
+#define REST_LAST  25.0 /* 6 and 7 */
+#define SHORT      1.0  /* is it less than 8? */
+#define SET_UP     8.0
+#define EIGHT      101.0
+#define MEET       1.0
 
 void ortho_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink *sink);
 
+/* length: -1 beyond the rows. */
+static void multiply(const int64_t length[ORTHO_WARP], double m, const ortho_lane_sink *sink)
+{
+    int64_t rest[ORTHO_WARP], rest_left[ORTHO_WARP], trips[ORTHO_WARP], left[ORTHO_WARP];
+    for (int lane = 0; lane < ORTHO_WARP; lane++) {
+        int64_t entries = length[lane] > 0 ? length[lane] : 0;
+        rest[lane] = entries % 8;
+        trips[lane] = entries / 8;
+        rest_left[lane] = entries == 0 ? -1 : rest[lane] < 6 ? rest[lane] : 6;
+        left[lane] = length[lane] <= 0 ? length[lane] : 1 + trips[lane];
+    }
+    const int any = ortho_lanes_above(length, 0);
+    ortho_lanes_issue(sink, ortho_lanes_above(length, -1), m * ENTER);
+    ortho_lanes_issue(sink, any, m * ANY);
+    ortho_lanes_issue(sink, ortho_lanes_above(rest, 0), m * REST_FIRST);
+    for (int entry = 1; entry < 5; entry++)
+        ortho_lanes_issue(sink, ortho_lanes_above(rest, entry), m * REST);
+    ortho_lanes_issue(sink, ortho_lanes_above(rest, 5), m * REST_LAST);
+    ortho_lanes_meet(sink, rest_left, m * MEET);
+    ortho_lanes_issue(sink, any, m * SHORT);
+    ortho_lanes_issue(sink, ortho_lanes_above(trips, 0), m * SET_UP);
+    ortho_lanes_loop(sink, trips, m * EIGHT);
+    ortho_lanes_meet(sink, left, m * MEET);
+}
+
 void ortho_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink *sink)
 {
-    ortho_lanes_rows(split, sink, (double)m);
+    if (split->nnz == 0)
+        return; /* nothing is launched */
+    for (int64_t row = 0; row < split->n; row += ORTHO_WARP) {
+        int64_t length[ORTHO_WARP];
+        for (int lane = 0; lane < ORTHO_WARP; lane++)
+            length[lane] = row + lane < split->n
+                               ? split->row_ptr[row + lane + 1] - split->row_ptr[row + lane]
+                               : -1;
+        multiply(length, (double)m, sink);
+    }
 }
+
+/* Sieve: weights of bf16 in whole eights, 16-bit columns. */
+#define BLOCK   64   /* rows, and threads: those beyond the rows look and leave */
+#define LOOK    4.0  /* all lanes */
+#define BEGIN   10.0 /* lanes of rows with entries */
+#define COLUMNS 8    /* of a step */
+#define STEP    299.0
+#define STORE   58.0 /* a trip */
 
 void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
-/* A thread a row fills its row: lane l of a warp makes as many trips as its row has entries, and
- * waits for the fullest of the 32. */
+/* What the rows of a warp have yet to store. */
+typedef struct front {
+    int32_t next[ORTHO_WARP], end[ORTHO_WARP];
+} front;
+
+/* The step of the nearest entry of all; -1 where all are stored. *filling: lanes at work. */
+static int64_t next_step(const ortho_split *s, const front *f, int *filling)
+{
+    int64_t nearest = -1;
+    *filling = 0;
+    for (int lane = 0; lane < ORTHO_WARP; lane++) {
+        if (f->next[lane] >= f->end[lane])
+            continue;
+        int64_t step = ortho_split_col(s, f->next[lane]) / COLUMNS;
+        nearest = nearest < 0 || step < nearest ? step : nearest;
+        ++*filling;
+    }
+    return nearest;
+}
+
+/* Stores the entries of one step, a trip each. */
+static void store(const ortho_split *s, int64_t step, front *f, const ortho_lane_sink *sink)
+{
+    int64_t trips[ORTHO_WARP], left[ORTHO_WARP], done[ORTHO_WARP];
+    for (int lane = 0; lane < ORTHO_WARP; lane++) {
+        bool filling = f->next[lane] < f->end[lane];
+        int32_t first = f->next[lane];
+        while (f->next[lane] < f->end[lane] && ortho_split_col(s, f->next[lane]) / COLUMNS == step)
+            f->next[lane]++;
+        trips[lane] = f->next[lane] - first;
+        left[lane] = filling ? trips[lane] : -1;
+        done[lane] = filling && f->next[lane] == f->end[lane] ? 0 : -1;
+    }
+    ortho_lanes_loop(sink, trips, STORE);
+    ortho_lanes_meet(sink, left, MEET);
+    ortho_lanes_meet(sink, done, MEET);
+}
+
+static void fill(const ortho_split *s, front *f, const ortho_lane_sink *sink)
+{
+    int filling;
+    int64_t at = 0, step = next_step(s, f, &filling);
+    ortho_lanes_issue(sink, ORTHO_WARP, LOOK);
+    ortho_lanes_issue(sink, filling, BEGIN);
+    for (; step >= 0; step = next_step(s, f, &filling)) {
+        ortho_lanes_issue(sink, filling, (double)(step - at) * (STEP + MEET)); /* none chosen */
+        ortho_lanes_issue(sink, filling, STEP);
+        store(s, step, f, sink);
+        at = step + 1;
+    }
+}
+
 void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
 {
-    ortho_lanes_rows(s, sink, 1.0);
+    if (s->nnz == 0)
+        return;
+    for (int64_t row = 0; row < (s->n + BLOCK - 1) / BLOCK * BLOCK; row += ORTHO_WARP) {
+        front f = {{0}, {0}};
+        for (int lane = 0; lane < ORTHO_WARP && row + lane < s->n; lane++) {
+            f.next[lane] = s->row_ptr[row + lane];
+            f.end[lane] = s->row_ptr[row + lane + 1];
+        }
+        fill(s, &f, sink);
+    }
 }

@@ -15,6 +15,36 @@ namespace
 
 constexpr int BLOCK = 64;
 
+/* Where a row's entries go: [to, end). */
+template <typename C> struct sink {
+    C *cols;
+    uint16_t *vals;
+    uint32_t to, end;
+};
+
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: eight columns at a time, until the row's entries are out. */
+template <typename R, typename C>
+__device__ __forceinline__ void fill_row(const view &v, const row_context &c, const final_cut &cut,
+                                         sink<C> out)
+{
+    for (uint32_t col = 0; col < v.cols && out.to < out.end; col += EIGHT) {
+        uint32_t key[EIGHT];
+        load_keys<R, SCORES>(v, c, col, key);
+        uint32_t chosen = chosen_of(c, col, key, cut);
+        for (; chosen != 0 && out.to < out.end; chosen &= chosen - 1) { /* a trip per entry */
+            const uint32_t at = col + __ffs(chosen) - 1;
+            out.cols[out.to] = static_cast<C>(at);
+            out.vals[out.to] = residual_at<R>(v, c, at);
+            if ((out.vals[out.to++] & 0x7c00u) == 0x7c00u)
+                reject(v, c.row);
+        }
+    }
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"fill_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
 template <typename R, typename C>
 __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint16_t *vals)
 {
@@ -22,22 +52,10 @@ __global__ void __launch_bounds__(BLOCK) fill_kernel(const view v, C *cols, uint
     const bool there = row < v.n;
     const row_context c = open_row<SCORES>(v, there ? row : v.n - 1);
     const final_cut cut = open_final_cut(v);
-    uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
+    const uint32_t to = there ? static_cast<uint32_t>(v.row_ptr[row]) : 0;
     const uint32_t end = there ? static_cast<uint32_t>(v.row_ptr[row + 1]) : 0;
-    for (uint32_t col = 0; col < v.cols && to < end; col += EIGHT) {
-        uint32_t key[EIGHT], chosen = 0;
-        if (there) {
-            load_keys<R, SCORES>(v, c, col, key);
-            chosen = chosen_of(c, col, key, cut);
-        }
-        for (; chosen != 0 && to < end; chosen &= chosen - 1) { /* a trip per entry of the row */
-            const uint32_t at = col + __ffs(chosen) - 1;
-            cols[to] = static_cast<C>(at);
-            vals[to] = residual_at<R>(v, c, at);
-            if ((vals[to++] & 0x7c00u) == 0x7c00u)
-                reject(v, row);
-        }
-    }
+    fill_row<R, C>(v, c, cut,
+                   {cols, vals, to, end}); /* lanes beyond the rows have nothing to fill */
 }
 
 struct emission {
@@ -60,6 +78,7 @@ const ortho_sieve_hooks ortho_csr_sieve_cuda = {
     .export_split = ortho_cuda_sieve_csr_export,
     .release = ortho_cuda_sieve_csr_release,
     .lanes = ortho_csr_sieve_lanes,
+    .loop = &loop,
     .w_reads = ORTHO_CUDA_SIEVE_W_READS(1),
     .kernels = report_csr_kernels<emission>,
 };

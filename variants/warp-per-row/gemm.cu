@@ -24,6 +24,35 @@ __device__ __forceinline__ float add_lanes(float v)
     return v;
 }
 
+/* A row's entries [begin, end), and the x of T tokens from the one at x on, of which `tokens` are
+ * there. */
+template <typename X, typename C> struct row_entries {
+    const C *cols;
+    const __half *vals;
+    int32_t begin, end;
+    const X *x;
+    int64_t k, tokens;
+};
+
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: the entries of one lane. */
+template <typename X, typename C, int T>
+__device__ __forceinline__ void lane_sums(const row_entries<X, C> &r, int lane, float sum[T])
+{
+#pragma unroll 2
+    for (int32_t i = r.begin + lane; i < r.end; i += 32) {
+        float value = __half2float(r.vals[i]);
+        const X *at = r.x + r.cols[i];
+#pragma unroll
+        for (int t = 0; t < T; t++)
+            if (T == 1 || t < r.tokens)
+                sum[t] += value * ortho_cuda_float(__ldg(at + t * r.k));
+    }
+}
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"warp_per_row_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
+
 template <typename X, typename C, int T>
 __global__ void __launch_bounds__(WARPS * 32)
     warp_per_row_kernel(const int32_t *row_ptr, const C *cols, const __half *vals, const X *x,
@@ -38,15 +67,7 @@ __global__ void __launch_bounds__(WARPS * 32)
     for (int64_t token = blockIdx.y * static_cast<int64_t>(T); token < m;
          token += gridDim.y * static_cast<int64_t>(T)) {
         float sum[T] = {};
-#pragma unroll 2
-        for (int32_t i = begin + lane; i < end; i += 32) {
-            float value = __half2float(vals[i]);
-            const X *at = x + token * k + cols[i];
-#pragma unroll
-            for (int t = 0; t < T; t++)
-                if (T == 1 || token + t < m)
-                    sum[t] += value * ortho_cuda_float(__ldg(at + t * k));
-        }
+        lane_sums<X, C, T>({cols, vals, begin, end, x + token * k, k, m - token}, lane, sum);
 #pragma unroll
         for (int t = 0; t < T; t++) {
             float total = add_lanes(sum[t]);
@@ -124,5 +145,6 @@ const ortho_gemm_hooks ortho_warp_per_row_gemm_cuda = {
     .release = ortho_cuda_csr_release,
     .cost = ortho_cuda_csr_cost,
     .lanes = ortho_warp_per_row_lanes,
+    .loop = &loop,
     .kernels = kernels,
 };

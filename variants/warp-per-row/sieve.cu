@@ -41,17 +41,32 @@ __device__ __forceinline__ uint32_t hold(uint32_t chosen, uint32_t col, uint32_t
 template <typename C> struct sink {
     C *cols;
     uint16_t *vals;
+    int64_t row;
     uint32_t at, end;
 };
 
+constexpr int LOOP_FIRST = __LINE__;
+/* The Ortho loop: what makes entries of chosen columns. */
 template <typename C>
-__device__ __forceinline__ void put(const view &v, const row_context &c, const sink<C> &to,
-                                    uint32_t at, uint32_t col, uint16_t val)
+__device__ __forceinline__ void put(const view &v, const sink<C> &to, uint32_t at, uint32_t col,
+                                    uint16_t val)
 {
     to.cols[at] = static_cast<C>(col);
     to.vals[at] = val;
     if ((val & 0x7c00u) == 0x7c00u)
-        reject(v, c.row);
+        reject(v, to.row);
+}
+
+/* Of a column a lane, those chosen, side by side. */
+template <typename C>
+__device__ __forceinline__ void compact(const view &v, uint32_t col, const lone &one, bool chosen,
+                                        sink<C> *to)
+{
+    const uint32_t all = __ballot_sync(ALL, chosen);
+    const uint32_t at = to->at + __popc(all & ((1u << threadIdx.x % 32) - 1));
+    if (chosen && at < to->end)
+        put(v, *to, at, col, residual_of(one.w, one.scale));
+    to->at += __popc(all);
 }
 
 /* Writes `count` columns held back, a lane each: W is gathered again, from the cache. */
@@ -62,10 +77,13 @@ __device__ __forceinline__ void write_out(const view &v, const row_context &c, c
     __syncwarp();
     count = count < to->end - to->at ? count : to->end - to->at;
     for (uint32_t i = threadIdx.x % 32; i < count; i += 32)
-        put(v, c, *to, to->at + i, held[i], residual_at<R>(v, c, held[i]));
+        put(v, *to, to->at + i, held[i], residual_at<R>(v, c, held[i]));
     to->at += count;
     __syncwarp();
 }
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"emit_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
 
 template <typename R, typename C>
 __device__ __forceinline__ void walk(const view &v, const row_context &c, const final_cut &cut,
@@ -104,13 +122,8 @@ __device__ __forceinline__ void unstage(const view &v, const row_context &c, con
                 first + i * 32 < staged.count &&
                 is_selected(lone_key<SCORES>(v, c, col[i], one[i]), c.at + col[i], cut.key, cut.at);
 #pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            const uint32_t all = __ballot_sync(ALL, chosen[i]);
-            const uint32_t at = to.at + __popc(all & ((1u << lane) - 1));
-            if (chosen[i] && at < to.end)
-                put(v, c, to, at, col[i], residual_of(one[i].w, one[i].scale));
-            to.at += __popc(all);
-        }
+        for (int i = 0; i < AHEAD; i++)
+            compact(v, col[i], one[i], chosen[i], &to);
     }
 }
 
@@ -124,7 +137,7 @@ __global__ void __launch_bounds__(THREADS, 4) emit_kernel(const view v, C *cols,
         return;
     const final_cut cut = open_final_cut(v);
     const row_context c = open_row<SCORES>(v, row);
-    const sink<C> to = {cols, vals, static_cast<uint32_t>(v.row_ptr[row]),
+    const sink<C> to = {cols, vals, row, static_cast<uint32_t>(v.row_ptr[row]),
                         static_cast<uint32_t>(v.row_ptr[row + 1])};
     ortho_cuda_staged_row staged = {0, WALK};
     if (v.stage_size != 0 && !cut.exact)
@@ -155,6 +168,7 @@ const ortho_sieve_hooks ortho_warp_per_row_sieve_cuda = {
     .export_split = ortho_cuda_sieve_csr_export,
     .release = ortho_cuda_sieve_csr_release,
     .lanes = ortho_warp_per_row_sieve_lanes,
+    .loop = &loop,
     .w_reads = ORTHO_CUDA_SIEVE_W_READS(0),
     .kernels = report_csr_kernels<emission>,
 };

@@ -1,0 +1,329 @@
+/* The parent's side: starts a child a kind of observation and merges the lines that it writes. */
+#define _GNU_SOURCE
+#include "harness/observe.h"
+
+#include "common/error.h"
+#include "harness/counter_groups.h"
+#include "harness/options_value.h"
+#include "harness/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char *const words[] = {[OB_OBSERVE_ACTIVITY] = "activity",
+                                    [OB_OBSERVE_COUNTERS] = "counters",
+                                    [OB_OBSERVE_INSTRUCTIONS] = "instructions"};
+
+const char *ob_observe_word(ob_observe what)
+{
+    return words[what];
+}
+
+/* One child at work. */
+typedef struct watch {
+    const ob_options *options;
+    const ob_progress *progress;
+    json_t *document;
+    ob_observe what;
+    const char *key;  /* the one case to observe; NULL: all */
+    int answered;     /* rows */
+    char reason[256]; /* why it can't observe; "" so far */
+} watch;
+
+/* ---- which ----------------------------------------------------------------------------------- */
+
+bool ob_observe_wanted(const ob_options *options)
+{
+    return options->counters != NULL || options->trace != NULL;
+}
+
+static bool wants(const ob_options *options, ob_observe what)
+{
+    switch (what) {
+    case OB_OBSERVE_COUNTERS:
+        return options->counters != NULL;
+    case OB_OBSERVE_INSTRUCTIONS:
+        return options->counters != NULL && ob_counters_want_instructions(options->counters);
+    default:
+        return ob_observe_wanted(options);
+    }
+}
+
+/* ---- the child's command line ---------------------------------------------------------------- */
+
+/* The flags of a run with these options, after three words of our own; NULL when memory is short.
+ */
+static char **arguments(const watch *w)
+{
+    json_t *echo = ob_options_echo(w->options);
+    if (echo != NULL && w->key != NULL)
+        json_object_set_new(echo, "case", json_string(w->key));
+    char **argv = calloc(json_object_size(echo) + 4, sizeof *argv);
+    const char *name;
+    json_t *value;
+    int n = 0;
+    bool whole = echo != NULL && argv != NULL;
+    if (whole) {
+        argv[n++] = strdup("ortho-bench");
+        argv[n++] = strdup("__observe");
+        argv[n++] = strdup(words[w->what]);
+        json_object_foreach(echo, name, value)
+        {
+            const char *text = json_string_value(value);
+            const ob_option *option = ob_option_find(name);
+            bool flag = option != NULL && option->type == OB_VALUE_FLAG;
+            if (asprintf(&argv[n], flag ? "--%s" : "--%s=%s", name, text) < 0)
+                argv[n] = NULL;
+            whole = whole && argv[n] != NULL;
+            n++;
+        }
+    }
+    json_decref(echo);
+    if (whole)
+        return argv;
+    free(argv);
+    return NULL;
+}
+
+static void free_arguments(char **argv)
+{
+    for (char **a = argv; a != NULL && *a != NULL; a++)
+        free(*a);
+    free(argv);
+}
+
+static ortho_status spawn_child(const watch *w, int out, pid_t *pid)
+{
+    char **argv = arguments(w);
+    if (argv == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a child's arguments");
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    int error = posix_spawn(pid, "/proc/self/exe", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    free_arguments(argv);
+    return error == 0 ? ORTHO_OK
+                      : ortho_fail(ORTHO_E_IO, "can't start a child: %s", strerror(error));
+}
+
+/* ---- what it says ---------------------------------------------------------------------------- */
+
+static json_t *row_of(const watch *w, const char *key)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(w->document, "results"), i, row)
+    {
+        const char *its = json_string_value(json_object_get(row, "key"));
+        if (key != NULL && its != NULL && strcmp(its, key) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+static void tell(const watch *w, const char *key)
+{
+    char phase[64];
+    int all = (int)json_array_size(json_object_get(w->document, "results"));
+    snprintf(phase, sizeof phase, "%s, %d of %d", words[w->what], w->answered + 1, all);
+    if (w->progress != NULL && w->progress->begin != NULL && key != NULL)
+        w->progress->begin(w->progress->ctx, all, key, phase);
+}
+
+static void note(const watch *w, const char *text)
+{
+    if (w->progress != NULL && w->progress->note != NULL && text != NULL)
+        w->progress->note(w->progress->ctx, text);
+}
+
+static void take_line(watch *w, const char *line)
+{
+    json_t *said = json_loads(line, 0, NULL);
+    const json_t *row = json_object_get(said, "row");
+    const char *why = json_string_value(json_object_get(said, "why"));
+    json_t *cupti = json_object_get(said, "cupti");
+    if (w->key == NULL)
+        tell(w, json_string_value(json_object_get(said, "begin")));
+    note(w, json_string_value(json_object_get(said, "note")));
+    if (why != NULL)
+        snprintf(w->reason, sizeof w->reason, "%s", why);
+    if (cupti != NULL)
+        json_object_set(json_object_get(w->document, "context"), "cupti", cupti);
+    if (row != NULL) {
+        json_t *ours = row_of(w, json_string_value(json_object_get(row, "key")));
+        if (ours != NULL)
+            ob_observe_merge(ours, row, w->what);
+        w->answered++;
+    }
+    json_decref(said);
+}
+
+static void read_lines(watch *w, int fd)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = fdopen(fd, "r");
+    if (f == NULL) {
+        close(fd);
+        return;
+    }
+    while (getline(&line, &size, f) > 0)
+        take_line(w, line);
+    free(line);
+    fclose(f);
+}
+
+/* Waits for the child; why it ended, where that isn't as it should. */
+static void reap(watch *w, pid_t pid)
+{
+    int code = 0;
+    while (waitpid(pid, &code, 0) < 0 && errno == EINTR) {
+    }
+    if (w->reason[0] != '\0')
+        return;
+    if (WIFSIGNALED(code))
+        snprintf(w->reason, sizeof w->reason, "the process that observes was killed by signal %d",
+                 WTERMSIG(code));
+    else if (WEXITSTATUS(code) == OB_EXIT_INTERRUPTED)
+        snprintf(w->reason, sizeof w->reason, "interrupted");
+    else if (WEXITSTATUS(code) != OB_EXIT_OK && w->answered == 0)
+        snprintf(w->reason, sizeof w->reason, "the process that observes ended with code %d",
+                 WEXITSTATUS(code));
+    else
+        snprintf(w->reason, sizeof w->reason, "the process that observes left it out");
+}
+
+static void mark_absent(watch *w)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(w->document, "results"), i, row)
+        ob_observe_absent(row, w->reason, w->what);
+}
+
+static void watch_child(watch *w)
+{
+    int ends[2];
+    pid_t pid;
+    ortho_status status = pipe2(ends, O_CLOEXEC) == 0
+                              ? ORTHO_OK
+                              : ortho_fail(ORTHO_E_IO, "no pipe: %s", strerror(errno));
+    if (status == ORTHO_OK) {
+        status = spawn_child(w, ends[1], &pid);
+        close(ends[1]);
+        if (status == ORTHO_OK) {
+            read_lines(w, ends[0]);
+            reap(w, pid);
+        } else {
+            close(ends[0]);
+        }
+    }
+    if (status != ORTHO_OK)
+        snprintf(w->reason, sizeof w->reason, "%s", ortho_last_message());
+}
+
+static bool predicts(const json_t *row)
+{
+    return json_object_get(json_object_get(row, "divergence"), "predicted") != NULL;
+}
+
+/* Instructions are counted of one kernel a process: a child a case that has something to be
+ * compared with. */
+static void observe_each(watch *w)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(w->document, "results"), i, row)
+    {
+        if (!predicts(row) || ob_session_interrupted())
+            continue;
+        w->key = json_string_value(json_object_get(row, "key"));
+        w->reason[0] = '\0';
+        tell(w, w->key);
+        watch_child(w);
+        ob_observe_absent(row, w->reason, w->what);
+    }
+}
+
+static void observe(watch *w)
+{
+    if (w->what == OB_OBSERVE_INSTRUCTIONS)
+        observe_each(w);
+    else
+        watch_child(w);
+    if (w->reason[0] == '\0')
+        snprintf(w->reason, sizeof w->reason, "interrupted");
+    mark_absent(w);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static bool on_gpu(const json_t *document)
+{
+    const json_t *row = json_array_get(json_object_get(document, "results"), 0);
+    const char *backend = json_string_value(json_object_get(row, "backend"));
+    return backend != NULL && strcmp(backend, ob_backend_name(ORTHO_CUDA)) == 0;
+}
+
+/* Whether every row that may show a number has its counters. */
+static bool counted(const json_t *document)
+{
+    size_t i;
+    const json_t *row, *value;
+    const char *name;
+    json_array_foreach(json_object_get(document, "results"), i, row)
+    {
+        const json_t *counters = json_object_get(row, "counters");
+        const char *status = json_string_value(json_object_get(row, "status"));
+        if (status == NULL || (strcmp(status, "ok") != 0 && strcmp(status, "ambiguous") != 0))
+            continue;
+        if (json_object_size(counters) == 0)
+            return false;
+        json_object_foreach((json_t *)counters, name, value)
+        {
+            const char *its = json_string_value(json_object_get(value, "status"));
+            if (its == NULL || strcmp(its, "ok") != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool ob_observe_run(const ob_options *options, const ob_progress *progress, json_t *document)
+{
+    if (!ob_observe_wanted(options))
+        return true;
+    for (int what = OB_OBSERVE_ACTIVITY; what <= OB_OBSERVE_INSTRUCTIONS; what++) {
+        watch w = {.options = options,
+                   .progress = progress,
+                   .document = document,
+                   .what = (ob_observe)what};
+        if (!wants(options, w.what))
+            continue;
+        if (on_gpu(document)) {
+            observe(&w);
+        } else {
+            snprintf(w.reason, sizeof w.reason, "the CPU backend has no GPU counters");
+            mark_absent(&w);
+        }
+        if (w.answered == 0) {
+            char text[320];
+            snprintf(text, sizeof text, "no %s: %s", words[what], w.reason);
+            note(&w, text);
+        }
+    }
+    return !options->require_counters || counted(document);
+}

@@ -1,0 +1,282 @@
+/*
+ * What a child process does where `run` would sample: it observes each lane that was verified, and
+ * writes what it found into the lane's row. One kind of observation a process (observe.h).
+ */
+#include "harness/session_observe.h"
+
+#include "common/error.h"
+#include "harness/activity.h"
+#include "harness/counter_groups.h"
+#include "harness/counters.h"
+#include "harness/instructions.h"
+#include "harness/isolate.h"
+#include "harness/observe_facts.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Launches of an operation that activity is recorded of. */
+enum { RECORDED = 20 };
+/* The GPU raises its clocks within this time of work. */
+#define WARM_UP_NS 3e7
+
+struct ob_observation {
+    ob_observe what;
+    ob_counter_set *set; /* of counters */
+    ob_counters *counters;
+    ob_activity_log timeline;
+    bool started, keep_timeline;
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+ortho_status ob_observation_prepare(const ob_options *options)
+{
+    if (options->observe == OB_OBSERVE_INSTRUCTIONS)
+        return ob_instructions_prepare();
+    if (options->observe == OB_OBSERVE_ACTIVITY)
+        ob_activity_catch_nvtx();
+    return ORTHO_OK;
+}
+
+static ortho_status open_counters(ob_observation *o, const char *wanted)
+{
+    ortho_status status = ob_counter_set_open(wanted, &o->set);
+    if (status != ORTHO_OK)
+        return status;
+    return ob_counters_open(ob_counter_set_metrics(o->set), ob_counter_set_count(o->set),
+                            &o->counters);
+}
+
+ortho_status ob_observation_open(const ob_options *options, ob_observation **out)
+{
+    ob_observation *o = calloc(1, sizeof *o);
+    if (o == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for an observation");
+    o->what = options->observe;
+    o->keep_timeline = options->trace != NULL;
+    ortho_status status = ORTHO_OK;
+    if (o->what == OB_OBSERVE_COUNTERS)
+        status = open_counters(o, options->counters);
+    else if (o->what == OB_OBSERVE_ACTIVITY)
+        status = ob_activity_start();
+    o->started = status == ORTHO_OK;
+    if (status != ORTHO_OK)
+        ob_observation_close(o);
+    else
+        *out = o;
+    return status;
+}
+
+void ob_observation_close(ob_observation *o)
+{
+    if (o == NULL)
+        return;
+    if (o->started && o->what == OB_OBSERVE_ACTIVITY)
+        ob_activity_stop();
+    ob_counters_close(o->counters);
+    ob_counter_set_close(o->set);
+    ob_activity_clear(&o->timeline);
+    free(o);
+}
+
+ortho_status ob_observation_save(const ob_session *s)
+{
+    const ob_observation *o = s->observation;
+    if (o == NULL || o->what != OB_OBSERVE_ACTIVITY || s->options->trace == NULL)
+        return ORTHO_OK;
+    if (!o->keep_timeline)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the whole timeline: none is written");
+    return ORTHO_OK;
+}
+
+/* ---- activity -------------------------------------------------------------------------------- */
+
+static bool records(const ob_session *s)
+{
+    return s->observation != NULL && s->observation->what == OB_OBSERVE_ACTIVITY;
+}
+
+/* What was recorded until now goes to the timeline, or away. */
+static void put_away(ob_observation *o, ob_activity_log *log)
+{
+    if (o->keep_timeline && ob_activity_append(&o->timeline, log) != ORTHO_OK)
+        o->keep_timeline = false; /* no memory: a part would look like the whole */
+    ob_activity_clear(log);
+}
+
+void ob_observation_mark(const ob_session *s)
+{
+    ob_activity_log log = {0};
+    if (records(s) && ob_activity_take(&log) == ORTHO_OK)
+        put_away(s->observation, &log);
+}
+
+size_t ob_observation_peak(const ob_session *s)
+{
+    ob_activity_log log = {0};
+    if (!records(s) || ob_activity_take(&log) != ORTHO_OK)
+        return 0;
+    size_t peak = (size_t)ob_activity_peak(&log);
+    put_away(s->observation, &log);
+    return peak;
+}
+
+void ob_observation_peaks(const ob_session *s, ob_lane *lane, size_t device, size_t booked)
+{
+    json_t *activity = json_object_get(lane->row, "activity");
+    if (!records(s) || activity == NULL)
+        return;
+    json_object_set_new(activity, "peak_device_bytes", json_integer((json_int_t)device));
+    json_object_set_new(activity, "allocator_bytes", json_integer((json_int_t)booked));
+}
+
+/* The launches of the timing's own rotation, plainly enqueued, so that they are cold as the timed
+ * ones are. */
+static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
+{
+    ortho_status status = ORTHO_OK;
+    int64_t launches = RECORDED * lane->units;
+    ob_observation_mark(s); /* what came before isn't this */
+    for (int64_t i = 0; status == ORTHO_OK && i < launches && !ob_session_interrupted(); i++) {
+        if (lane->flush)
+            status = s->backend->flush(s->queue, s->scratch, s->scratch_bytes, s->threads);
+        if (status == ORTHO_OK)
+            status = lane->loop.launch(lane->loop.ctx, i);
+    }
+    lane->cursor = launches;
+    return status == ORTHO_OK ? ob_activity_take(out) : status;
+}
+
+static ortho_status observe_activity(ob_session *s, ob_lane *lane)
+{
+    ob_activity_log log = {0};
+    double start = ob_timer_now();
+    ortho_status status = record(s, lane, &log);
+    while (status == ORTHO_OK && ob_timer_now() - start < WARM_UP_NS && !ob_session_interrupted()) {
+        put_away(s->observation, &log);
+        status = record(s, lane, &log);
+    }
+    if (status != ORTHO_OK)
+        return status;
+    ob_activity_view view = {.launches = RECORDED, .flushed = lane->flush};
+    json_object_set_new(lane->row, "activity", ob_activity_facts(&log, &view));
+    put_away(s->observation, &log);
+    return ORTHO_OK;
+}
+
+/* ---- counters -------------------------------------------------------------------------------- */
+
+/* Cold as the timing is: the L2 full of clean lines of something else. */
+static ortho_status before_count(void *ctx)
+{
+    ob_lane *lane = ctx;
+    return lane->session->options->l2 == OB_L2_COLD ? ob_session_evict(lane->session) : ORTHO_OK;
+}
+
+static ortho_status launch_all(void *ctx)
+{
+    ob_lane *lane = ctx;
+    ortho_status status = ORTHO_OK;
+    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
+        status = lane->loop.launch(lane->loop.ctx, i);
+    return status;
+}
+
+static ortho_status observe_counters(ob_session *s, ob_lane *lane)
+{
+    ob_observation *o = s->observation;
+    int ranges = 0, count = ob_counter_set_count(o->set);
+    ob_counter_value *values = calloc((size_t)count + 1, sizeof *values);
+    if (values == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for counters");
+    ob_counted counted = {.ctx = lane, .before = before_count, .launch = launch_all};
+    size_t kernels = s->backend->nodes(s->queue, &lane->loop, lane->units);
+    ob_range_mode mode = kernels == 1 ? OB_RANGE_KERNELS : OB_RANGE_OPERATION;
+    ortho_status status = ob_counters_measure(o->counters, mode, &counted, 1, values, &ranges);
+    if (status == ORTHO_OK && ranges == 0) /* the one node is a copy, which makes no range */
+        status = ob_counters_measure(o->counters, OB_RANGE_OPERATION, &counted, 1, values, &ranges);
+    if (status == ORTHO_OK && ranges != 1)
+        status =
+            ortho_fail(ORTHO_E_DEVICE, "%d ranges were counted where one was expected", ranges);
+    lane->cursor = lane->units;
+    if (status == ORTHO_OK) {
+        json_t *counters = ob_counter_set_evaluate(o->set, values);
+        json_object_set_new(lane->row, "counters", counters);
+    }
+    free(values);
+    return status;
+}
+
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+static const ortho_loop *loop_of(const ob_case *c)
+{
+    return c->sieve ? c->variant->sieve->loop : c->variant->gemm->loop;
+}
+
+/* The kernel of the loop alone: what comes before it runs first, uncounted. */
+static ortho_status count_instructions(ob_session *s, ob_lane *lane, const ortho_loop *loop,
+                                       ob_instruction_report *out)
+{
+    ob_operation operation = {
+        .ctx = lane, .launch = launch_all, .stream = s->backend->stream(s->queue)};
+    ob_isolated *kernel = NULL;
+    ortho_status status = ob_isolate(&operation, loop->kernel, &kernel);
+    if (status == ORTHO_OK)
+        status = ob_isolated_before(kernel);
+    if (status == ORTHO_OK)
+        status = ob_instructions_start(OB_INSTRUCTIONS_COUNTED);
+    if (status == ORTHO_OK) {
+        status = ob_isolated_run(kernel);
+        if (status == ORTHO_OK)
+            status = ob_instructions_read(out);
+        ob_instructions_stop();
+    }
+    ob_isolated_free(kernel);
+    return status;
+}
+
+static ortho_status observe_instructions(ob_session *s, ob_lane *lane)
+{
+    ob_instruction_report report = {0};
+    const ortho_loop *loop = loop_of(lane->c);
+    if (loop == NULL)
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
+    ortho_status status = count_instructions(s, lane, loop, &report);
+    if (status == ORTHO_OK) {
+        json_object_set_new(lane->row, "measured", ob_loop_facts(&report, loop));
+        json_object_set_new(lane->row, "instructions", ob_instruction_facts(&report));
+    }
+    ob_instructions_clear(&report);
+    return status;
+}
+
+/* ---- a group --------------------------------------------------------------------------------- */
+
+static ortho_status observe(ob_session *s, ob_lane *lane)
+{
+    switch (s->observation->what) {
+    case OB_OBSERVE_ACTIVITY:
+        return observe_activity(s, lane);
+    case OB_OBSERVE_COUNTERS:
+        return observe_counters(s, lane);
+    case OB_OBSERVE_INSTRUCTIONS:
+        return observe_instructions(s, lane);
+    default:
+        return ORTHO_OK;
+    }
+}
+
+/* What can't be observed isn't wrong: the row says so, and the verification after stands. */
+void ob_group_observe(ob_session *s, ob_lane *lanes, int count)
+{
+    for (int i = 0; i < count && !ob_session_interrupted(); i++) {
+        if (lanes[i].out)
+            continue;
+        ob_say_phase(s, i, &lanes[i], "observe");
+        if (observe(s, &lanes[i]) != ORTHO_OK)
+            json_object_set_new(lanes[i].row, "unobserved", json_string(ortho_last_message()));
+    }
+}
