@@ -73,21 +73,26 @@ static void vector_flags(char *out, size_t size)
     }
 }
 
+void ob_environment_governor(char out[64])
+{
+    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "r");
+    if (f == NULL || fscanf(f, "%63s", out) != 1)
+        out[0] = '\0';
+    if (f != NULL)
+        fclose(f);
+}
+
 static json_t *cpu_facts(void)
 {
-    char model[256] = "unknown", mhz[64] = "", governor[64] = "unknown", flags[1024];
+    char model[256] = "unknown", mhz[64] = "", governor[64], flags[1024];
     proc_value("/proc/cpuinfo", "model name", model, sizeof model);
     vector_flags(flags, sizeof flags);
-    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "r");
-    if (f != NULL) {
-        if (fscanf(f, "%63s", governor) != 1)
-            snprintf(governor, sizeof governor, "unknown");
-        fclose(f);
-    }
-    json_t *cpu = json_pack(
-        "{s:s, s:I, s:I, s:s, s:s, s:s}", "model", model, "cores",
-        (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", (json_int_t)omp_get_max_threads(),
-        "simd", ortho_cpu_level_name(ortho_cpu_detect()), "flags", flags, "governor", governor);
+    ob_environment_governor(governor);
+    json_t *cpu = json_pack("{s:s, s:I, s:I, s:s, s:s, s:s}", "model", model, "cores",
+                            (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads",
+                            (json_int_t)omp_get_max_threads(), "simd",
+                            ortho_cpu_level_name(ortho_cpu_detect()), "flags", flags, "governor",
+                            governor[0] != '\0' ? governor : "unknown");
     if (proc_value("/proc/cpuinfo", "cpu MHz", mhz, sizeof mhz))
         json_object_set_new(cpu, "mhz", json_real(strtod(mhz, NULL)));
     size_t llc = ob_backend_cpu.cache_bytes();

@@ -18,6 +18,9 @@ struct json_t *ob_environment_context(const ob_options *options, const ortho_mod
 /* High-water mark of this process's resident memory in bytes; 0 when it can't be told. */
 size_t ob_environment_max_rss(void);
 
+/* The CPU's frequency governor; "" where the kernel doesn't tell. */
+void ob_environment_governor(char out[64]);
+
 /* Bytes of memory that the machine has. */
 size_t ob_environment_ram(void);
 

@@ -88,6 +88,7 @@ typedef struct ob_options {
     const char *format;    /* writer for stdout: default "table" */
     ob_plot_place plot;    /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
     const char *counters;  /* --counters GROUP,...|all|METRIC,...; NULL: none (counter_choice.h) */
+    const char *trace;     /* --trace FILE; NULL: none */
     bool require_counters; /* a counter without value fails the run */
     ob_color color;
     bool quiet, verbose;
@@ -95,7 +96,7 @@ typedef struct ob_options {
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
     bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
-    bool json;                                                                /* `inspect --json` */
+    bool json;         /* `inspect`, `doctor` */
     int operand_count; /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */

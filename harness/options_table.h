@@ -48,8 +48,9 @@ enum {
     OB_FOR_INSPECT = 8,
     OB_FOR_REPORT = 16,
     OB_FOR_OTHER = 32, /* help, version, the generators */
+    OB_FOR_DOCTOR = 64,
     OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST,
-    OB_FOR_ALL = 63
+    OB_FOR_ALL = 127
 };
 
 typedef enum ob_option_group {

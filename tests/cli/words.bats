@@ -46,7 +46,7 @@ load common
 }
 
 @test "options of later work are not offered" {
-    for option in --trace=t --processes=3; do
+    for option in --processes=3; do
         try $option
         wants 2 "unknown option"
     done

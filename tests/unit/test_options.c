@@ -233,8 +233,6 @@ static void flags_that_are_wrong(void **state)
     (void)state;
     refuse("--varaint csr", "unknown option --varaint: did you mean --variant?");
     refuse("--processes 3", "unknown option --processes");
-    refuse("--trace f", "unknown option --trace");
-    refuse("--processes 3", "unknown option --processes");
     refuse("--pass prefill", "--pass: 'prefill' is unknown");
     refuse("--pl tty", "--pl is ambiguous: --plugin or --plot?");
     refuse("--=x", "unknown option --");
