@@ -157,13 +157,15 @@ static ortho_status read_lanes(bench *b, double *lanes)
     if (status == ORTHO_OK)
         status = ob_instructions_read(&report);
     if (status == ORTHO_OK) {
-        json_t *facts = ob_loop_facts(&report, ob_selftest_loop());
-        const json_t *value = json_object_get(facts, "value");
-        const char *reason = json_string_value(json_object_get(facts, "reason"));
+        json_t *row = json_object();
+        ob_row_loop_from(row, &report, ob_selftest_loop());
+        const json_t *measured = json_object_get(json_object_get(row, "divergence"), "measured");
+        const json_t *value = json_object_get(measured, "value");
+        const char *reason = json_string_value(json_object_get(measured, "reason"));
         *lanes = 32 * json_number_value(value);
         if (!json_is_number(value))
             status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s", reason != NULL ? reason : "no lanes");
-        json_decref(facts);
+        json_decref(row);
     }
     ob_instructions_clear(&report);
     ob_instructions_stop();

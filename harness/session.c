@@ -122,6 +122,9 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
     if (s->backend->kind == ORTHO_CUDA)
         json_object_set_new(json_object_get(s->document, "context"), "gpu",
                             ob_gpu_context(0, s->nvml, context_bytes));
+    if (s->observation != NULL)
+        json_object_set_new(json_object_get(s->document, "context"), "cupti",
+                            ob_observation_about(s->observation));
     return ORTHO_OK;
 }
 
