@@ -342,7 +342,10 @@ void ob_group_observe(ob_session *s, ob_lane *lanes, int count)
         if (lanes[i].out)
             continue;
         ob_say_phase(s, i, &lanes[i], "observe");
-        if (observe(s, &lanes[i]) != ORTHO_OK)
-            json_object_set_new(lanes[i].row, "unobserved", json_string(ortho_last_message()));
+        if (observe(s, &lanes[i]) == ORTHO_OK)
+            continue;
+        json_t *why = json_string(ortho_last_message());
+        json_object_set_new(lanes[i].row, "unobserved",
+                            why != NULL ? why : json_string("CUPTI failed, in words that are no text"));
     }
 }

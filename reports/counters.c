@@ -32,8 +32,9 @@ static void put_plain(double value, const char *unit, char *out, size_t size)
         step++;
     }
     ortho_text_three(value, digits, sizeof digits);
-    snprintf(out, size, "%s%s%s%s", value == 0 ? "0" : digits, steps[step],
-             *unit != '\0' ? " " : "", unit);
+    bool bare = *unit == '\0' || strcmp(unit, "1") == 0; /* a ratio has no unit to print */
+    snprintf(out, size, "%s%s%s%s", value == 0 ? "0" : digits, steps[step], bare ? "" : " ",
+             bare ? "" : unit);
 }
 
 void ortho_counter_value(double value, const char *unit, char *out, size_t size)

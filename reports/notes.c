@@ -41,6 +41,8 @@ static ortho_status say_activity(const json_t *row, const ortho_line_sink *sink)
     ortho_text_time(activity.time, time, sizeof time);
     fprintf(stream, "%s: activity says %s, timing %s (%+.*f %%)", variant_of(row), ns, time,
             fabs(activity.difference) < 0.0995 ? 1 : 0, 100 * activity.difference);
+    const char *why = ortho_model_string(row, "activity.why");
+    fprintf(stream, ": %s", why != NULL ? why : "nothing explains it");
     return line_say(sink, stream, &text);
 }
 

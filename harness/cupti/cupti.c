@@ -102,7 +102,8 @@ ortho_status ob_cupti_check(const ob_cupti *c, CUptiResult result, const char *w
     if (result == CUPTI_SUCCESS)
         return ORTHO_OK;
     (void)c->GetResultString(result, &name);
-    if (c->GetErrorMessage(result, &words) != CUPTI_SUCCESS || words == NULL)
+    if (c->GetErrorMessage(result, &words) != CUPTI_SUCCESS || words == NULL || *words == '\0' ||
+        strcmp(words, name) == 0)
         words = "CUPTI failed";
     if (result == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES)
         return ortho_fail(ORTHO_E_UNSUPPORTED,
