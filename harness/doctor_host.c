@@ -41,10 +41,12 @@ static void add_processor(ob_findings *list)
 static void add_model(void *ctx, const ortho_known_model *model)
 {
     ob_findings *list = ctx;
-    ob_finding_add(list, "model", model->at_hand ? OB_HEALTH_OK : OB_HEALTH_NA, "%s%s%.400s",
-                   model->name, model->at_hand ? " at " : "", model->at_hand ? model->where : "");
-    if (!model->at_hand)
-        ob_finding_cure(list, "%.500s", model->where);
+    if (model->at_hand) {
+        ob_finding_add(list, "model", OB_HEALTH_OK, "%s at %.400s", model->name, model->where);
+        return;
+    }
+    ob_finding_add(list, "model", OB_HEALTH_NA, "%s is not at hand", model->name);
+    ob_finding_cure(list, "%.500s", model->where);
 }
 
 static void add_models(ob_findings *list)
