@@ -49,7 +49,7 @@ const ob_selftest ob_selftests[] = {
      .unit = "instruction",
      .kernel = OB_SELFTEST_SPILL,
      .expected = NAN,
-     .why = "96 values in use and 32 registers: how many go to local memory is the compiler's "
+     .why = "96 values in use and 64 registers: how many go to local memory is the compiler's "
             "choice"},
     {.name = "no spills",
      .metric = LOCAL_STORES,
