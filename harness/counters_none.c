@@ -2,7 +2,9 @@
 #include "common/error.h"
 #include "harness/activity.h"
 #include "harness/counters.h"
+#include "harness/cupti_about.h"
 #include "harness/instructions.h"
+#include "harness/isolate.h"
 #include "harness/metrics.h"
 
 #include <stdio.h>
@@ -129,4 +131,33 @@ ortho_status ob_metrics_chips(const char *const **out)
 {
     (void)out;
     return none();
+}
+
+ortho_status ob_cupti_tell(ob_cupti_about *out)
+{
+    (void)out;
+    return none();
+}
+
+ortho_status ob_isolate(const ob_operation *operation, const char *kernel, ob_isolated **out)
+{
+    (void)operation, (void)kernel, (void)out;
+    return none();
+}
+
+ortho_status ob_isolated_before(ob_isolated *isolated)
+{
+    (void)isolated;
+    return none();
+}
+
+ortho_status ob_isolated_run(ob_isolated *isolated)
+{
+    (void)isolated;
+    return none();
+}
+
+void ob_isolated_free(ob_isolated *isolated)
+{
+    (void)isolated;
 }

@@ -17,4 +17,12 @@ ortho_lane_sink ob_divergence_sink(ob_divergence *d);
  * loop is empty: there is no ratio). */
 bool ob_divergence_ratio(const ob_divergence *d, double *ratio);
 
+/* Whether this build's CUDA loops count their lanes as they run (ORTHO_COUNT_LANES): it then times
+ * nothing, and the results' context says `instrumented`. */
+bool ob_divergence_counts(void);
+
+/* In such a build, what the Ortho loops launched since the last clearing have counted. Waits for
+ * the device. UNSUPPORTED in any other. */
+ortho_status ob_divergence_exact(bool clear, ob_divergence *out);
+
 #endif

@@ -3,7 +3,7 @@
 #include "harness/observe.h"
 
 #include "common/error.h"
-#include "harness/counter_groups.h"
+#include "harness/counter_choice.h"
 #include "harness/options_value.h"
 #include "harness/plan.h"
 
@@ -22,7 +22,8 @@ extern char **environ;
 
 static const char *const words[] = {[OB_OBSERVE_ACTIVITY] = "activity",
                                     [OB_OBSERVE_COUNTERS] = "counters",
-                                    [OB_OBSERVE_INSTRUCTIONS] = "instructions"};
+                                    [OB_OBSERVE_INSTRUCTIONS] = "instructions",
+                                    [OB_OBSERVE_STALLS] = "stalls"};
 
 const char *ob_observe_word(ob_observe what)
 {
@@ -36,6 +37,7 @@ typedef struct watch {
     json_t *document;
     ob_observe what;
     const char *key;  /* the one case to observe; NULL: all */
+    json_t *row;      /* of that case, where nobody merges it; NULL so far */
     int answered;     /* rows */
     char reason[256]; /* why it can't observe; "" so far */
 } watch;
@@ -47,13 +49,23 @@ bool ob_observe_wanted(const ob_options *options)
     return options->counters != NULL || options->trace != NULL;
 }
 
+static bool wants_instructions(const ob_options *options)
+{
+    ob_counter_choice *choice = NULL;
+    if (options->counters == NULL || ob_counter_choice_open(options->counters, &choice) != ORTHO_OK)
+        return false;
+    bool wanted = choice->instructions;
+    ob_counter_choice_close(choice);
+    return wanted;
+}
+
 static bool wants(const ob_options *options, ob_observe what)
 {
     switch (what) {
     case OB_OBSERVE_COUNTERS:
         return options->counters != NULL;
     case OB_OBSERVE_INSTRUCTIONS:
-        return options->counters != NULL && ob_counters_want_instructions(options->counters);
+        return wants_instructions(options);
     default:
         return ob_observe_wanted(options);
     }
@@ -158,14 +170,19 @@ static void take_line(watch *w, const char *line)
     if (w->key == NULL)
         tell(w, json_string_value(json_object_get(said, "begin")));
     note(w, json_string_value(json_object_get(said, "note")));
-    if (why != NULL)
+    if (why != NULL) {
         snprintf(w->reason, sizeof w->reason, "%s", why);
-    if (cupti != NULL)
+        json_object_set_new(json_object_get(w->document, "context"), "cupti",
+                            json_pack("{s:s, s:s}", "status", "n/a", "reason", why));
+    }
+    if (cupti != NULL && (w->what == OB_OBSERVE_COUNTERS || w->options->counters == NULL))
         json_object_set(json_object_get(w->document, "context"), "cupti", cupti);
     if (row != NULL) {
         json_t *ours = row_of(w, json_string_value(json_object_get(row, "key")));
         if (ours != NULL)
             ob_observe_merge(ours, row, w->what);
+        else if (w->row == NULL)
+            w->row = json_incref((json_t *)row);
         w->answered++;
     }
     json_decref(said);
@@ -267,6 +284,25 @@ static void observe(watch *w)
     if (w->reason[0] == '\0')
         snprintf(w->reason, sizeof w->reason, "interrupted");
     mark_absent(w);
+}
+
+ortho_status ob_observe_case(const ob_options *options, const char *key, ob_observe what,
+                             json_t **row)
+{
+    watch w = {.options = options, .what = what, .key = key};
+    watch_child(&w);
+    const char *unobserved = json_string_value(json_object_get(w.row, "unobserved"));
+    const char *reason = json_string_value(json_object_get(w.row, "reason"));
+    if (json_object_get(w.row, "instructions") == NULL) {
+        ortho_status status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s",
+                                         unobserved != NULL ? unobserved
+                                         : reason != NULL   ? reason
+                                                            : w.reason);
+        json_decref(w.row);
+        return status;
+    }
+    *row = w.row;
+    return ORTHO_OK;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  *
  *   activity       durations of kernels, exact peak of device memory, the timeline (activity.h)
  *   counters       hardware counters (counters.h)
- *   instructions   lanes of every SASS instruction (instructions.h)
+ *   instructions   lanes of every SASS instruction of the Ortho loop's kernel (instructions.h)
+ *   stalls         where warps stand still, by instruction: for `annotate` alone
  *
  * A child runs the same plan, verifies as the parent did, observes instead of timing, verifies
  * again, and writes a line of JSON for each finished case; the parent merges them into its rows by
@@ -17,7 +18,7 @@
 
 struct json_t;
 
-/* "activity", "counters", "instructions" */
+/* "activity", "counters", "instructions", "stalls" */
 const char *ob_observe_word(ob_observe what);
 
 /* Whether the options ask for anything of this. */
@@ -28,6 +29,13 @@ bool ob_observe_wanted(const ob_options *options);
  * was asked for has no value anywhere (--require-counters). */
 bool ob_observe_run(const ob_options *options, const ob_progress *progress,
                     struct json_t *document);
+
+/* Observes one case in a child of its own and gives its row as the child wrote it: for the kinds
+ * `instructions` and `stalls` with row.instructions, a list of every instruction that was executed
+ * or sampled (observe_facts.h). The caller owns the reference. UNSUPPORTED with the reason where
+ * nothing was found out. */
+ortho_status ob_observe_case(const ob_options *options, const char *key, ob_observe what,
+                             struct json_t **row);
 
 /* Merges what a child says of a case into the parent's row of the same key. */
 void ob_observe_merge(struct json_t *row, const struct json_t *found, ob_observe what);

@@ -40,7 +40,7 @@ static void on_signal(int number)
 
 static bool parse_what(const char *word, ob_observe *what)
 {
-    for (int i = OB_OBSERVE_ACTIVITY; i <= OB_OBSERVE_INSTRUCTIONS; i++)
+    for (int i = OB_OBSERVE_ACTIVITY; i <= OB_OBSERVE_STALLS; i++)
         if (strcmp(word, ob_observe_word((ob_observe)i)) == 0) {
             *what = (ob_observe)i;
             return true;
@@ -72,8 +72,11 @@ int ob_observe_child(int argc, char **argv)
     ob_progress progress = {.begin = on_begin, .end = on_end};
     json_t *results = NULL;
     int code = ob_session_run(&options, &progress, &results);
+    json_t *about = json_object_get(json_object_get(results, "context"), "cupti");
     if (results == NULL)
         say(json_pack("{s:s}", "why", ortho_last_message()));
+    else if (about != NULL)
+        say(json_pack("{s:O}", "cupti", about));
     json_decref(results);
     ob_options_clear(&options);
     return code;

@@ -1,6 +1,6 @@
 #include "harness/observe_facts.h"
 
-#include "harness/divergence.h"
+#include "harness/results.h"
 #include "harness/stats.h"
 
 #include <jansson.h>
@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *absent(const char *reason)
-{
-    return json_pack("{s:s, s:s}", "status", "n/a", "reason", reason);
-}
 
 /* ---- activity -------------------------------------------------------------------------------- */
 
@@ -28,14 +23,6 @@ static double kernel_median(const ob_activity_log *log, size_t per, size_t i, do
     for (size_t k = i; k < log->kernel_count; k += per)
         scratch[n++] = duration(&log->kernels[k]);
     return ob_median(scratch, n);
-}
-
-static json_t *kernel_facts(const ob_kernel_record *k, double ns)
-{
-    return json_pack("{s:s, s:f, s:[i,i,i], s:[i,i,i], s:i, s:i, s:i}", "name", k->name, "ns", ns,
-                     "grid", k->grid[0], k->grid[1], k->grid[2], "block", k->block[0], k->block[1],
-                     k->block[2], "registers", k->registers, "static_shared", k->static_shared,
-                     "dynamic_shared", k->dynamic_shared);
 }
 
 /* An interval of the GPU's work on one launch. */
@@ -105,32 +92,53 @@ static bool has_transfers(const ob_activity_log *log, bool flushed)
     return false;
 }
 
-json_t *ob_activity_facts(const ob_activity_log *log, const ob_activity_view *view)
+/* One entry a kernel of a launch. */
+static void describe_kernels(const ob_activity_log *log, size_t per, double *scratch,
+                             ob_activity_kernel *out)
 {
-    if (log->dropped > 0)
-        return absent("CUPTI dropped records");
+    for (size_t i = 0; i < per; i++) {
+        const ob_kernel_record *k = &log->kernels[i];
+        out[i] = (ob_activity_kernel){.name = k->name,
+                                      .ns = kernel_median(log, per, i, scratch),
+                                      .grid = {k->grid[0], k->grid[1], k->grid[2]},
+                                      .block = {k->block[0], k->block[1], k->block[2]},
+                                      .registers = k->registers,
+                                      .static_shared = k->static_shared,
+                                      .dynamic_shared = k->dynamic_shared};
+    }
+}
+
+static void set_unavailable(json_t *row, const char *reason)
+{
+    ob_activity_facts facts = {.is = {.status = "n/a", .reason = reason}};
+    ob_row_activity_set(row, &facts);
+}
+
+void ob_row_activity_from(json_t *row, const ob_activity_log *log, const ob_activity_view *view)
+{
     size_t per = view->launches > 0 ? log->kernel_count / (size_t)view->launches : 0;
     if (per * (size_t)view->launches != log->kernel_count)
         per = 0; /* copies that chose different kernels: only their sum can be told */
-    json_t *facts = json_pack("{s:s, s:i}", "status", "ok", "launches", view->launches);
-    json_t *kernels = json_array();
     double *scratch = calloc(log->kernel_count + 1, sizeof *scratch);
-    if (facts == NULL || kernels == NULL || scratch == NULL) {
-        json_decref(facts);
-        json_decref(kernels);
-        free(scratch);
-        return absent("no memory");
+    ob_activity_kernel *kernels = calloc(per + 1, sizeof *kernels);
+    if (scratch == NULL || kernels == NULL || log->dropped > 0) {
+        set_unavailable(row, log->dropped > 0 ? "CUPTI dropped records" : "no memory");
+    } else {
+        double ns = per == 0 || has_transfers(log, view->flushed)
+                        ? mean_covered(log, view)
+                        : median_covered(log, per, scratch);
+        describe_kernels(log, per, scratch, kernels);
+        ob_activity_facts facts = {.is = {.status = "ok"},
+                                   .ns = ns > 0 ? ns : NAN,
+                                   .launches = (size_t)view->launches,
+                                   .kernels = kernels,
+                                   .kernel_count = per,
+                                   .peak_device_bytes = (double)view->device,
+                                   .allocator_bytes = (double)view->booked};
+        ob_row_activity_set(row, &facts);
     }
-    double ns = per == 0 || has_transfers(log, view->flushed) ? mean_covered(log, view)
-                                                              : median_covered(log, per, scratch);
-    for (size_t i = 0; i < per; i++)
-        json_array_append_new(kernels,
-                              kernel_facts(&log->kernels[i], kernel_median(log, per, i, scratch)));
-    if (ns > 0)
-        json_object_set_new(facts, "ns", json_real(ns));
-    json_object_set_new(facts, "kernels", kernels);
+    free(kernels);
     free(scratch);
-    return facts;
 }
 
 /* ---- instructions ---------------------------------------------------------------------------- */
@@ -177,34 +185,32 @@ static bool in_loop(const ob_instruction_report *r, size_t at, const ortho_loop 
            r->instructions[after].function == i->function && on_line(&r->instructions[after], loop);
 }
 
-json_t *ob_loop_facts(const ob_instruction_report *report, const ortho_loop *loop)
+void ob_row_loop_from(json_t *row, const ob_instruction_report *report, const ortho_loop *loop)
 {
-    ob_divergence d = {{0}};
-    double warps = 0, threads = 0;
+    double histogram[33] = {0}, warps = 0, threads = 0;
     int instructions = 0;
-    if (loop == NULL)
-        return absent("the variant doesn't tell where its Ortho loop is");
     for (size_t i = 0; i < report->count; i++) {
         const ob_instruction *one = &report->instructions[i];
         if (one->warps == 0 || !in_loop(report, i, loop))
             continue;
         double lanes = (double)one->threads / (double)one->warps;
-        d.histogram[(int)fmin(fmax(lround(lanes), 0), 32)] += (double)one->warps;
+        histogram[(int)fmin(fmax((double)lround(lanes), 0), 32)] += (double)one->warps;
         warps += (double)one->warps;
         threads += (double)one->threads;
         instructions++;
     }
+    ob_measured m = {.loop = {.is = {.status = "ok"},
+                              .value = threads / (32 * warps),
+                              .histogram = histogram,
+                              .instructions = instructions,
+                              .warp_instructions = warps}};
     if (instructions == 0)
-        return absent("no instruction of the Ortho loop's lines was executed");
-    double ratio = threads / (32 * warps);
-    json_t *histogram = json_array();
-    for (int i = 0; i <= 32; i++)
-        json_array_append_new(histogram, json_real(d.histogram[i]));
-    return json_pack("{s:s, s:f, s:o, s:i, s:f}", "status", "ok", "value", ratio, "histogram",
-                     histogram, "instructions", instructions, "warp_instructions", warps);
+        m.loop.is = (ob_availability){
+            .status = "n/a", .reason = "no instruction of the Ortho loop's lines was executed"};
+    ob_row_measured_set(row, &m);
 }
 
-json_t *ob_instruction_facts(const ob_instruction_report *report)
+json_t *ob_instruction_list(const ob_instruction_report *report)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < report->count; i++) {
@@ -230,26 +236,21 @@ static double counter(const json_t *counters, const char *name)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static void set_finite(json_t *facts, const char *key, double value)
+void ob_row_kernel_from(json_t *row)
 {
-    if (isfinite(value))
-        json_object_set_new(facts, key, json_real(value));
-}
-
-json_t *ob_kernel_facts(const json_t *counters)
-{
+    const json_t *counters = json_object_get(row, "counters");
     double warps = counter(counters, "smsp__inst_executed.sum");
     double threads = counter(counters, "smsp__thread_inst_executed.sum");
     double enabled = counter(counters, "smsp__thread_inst_executed_pred_on.sum");
     double divergent = counter(counters, "smsp__sass_branch_targets_threads_divergent.sum");
     double uniform = counter(counters, "smsp__sass_branch_targets_threads_uniform.sum");
+    ob_measured m = {.kernel = {.is = {.status = "ok"},
+                                .value = threads / (32 * warps),
+                                .enabled = enabled / (32 * warps),
+                                .divergent_branches = divergent,
+                                .branch_efficiency = uniform / (uniform + divergent)}};
     if (!(warps > 0) || !(threads > 0))
-        return absent("needs the counters of the group divergence");
-    json_t *facts = json_pack("{s:s, s:f}", "status", "ok", "value", threads / (32 * warps));
-    set_finite(facts, "enabled", enabled / (32 * warps));
-    if (isfinite(divergent))
-        json_object_set_new(facts, "divergent_branches", json_integer((json_int_t)divergent));
-    if (divergent + uniform > 0)
-        set_finite(facts, "branch_efficiency", uniform / (divergent + uniform));
-    return facts;
+        m.kernel.is = (ob_availability){.status = "n/a",
+                                        .reason = "it takes the counters of the group divergence"};
+    ob_row_measured_set(row, &m);
 }

@@ -44,7 +44,8 @@ typedef enum ob_observe {
     OB_OBSERVE_NOTHING = 0,
     OB_OBSERVE_ACTIVITY,
     OB_OBSERVE_COUNTERS,
-    OB_OBSERVE_INSTRUCTIONS
+    OB_OBSERVE_INSTRUCTIONS,
+    OB_OBSERVE_STALLS
 } ob_observe;
 
 typedef struct ob_words {

@@ -17,6 +17,9 @@ struct json_t;
  * OB_ACTIVITY_JUDGED_NS launching weighs too much to judge. */
 #define OB_ACTIVITY_TOLERANCE 0.05
 #define OB_ACTIVITY_JUDGED_NS 5000.0
+/* From the end of a graph's node to the start of the next at most: time that no kernel's duration
+ * has, and the timing does. */
+#define OB_ACTIVITY_GAP_NS 1300.0
 
 /* What names a case: key to synthetic. The caller owns the row. */
 struct json_t *ob_row_new(const ob_case *c, const ob_options *options, bool synthetic);
@@ -84,9 +87,10 @@ typedef struct ob_measured {
     const ob_divergence *exact; /* of an instrumented build; NULL: none */
 } ob_measured;
 
-/* divergence.measured, .kernel and .exact; the difference from the prediction is worked out here.
- */
+/* divergence.measured, .kernel and .exact, and the difference from the prediction. */
 void ob_row_measured_set(struct json_t *row, const ob_measured *measured);
+/* Works out divergence.measured.difference where both are there. */
+void ob_row_divergence_judge(struct json_t *row);
 
 typedef struct ob_activity_kernel {
     const char *name;
@@ -98,7 +102,7 @@ typedef struct ob_activity_kernel {
 
 typedef struct ob_activity_facts {
     ob_availability is;
-    double ns; /* median span of a launch of the operation: first kernel's start to last end */
+    double ns; /* median over the launches of how long the operation had the GPU at work */
     size_t launches;
     const ob_activity_kernel *kernels; /* of one launch, in order */
     size_t kernel_count;
@@ -106,9 +110,10 @@ typedef struct ob_activity_facts {
     double allocator_bytes;   /* of our allocator's book, at its peak */
 } ob_activity_facts;
 
-/* row.activity. How far it is from the row's time, and whether they agree, is worked out from
- * time_ns, which must be there before. */
 void ob_row_activity_set(struct json_t *row, const ob_activity_facts *activity);
+/* Works out how far row.activity is from the row's time, whether they agree, and why not, where
+ * both are there. */
+void ob_row_activity_judge(struct json_t *row);
 
 /* row.counters. Takes the reference; NULL, or an object without a counter, leaves the key out. */
 void ob_row_counters_set(struct json_t *row, struct json_t *counters);

@@ -6,6 +6,7 @@
 
 #include "common/account.h"
 #include "common/error.h"
+#include "harness/divergence.h"
 #include "harness/environment.h"
 #include "harness/gpu.h"
 #include "harness/observe.h"
@@ -36,6 +37,15 @@ bool ob_session_interrupted(void)
 
 /* ---- opening
  * ------------------------------------------------------------------------------------- */
+
+/* A build whose loops count what they do is for checking: its times would say nothing. */
+static ortho_status refuse_timing(const ob_options *o)
+{
+    if (!ob_divergence_counts() || o->verify_only)
+        return ORTHO_OK;
+    return ortho_fail(ORTHO_E_ARGUMENT, "this build counts lanes and times nothing: `ortho-bench "
+                                        "verify`, or configure one with -DORTHO_COUNT_LANES=OFF");
+}
 
 static ortho_status open_model(const ob_options *o, ortho_dataset **out, char why[512])
 {
@@ -81,7 +91,9 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
                                  char why[512])
 {
     *s = (ob_session){.options = o, .progress = progress, .interrupt = &interrupted};
-    ortho_status status = open_model(o, &s->dataset, why);
+    ortho_status status = refuse_timing(o);
+    if (status == ORTHO_OK)
+        status = open_model(o, &s->dataset, why);
     if (status == ORTHO_OK)
         status = ob_plan_make(o, s->dataset, &s->plan);
     if (status == ORTHO_OK)
@@ -105,9 +117,14 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
                   "results", s->rows);
     if (s->document == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for the results");
+    if (ob_divergence_counts())
+        json_object_set_new(json_object_get(s->document, "context"), "instrumented", json_true());
     if (s->backend->kind == ORTHO_CUDA)
         json_object_set_new(json_object_get(s->document, "context"), "gpu",
                             ob_gpu_context(0, s->nvml, context_bytes));
+    if (s->observation != NULL)
+        json_object_set_new(json_object_get(s->document, "context"), "cupti",
+                            ob_observation_about(s->observation));
     return ORTHO_OK;
 }
 

@@ -26,7 +26,7 @@ typedef struct gemm {
     ob_memory bench;
     ob_copy *copies;
     int64_t made;
-    size_t weights, workspace, device, booked;
+    size_t weights, workspace;
 } gemm;
 
 struct group {
@@ -157,8 +157,7 @@ static void prepare_lane(gemm *e)
     if (!supported(e) || !first_copy(e))
         return;
     ortho_status status = first_launch(e, 0);
-    e->device = ob_device_since(g->s, before);
-    e->booked = ob_device_booked(g->s);
+    ob_device_since(lane, before);
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
         snprintf(reason, sizeof reason, "one launch takes %.3g s, more than the case timeout",
@@ -247,8 +246,7 @@ static void describe(gemm *e, int blob)
                          .hessian = o->work->hessian != NULL};
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
-    ob_row_peaks_set(e->lane->row, peaks, host, e->device);
-    ob_observation_peaks(g->s, e->lane, e->device, e->booked);
+    ob_row_peaks_set(e->lane->row, peaks, host, e->lane->device_peak);
     if (e->copier.hooks->kernels != NULL) {
         ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
         e->copier.hooks->kernels(e->copies[0].state, o->m, &kernels);

@@ -1,5 +1,5 @@
 /* What a group of GEMM cases and a group of sieve cases have in common: rotation, samples, rows. */
-#include "harness/session_internal.h"
+#include "harness/session_observe.h"
 
 #include "common/error.h"
 #include "harness/affinity.h"
@@ -14,6 +14,7 @@
 
 void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase)
 {
+    ob_observation_phase(s, lane->c->key, phase);
     if (s->progress != NULL && s->progress->begin != NULL)
         s->progress->begin(s->progress->ctx, s->done + offset, lane->c->key, phase);
 }

@@ -84,6 +84,9 @@ typedef struct ob_lane {
     int64_t units;    /* launches that make one operation: 1, or a pass's linears */
     int64_t launches, copies, cursor;
     double first_ns; /* of the first verified launch */
+    /* Until then device memory rose by this at most, as the driver or CUPTI saw it, and by our own
+     * account. */
+    size_t device_peak, device_booked;
     ob_verdict verdict;
     ortho_cost cost;
     double tensor_ns; /* the least that its products take on tensor cores; 0: none */
@@ -184,9 +187,8 @@ bool ob_lane_beats(const ob_lane *lane, double ceiling);
  * the driver tells (it hands memory out in blocks of 2 MiB), exactly where CUPTI looks. 0 on the
  * CPU. */
 size_t ob_device_mark(ob_session *s);
-size_t ob_device_since(const ob_session *s, size_t mark);
-/* How far the harness' own account of device memory rose since the mark at most. */
-size_t ob_device_booked(const ob_session *s);
+/* Both into the lane. */
+void ob_device_since(ob_lane *lane, size_t mark);
 /* Launches number `index` alone. */
 ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */

@@ -6,13 +6,17 @@
 
 #include "common/error.h"
 #include "harness/activity.h"
-#include "harness/counter_groups.h"
+#include "harness/counter_choice.h"
 #include "harness/counters.h"
+#include "harness/cupti_about.h"
 #include "harness/instructions.h"
 #include "harness/isolate.h"
 #include "harness/observe_facts.h"
+#include "harness/results.h"
+#include "harness/trace.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +24,16 @@
 enum { RECORDED = 20 };
 /* The GPU raises its clocks within this time of work. */
 #define WARM_UP_NS 3e7
+/* Launches are sampled for this long. */
+#define SAMPLED_NS 3e8
 
 struct ob_observation {
     ob_observe what;
-    ob_counter_set *set; /* of counters */
+    ob_counter_choice *choice; /* of counters */
     ob_counters *counters;
     ob_activity_log timeline;
+    ob_phases phases; /* of the host, beside the timeline */
+    size_t phase;     /* the one at work */
     bool started, keep_timeline;
 };
 
@@ -33,7 +41,7 @@ struct ob_observation {
 
 ortho_status ob_observation_prepare(const ob_options *options)
 {
-    if (options->observe == OB_OBSERVE_INSTRUCTIONS)
+    if (options->observe == OB_OBSERVE_INSTRUCTIONS || options->observe == OB_OBSERVE_STALLS)
         return ob_instructions_prepare();
     if (options->observe == OB_OBSERVE_ACTIVITY)
         ob_activity_catch_nvtx();
@@ -42,11 +50,9 @@ ortho_status ob_observation_prepare(const ob_options *options)
 
 static ortho_status open_counters(ob_observation *o, const char *wanted)
 {
-    ortho_status status = ob_counter_set_open(wanted, &o->set);
-    if (status != ORTHO_OK)
-        return status;
-    return ob_counters_open(ob_counter_set_metrics(o->set), ob_counter_set_count(o->set),
-                            &o->counters);
+    ortho_status status = ob_counter_choice_open(wanted, &o->choice);
+    return status == ORTHO_OK ? ob_counters_open(o->choice->names, o->choice->count, &o->counters)
+                              : status;
 }
 
 ortho_status ob_observation_open(const ob_options *options, ob_observation **out)
@@ -56,6 +62,7 @@ ortho_status ob_observation_open(const ob_options *options, ob_observation **out
         return ortho_fail(ORTHO_E_MEMORY, "no memory for an observation");
     o->what = options->observe;
     o->keep_timeline = options->trace != NULL;
+    o->phase = OB_PHASE_LOST;
     ortho_status status = ORTHO_OK;
     if (o->what == OB_OBSERVE_COUNTERS)
         status = open_counters(o, options->counters);
@@ -76,26 +83,10 @@ void ob_observation_close(ob_observation *o)
     if (o->started && o->what == OB_OBSERVE_ACTIVITY)
         ob_activity_stop();
     ob_counters_close(o->counters);
-    ob_counter_set_close(o->set);
+    ob_counter_choice_close(o->choice);
     ob_activity_clear(&o->timeline);
+    ob_phases_clear(&o->phases);
     free(o);
-}
-
-ortho_status ob_observation_save(const ob_session *s)
-{
-    const ob_observation *o = s->observation;
-    if (o == NULL || o->what != OB_OBSERVE_ACTIVITY || s->options->trace == NULL)
-        return ORTHO_OK;
-    if (!o->keep_timeline)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for the whole timeline: none is written");
-    return ORTHO_OK;
-}
-
-/* ---- activity -------------------------------------------------------------------------------- */
-
-static bool records(const ob_session *s)
-{
-    return s->observation != NULL && s->observation->what == OB_OBSERVE_ACTIVITY;
 }
 
 /* What was recorded until now goes to the timeline, or away. */
@@ -104,6 +95,54 @@ static void put_away(ob_observation *o, ob_activity_log *log)
     if (o->keep_timeline && ob_activity_append(&o->timeline, log) != ORTHO_OK)
         o->keep_timeline = false; /* no memory: a part would look like the whole */
     ob_activity_clear(log);
+}
+
+void ob_observation_phase(const ob_session *s, const char *key, const char *phase)
+{
+    char name[256];
+    ob_observation *o = s->observation;
+    if (o == NULL || !o->keep_timeline)
+        return;
+    ob_phases_end(&o->phases, o->phase);
+    snprintf(name, sizeof name, "%s %s", phase, key);
+    o->phase = ob_phases_begin(&o->phases, name, phase);
+}
+
+ortho_status ob_observation_save(const ob_session *s)
+{
+    ob_activity_log rest = {0};
+    ob_observation *o = s->observation;
+    if (o == NULL || o->what != OB_OBSERVE_ACTIVITY || s->options->trace == NULL)
+        return ORTHO_OK;
+    ob_phases_end(&o->phases, o->phase);
+    ortho_status status = ob_activity_take(&rest);
+    if (status != ORTHO_OK)
+        return status;
+    put_away(o, &rest);
+    if (!o->keep_timeline)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the whole timeline: none is written");
+    return ob_trace_write(&o->timeline, &o->phases, json_object_get(s->document, "context"),
+                          s->options->trace);
+}
+
+json_t *ob_observation_about(const ob_observation *o)
+{
+    ob_cupti_about about;
+    if (ob_cupti_tell(&about) != ORTHO_OK)
+        return json_pack("{s:s, s:s}", "status", "n/a", "reason", ortho_last_message());
+    json_t *told = json_pack("{s:s, s:i, s:s}", "status", "ok", "version", (int)about.version,
+                             "path", about.path);
+    if (told != NULL && o->counters != NULL)
+        json_object_set_new(told, "passes",
+                            json_integer((json_int_t)ob_counters_passes(o->counters)));
+    return told;
+}
+
+/* ---- activity -------------------------------------------------------------------------------- */
+
+static bool records(const ob_session *s)
+{
+    return s->observation != NULL && s->observation->what == OB_OBSERVE_ACTIVITY;
 }
 
 void ob_observation_mark(const ob_session *s)
@@ -121,15 +160,6 @@ size_t ob_observation_peak(const ob_session *s)
     size_t peak = (size_t)ob_activity_peak(&log);
     put_away(s->observation, &log);
     return peak;
-}
-
-void ob_observation_peaks(const ob_session *s, ob_lane *lane, size_t device, size_t booked)
-{
-    json_t *activity = json_object_get(lane->row, "activity");
-    if (!records(s) || activity == NULL)
-        return;
-    json_object_set_new(activity, "peak_device_bytes", json_integer((json_int_t)device));
-    json_object_set_new(activity, "allocator_bytes", json_integer((json_int_t)booked));
 }
 
 /* The launches of the timing's own rotation, plainly enqueued, so that they are cold as the timed
@@ -160,8 +190,11 @@ static ortho_status observe_activity(ob_session *s, ob_lane *lane)
     }
     if (status != ORTHO_OK)
         return status;
-    ob_activity_view view = {.launches = RECORDED, .flushed = lane->flush};
-    json_object_set_new(lane->row, "activity", ob_activity_facts(&log, &view));
+    ob_activity_view view = {.launches = RECORDED,
+                             .flushed = lane->flush,
+                             .device = lane->device_peak,
+                             .booked = lane->device_booked};
+    ob_row_activity_from(lane->row, &log, &view);
     put_away(s->observation, &log);
     return ORTHO_OK;
 }
@@ -187,7 +220,7 @@ static ortho_status launch_all(void *ctx)
 static ortho_status observe_counters(ob_session *s, ob_lane *lane)
 {
     ob_observation *o = s->observation;
-    int ranges = 0, count = ob_counter_set_count(o->set);
+    int ranges = 0, count = o->choice->count;
     ob_counter_value *values = calloc((size_t)count + 1, sizeof *values);
     if (values == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for counters");
@@ -202,8 +235,9 @@ static ortho_status observe_counters(ob_session *s, ob_lane *lane)
             ortho_fail(ORTHO_E_DEVICE, "%d ranges were counted where one was expected", ranges);
     lane->cursor = lane->units;
     if (status == ORTHO_OK) {
-        json_t *counters = ob_counter_set_evaluate(o->set, values);
-        json_object_set_new(lane->row, "counters", counters);
+        json_t *counters = json_object();
+        status = ob_counter_choice_evaluate(o->choice, values, counters);
+        ob_row_counters_set(lane->row, counters);
     }
     free(values);
     return status;
@@ -246,9 +280,39 @@ static ortho_status observe_instructions(ob_session *s, ob_lane *lane)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
     ortho_status status = count_instructions(s, lane, loop, &report);
     if (status == ORTHO_OK) {
-        json_object_set_new(lane->row, "measured", ob_loop_facts(&report, loop));
-        json_object_set_new(lane->row, "instructions", ob_instruction_facts(&report));
+        ob_row_loop_from(lane->row, &report, loop);
+        json_object_set_new(lane->row, "instructions", ob_instruction_list(&report));
     }
+    ob_instructions_clear(&report);
+    return status;
+}
+
+/* Samples need work enough to fall into. */
+static ortho_status launch_for_samples(ob_lane *lane)
+{
+    double start = ob_timer_now();
+    ortho_status status = ORTHO_OK;
+    while (status == ORTHO_OK && ob_timer_now() - start < SAMPLED_NS && !ob_session_interrupted()) {
+        status = launch_all(lane);
+        if (status == ORTHO_OK) /* launches don't queue up beyond the time that they may take */
+            status = ob_lane_launch(lane, 0, &(double){0});
+    }
+    lane->cursor = lane->units;
+    return status;
+}
+
+static ortho_status observe_stalls(ob_lane *lane)
+{
+    ob_instruction_report report = {0};
+    ortho_status status = ob_instructions_start(OB_INSTRUCTIONS_SAMPLED);
+    if (status != ORTHO_OK)
+        return status;
+    status = launch_for_samples(lane);
+    if (status == ORTHO_OK)
+        status = ob_instructions_read(&report);
+    ob_instructions_stop();
+    if (status == ORTHO_OK)
+        json_object_set_new(lane->row, "instructions", ob_instruction_list(&report));
     ob_instructions_clear(&report);
     return status;
 }
@@ -264,6 +328,8 @@ static ortho_status observe(ob_session *s, ob_lane *lane)
         return observe_counters(s, lane);
     case OB_OBSERVE_INSTRUCTIONS:
         return observe_instructions(s, lane);
+    case OB_OBSERVE_STALLS:
+        return observe_stalls(lane);
     default:
         return ORTHO_OK;
     }

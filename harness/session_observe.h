@@ -12,6 +12,10 @@ ortho_status ob_observation_prepare(const ob_options *options);
 /* Once there is a context. UNSUPPORTED with words where nothing can be observed here. */
 ortho_status ob_observation_open(const ob_options *options, ob_observation **out);
 void ob_observation_close(ob_observation *observation); /* NULL is allowed */
+/* What context.cupti says; the caller owns the reference. */
+struct json_t *ob_observation_about(const ob_observation *observation);
+/* The host begins a phase of a case: the timeline's. */
+void ob_observation_phase(const ob_session *s, const char *key, const char *phase);
 /* Writes the timeline, where one is kept and asked for. */
 ortho_status ob_observation_save(const ob_session *s);
 
@@ -19,9 +23,6 @@ ortho_status ob_observation_save(const ob_session *s);
  * looked. */
 void ob_observation_mark(const ob_session *s);
 size_t ob_observation_peak(const ob_session *s);
-
-/* Both peaks of a lane that was recorded, into its row: CUPTI's, and the harness' own account. */
-void ob_observation_peaks(const ob_session *s, ob_lane *lane, size_t device, size_t booked);
 
 /* Observes the lanes that are in. */
 void ob_group_observe(ob_session *s, ob_lane *lanes, int count);

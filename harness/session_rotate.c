@@ -95,15 +95,12 @@ size_t ob_device_mark(ob_session *s)
 }
 
 /* What the pool had reserved at its worst may have gone back to the driver by now. */
-size_t ob_device_since(const ob_session *s, size_t mark)
+void ob_device_since(ob_lane *lane, size_t mark)
 {
+    const ob_session *s = lane->session;
     size_t used, total, pool = s->backend->pool_high(), exact = ob_observation_peak(s);
     s->backend->device_memory(&used, &total);
     size_t rise = used > mark ? used - mark : 0;
-    return exact > 0 ? exact : pool > rise ? pool : rise;
-}
-
-size_t ob_device_booked(const ob_session *s)
-{
-    return s->account.peak - s->account.base;
+    lane->device_peak = exact > 0 ? exact : pool > rise ? pool : rise;
+    lane->device_booked = s->account.peak - s->account.base;
 }

@@ -27,7 +27,7 @@ typedef struct sieve {
     void *state;
     bool prepared;
     ortho_services services;
-    size_t output, working, device, booked;
+    size_t output, working;
     bool exports;
     ortho_quality quality;
 } sieve;
@@ -280,8 +280,7 @@ static void prepare_lane(sieve *e)
         return;
     ob_memory_restart(&lane->memory);
     ortho_status status = verified_run(e, 0);
-    e->device = ob_device_since(g->s, before);
-    e->booked = ob_device_booked(g->s);
+    ob_device_since(lane, before);
     e->output = lane->memory.current[ORTHO_OUTPUT];
     if (status == ORTHO_OK && lane->first_ns > g->s->options->case_timeout * 1e9) {
         char reason[160];
@@ -379,8 +378,7 @@ static void describe(sieve *e, int blob)
                          .hessian = g->work->hessian != NULL};
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
-    ob_row_peaks_set(e->lane->row, peaks, host, e->device);
-    ob_observation_peaks(g->s, e->lane, e->device, e->booked);
+    ob_row_peaks_set(e->lane->row, peaks, host, e->lane->device_peak);
     if (e->hooks->kernels != NULL) {
         ortho_kernel_sink kernels = ob_row_kernels(e->lane->row);
         e->hooks->kernels(e->state, &kernels);

@@ -282,20 +282,22 @@ static void the_high_water_mark_sees_what_nobody_booked(void **state)
 {
     bench *b = *state;
     ob_session s = {.backend = cuda};
+    ob_lane lane = {.session = &s};
     void *p = NULL;
     size_t mark = ob_device_mark(&s);
-    assert_true(ob_device_since(&s, mark) < 16 * MIB);
+    ob_device_since(&lane, mark);
+    assert_true(lane.device_peak < 16 * MIB);
     mark = ob_device_mark(&s);
     cuda_ok(cudaMallocAsync(&p, 64 * MIB, b->fills.stream));
     cuda_ok(cudaFreeAsync(p, b->fills.stream));
     cuda_ok(cudaStreamSynchronize(b->fills.stream));
-    size_t pool = ob_device_since(&s, mark);
-    assert_true(pool >= 64 * MIB && pool < 128 * MIB);
+    ob_device_since(&lane, mark);
+    assert_true(lane.device_peak >= 64 * MIB && lane.device_peak < 128 * MIB);
     mark = ob_device_mark(&s);
     cuda_ok(cudaMalloc(&p, 64 * MIB));
-    size_t driver = ob_device_since(&s, mark);
+    ob_device_since(&lane, mark);
     cuda_ok(cudaFree(p));
-    assert_true(driver >= 64 * MIB && driver < 128 * MIB);
+    assert_true(lane.device_peak >= 64 * MIB && lane.device_peak < 128 * MIB);
 }
 
 static void what_is_too_large_is_told(void **state)

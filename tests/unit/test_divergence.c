@@ -51,12 +51,24 @@ static void an_empty_loop_has_no_ratio(void **state)
     assert_true(ratio == -1);
 }
 
+/* This build's loops count nothing, and what wasn't counted isn't zero. */
+static void a_build_that_does_not_count_says_so(void **state)
+{
+    ob_divergence d = {{[7] = 5}};
+    (void)state;
+    if (ob_divergence_counts())
+        skip();
+    assert_int_equal(ob_divergence_exact(true, &d), ORTHO_E_UNSUPPORTED);
+    assert_true(d.histogram[7] == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_trips_keep_all_lanes),
         cmocka_unit_test(one_long_lane_holds_up_the_rest),
         cmocka_unit_test(an_empty_loop_has_no_ratio),
+        cmocka_unit_test(a_build_that_does_not_count_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

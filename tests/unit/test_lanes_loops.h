@@ -265,7 +265,7 @@ static const code warp_eight = {
     {7, 13, 141, 1, 2, 26, 182, 1}, {[3] = true, [7] = true}, warp_step};
 static const code block = {{6, 6, 14, 1, 34, 6, 1, 4}, {[3] = true, [6] = true}, block_step};
 static const code fill = {{4, 10, 294, 58, 1, 5, 1}, {[4] = true, [6] = true}, fill_step};
-static const code bucket = {{5, 2, 72, 1}, {[3] = true}, bucket_step};
+static const code bucket = {{4.25, 2, 72, 1}, {[3] = true}, bucket_step};
 static const code unstage = {{10.5, 31, 1}, {[2] = true}, unstage_step};
 static const code write_out = {{5, 2, 61, 1, 2}, {[3] = true}, write_step};
 

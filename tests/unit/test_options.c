@@ -232,8 +232,6 @@ static void flags_that_are_wrong(void **state)
 {
     (void)state;
     refuse("--varaint csr", "unknown option --varaint: did you mean --variant?");
-    refuse("--counters all", "unknown option --counters");
-    refuse("--processes 3", "unknown option --processes");
     refuse("--processes 3", "unknown option --processes");
     refuse("--pass prefill", "--pass: 'prefill' is unknown");
     refuse("--pl tty", "--pl is ambiguous: --plugin or --plot?");

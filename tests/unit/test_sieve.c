@@ -388,27 +388,6 @@ static void test_working_memory(void **unused)
     free(b.data);
 }
 
-static void add_issue(void *ctx, int active, double count)
-{
-    double *sums = ctx;
-    sums[0] += active * count;
-    sums[1] += count;
-}
-
-static void test_lane_models(void **unused)
-{
-    int32_t row_ptr[4] = {0, 5, 5, 8};
-    ortho_split s = {.n = 3, .k = 70, .nnz = 8, .group = 70, .row_ptr = row_ptr};
-    double sums[2] = {0};
-    ortho_lane_sink sink = {sums, add_issue};
-    (void)unused;
-    ortho_variant_find("csr", ORTHO_CPU)->sieve->lanes(&s, &sink);
-    assert_true(sums[0] == 8 && sums[1] == 5);
-    sums[0] = sums[1] = 0;
-    ortho_variant_find("warp-per-row", ORTHO_CPU)->sieve->lanes(&s, &sink);
-    assert_true(sums[0] == 3 * 70 && sums[1] == 3 * 3);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,7 +402,6 @@ int main(void)
         cmocka_unit_test(test_own_hessian_agrees_with_the_oracle),
         cmocka_unit_test(test_budget_is_exact),
         cmocka_unit_test(test_working_memory),
-        cmocka_unit_test(test_lane_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  * value: 6 bytes. Sums of rows are added in shared memory: their order, and so the last bit of
  * fp32, may change from run to run.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/csr_gemm.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/status.h"
@@ -47,8 +48,10 @@ __device__ __forceinline__ void add_runs(int row, float v, float *sums)
             v += other;
     }
     int next = __shfl_down_sync(0xffffffffu, row, 1);
-    if (row < BLOCK_ROWS && (lane == 31 || next != row))
+    if (row < BLOCK_ROWS && (lane == 31 || next != row)) {
+        ORTHO_COUNT_LANES_HERE(6);
         atomicAdd(&sums[row], v);
+    }
 }
 
 /* The Ortho loop: a warp's turns at 32 entries of bucket[0], tile by tile. All lanes make every
@@ -61,7 +64,12 @@ __device__ __forceinline__ void add_bucket(const lists &l, const int32_t *bucket
          begin += THREADS) {
         int32_t i = begin + static_cast<int32_t>(threadIdx.x % 32);
         bool there = i < bucket[1];
-        float product = there ? __half2float(l.val[i]) * ortho_cuda_float(tile[l.col[i]]) : 0.0f;
+        float product = 0;
+        ORTHO_COUNT_LANES_HERE(44);
+        if (there) {
+            ORTHO_COUNT_LANES_HERE(14);
+            product = __half2float(l.val[i]) * ortho_cuda_float(tile[l.col[i]]);
+        }
         add_runs(there ? l.row[i] : BLOCK_ROWS, product, sums);
     }
 }

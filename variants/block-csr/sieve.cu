@@ -8,6 +8,7 @@
  * same rows, mostly from the L2, writes them there. Wide matrices go through the tiles
  * TILES_AT_ONCE at a time.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/sieve_device.cuh"
 #include "kernels/cuda/sieve_kernels.h"
 #include "kernels/split.h"
@@ -44,9 +45,11 @@ template <typename R>
 __device__ __forceinline__ void write_chosen(const view &v, const buckets &b, const row_context &c,
                                              const chosen_eight &e)
 {
+    ORTHO_COUNT_LANES_HERE(6);
     uint32_t to = e.to;
     for (uint32_t left = e.chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
          left &= left - 1) {
+        ORTHO_COUNT_LANES_HERE(72);
         const uint32_t col = e.col + __ffs(left) - 1;
         b.row[to] = static_cast<uint16_t>(c.row % BLOCK_ROWS);
         b.col[to] = static_cast<uint16_t>(col % TILE_COLS);

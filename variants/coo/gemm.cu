@@ -4,6 +4,7 @@
  * multiplies where the row is its own. O(n * nnz) loads of row indices, all from cache: 8192 rows x
  * 251,658 entries / 2 = 1.0e9 iterations at 1 %, where csr makes 2.5e5. It is the patient.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/csr_gemm.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/status.h"
@@ -35,10 +36,14 @@ __device__ __forceinline__ float scan_list(const list &l, int64_t r, const X *xt
 {
     float sum = 0;
     for (int64_t i = 0; i < l.nnz; i++) {
+        ORTHO_COUNT_LANES_HERE(9);
         if (l.rows[i] > r)
             break;
-        if (l.rows[i] == r)
+        ORTHO_COUNT_LANES_HERE(9);
+        if (l.rows[i] == r) {
+            ORTHO_COUNT_LANES_HERE(17);
             sum += __half2float(l.vals[i]) * ortho_cuda_float(xt[l.cols[i]]);
+        }
     }
     return sum;
 }

@@ -16,8 +16,7 @@
  * into useless scanning that keeps every lane active. What divergence costs this loop is visible in
  * the first bins of the histogram, what the scan costs in its time. Once for each token.
  *
- * Sieve: a thread an entry of the compacted list, a single trip: all lanes but for the list's last
- * warp.
+ * Sieve: a thread an entry of the compacted list, a single trip: all lanes but for the list's end.
  */
 #include "kernels/lanes.h"
 
@@ -69,13 +68,19 @@ void ortho_coo_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink 
              sink);
 }
 
-#define LIST 70.0 /* sieve: an entry */
+/* Sieve. */
+#define BLOCK 256  /* threads: those beyond the list look and leave */
+#define GUARD 5.0  /* all lanes */
+#define LIST  77.0 /* an entry */
 
 void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
 void ortho_coo_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink)
 {
-    if (s->nnz >= ORTHO_WARP)
-        ortho_lanes_issue(sink, ORTHO_WARP, LIST * (double)(s->nnz / ORTHO_WARP));
+    const int64_t blocks = (s->nnz + BLOCK - 1) / BLOCK, full = s->nnz / ORTHO_WARP;
+    if (s->nnz == 0)
+        return;
+    ortho_lanes_issue(sink, ORTHO_WARP,
+                      (double)blocks * (BLOCK / 32) * GUARD + (double)full * LIST);
     ortho_lanes_issue(sink, (int)(s->nnz % ORTHO_WARP), LIST);
 }

@@ -5,6 +5,7 @@
  * Its results are right; its memory, and its two sorts where a cut would do, are the complaint.
  */
 #include "kernels/cuda/base_gemm.h"
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/sieve.h"
 #include "kernels/cuda/status.h"
@@ -195,9 +196,13 @@ __global__ void score_kernel(const arrays a)
 }
 
 constexpr int LOOP_FIRST = __LINE__;
-/* The Ortho loop, which has a single trip: entry i, of the position that was chosen. */
-__device__ __forceinline__ void list_entry(const arrays &a, int64_t i)
+/* The Ortho loop, of a single trip: a thread an entry of the list, in order of (row, column). */
+__global__ void list_kernel(const arrays a)
 {
+    const int64_t i = my_index();
+    if (i >= a.nnz || i >= *a.count)
+        return;
+    ORTHO_COUNT_LANES_HERE(1);
     const uint32_t at = a.chosen[i];
     const uint16_t val = __half_as_ushort(__float2half_rn(a.residual[at]));
     a.row[i] = static_cast<int32_t>(at / a.k);
@@ -207,16 +212,7 @@ __device__ __forceinline__ void list_entry(const arrays &a, int64_t i)
         atomicMin(a.bad_row, static_cast<uint32_t>(at / a.k));
 }
 constexpr int LOOP_LAST = __LINE__;
-
 const ortho_loop loop = {"list_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
-
-/* A thread an entry of the list, in order of (row, column). */
-__global__ void list_kernel(const arrays a)
-{
-    const int64_t i = my_index();
-    if (i < a.nnz && i < *a.count)
-        list_entry(a, i);
-}
 
 struct is_chosen {
     const float *score;
@@ -409,8 +405,7 @@ ortho_status allocate(state *s, const ortho_services *services)
 ortho_status supports(const ortho_sieve_problem *p, const ortho_services *services)
 {
     if (p->w->rows > UINT32_MAX / p->w->cols)
-        return services->fail(ORTHO_E_UNSUPPORTED,
-                              "coo sorts 32-bit positions: up to 2^32 weights");
+        return services->fail(ORTHO_E_UNSUPPORTED, "coo sorts at most 2^32 weights");
     return ORTHO_OK;
 }
 
@@ -440,8 +435,6 @@ ortho_status prepare(void *opaque, const ortho_sieve_problem *p, const ortho_ser
         *static_cast<state *>(opaque) = made;
     return status;
 }
-
-/* ---- what comes back ------------------------------------------------------------------------- */
 
 ortho_status fetch(void *to, const void *from, size_t bytes)
 {
@@ -476,16 +469,13 @@ ortho_status export_split(const void *opaque, ortho_split *out, const ortho_serv
     coo.row = reinterpret_cast<int32_t *>(host);
     coo.col = coo.row + nnz;
     coo.val = reinterpret_cast<uint16_t *>(coo.col + nnz);
-    if (status == ORTHO_OK)
-        status = fetch(coo.row, s->a.row, nnz * 4);
-    if (status == ORTHO_OK)
-        status = fetch(coo.col, s->a.col, nnz * 4);
-    if (status == ORTHO_OK)
-        status = fetch(coo.val, s->a.val, nnz * 2);
-    if (status == ORTHO_OK)
-        status = fetch(out->q, s->a.q, static_cast<size_t>(s->a.n * ((s->a.k + 1) / 2)));
-    if (status == ORTHO_OK)
-        status = fetch(out->scale, s->a.scale, static_cast<size_t>(s->a.n * s->a.groups) * 2);
+    const int64_t nibbles = s->a.n * ((s->a.k + 1) / 2), scales = s->a.n * s->a.groups;
+    const void *from[] = {s->a.row, s->a.col, s->a.val, s->a.q, s->a.scale};
+    void *to[] = {coo.row, coo.col, coo.val, out->q, out->scale};
+    const size_t bytes[] = {nnz * 4, nnz * 4, nnz * 2, static_cast<size_t>(nibbles),
+                            static_cast<size_t>(scales) * 2};
+    for (int i = 0; i < 5 && status == ORTHO_OK; i++)
+        status = fetch(to[i], from[i], bytes[i]);
     if (status == ORTHO_OK)
         status = ortho_csr_from_coo(&coo, out);
     services->free(services->ctx, host);

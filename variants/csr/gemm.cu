@@ -4,6 +4,7 @@
  * longest row; what helps is several entries of a row in flight at once (UNROLL). Expected:
  * latency-bound, longest row / UNROLL round trips to the L2.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/csr_gemm.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/status.h"
@@ -23,8 +24,10 @@ __device__ __forceinline__ float row_sum(const C *cols, const __half *vals, cons
 {
     float sum = 0;
 #pragma unroll UNROLL
-    for (int32_t i = begin; i < end; i++)
+    for (int32_t i = begin; i < end; i++) {
+        ORTHO_COUNT_LANES_HERE(1);
         sum += __half2float(vals[i]) * ortho_cuda_float(__ldg(xt + cols[i]));
+    }
     return sum;
 }
 constexpr int LOOP_LAST = __LINE__;

@@ -4,6 +4,7 @@
  * several trips and must stay in the L1 meanwhile; and a warp waits for the row with the most
  * entries. It is what one writes first, and what warp-per-row is measured against.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/sieve_csr.cuh"
 
 extern "C" void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
@@ -29,10 +30,12 @@ __device__ __forceinline__ void fill_row(const view &v, const row_context &c, co
                                          sink<C> out)
 {
     for (uint32_t col = 0; col < v.cols && out.to < out.end; col += EIGHT) {
+        ORTHO_COUNT_LANES_HERE(300);
         uint32_t key[EIGHT];
         load_keys<R, SCORES>(v, c, col, key);
         uint32_t chosen = chosen_of(c, col, key, cut);
         for (; chosen != 0 && out.to < out.end; chosen &= chosen - 1) { /* a trip per entry */
+            ORTHO_COUNT_LANES_HERE(58);
             const uint32_t at = col + __ffs(chosen) - 1;
             out.cols[out.to] = static_cast<C>(at);
             out.vals[out.to] = residual_at<R>(v, c, at);

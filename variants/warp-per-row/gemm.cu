@@ -4,6 +4,7 @@
  * Several tokens share an entry's loads. Only the last round of a row is ragged; a long row keeps
  * one warp busy alone.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/csr_gemm.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/status.h"
@@ -41,6 +42,7 @@ __device__ __forceinline__ void lane_sums(const row_entries<X, C> &r, int lane, 
 {
 #pragma unroll 2
     for (int32_t i = r.begin + lane; i < r.end; i += 32) {
+        ORTHO_COUNT_LANES_HERE(1);
         float value = __half2float(r.vals[i]);
         const X *at = r.x + r.cols[i];
 #pragma unroll

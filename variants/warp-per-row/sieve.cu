@@ -5,6 +5,7 @@
  * gathered at those columns alone. A row that isn't staged (too many of its columns, too dense a
  * split, keys that tie by the thousands) is walked, 256 columns at a time, eight a lane.
  */
+#include "kernels/cuda/count_lanes.cuh"
 #include "kernels/cuda/sieve_csr.cuh"
 
 extern "C" void ortho_warp_per_row_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
@@ -51,6 +52,7 @@ template <typename C>
 __device__ __forceinline__ void put(const view &v, const sink<C> &to, uint32_t at, uint32_t col,
                                     uint16_t val)
 {
+    ORTHO_COUNT_LANES_HERE(31);
     to.cols[at] = static_cast<C>(col);
     to.vals[at] = val;
     if ((val & 0x7c00u) == 0x7c00u)
@@ -62,6 +64,7 @@ template <typename C>
 __device__ __forceinline__ void compact(const view &v, uint32_t col, const lone &one, bool chosen,
                                         sink<C> *to)
 {
+    ORTHO_COUNT_LANES_HERE(11);
     const uint32_t all = __ballot_sync(ALL, chosen);
     const uint32_t at = to->at + __popc(all & ((1u << threadIdx.x % 32) - 1));
     if (chosen && at < to->end)
@@ -76,8 +79,10 @@ __device__ __forceinline__ void write_out(const view &v, const row_context &c, c
 {
     __syncwarp();
     count = count < to->end - to->at ? count : to->end - to->at;
-    for (uint32_t i = threadIdx.x % 32; i < count; i += 32)
+    for (uint32_t i = threadIdx.x % 32; i < count; i += 32) {
+        ORTHO_COUNT_LANES_HERE(30); /* and what put counts */
         put(v, *to, to->at + i, held[i], residual_at<R>(v, c, held[i]));
+    }
     to->at += count;
     __syncwarp();
 }
