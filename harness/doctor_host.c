@@ -41,10 +41,12 @@ static void add_processor(ob_findings *list)
 static void add_model(void *ctx, const ortho_known_model *model)
 {
     ob_findings *list = ctx;
-    ob_finding_add(list, "model", model->at_hand ? OB_HEALTH_OK : OB_HEALTH_NA, "%s%s%.400s",
-                   model->name, model->at_hand ? " at " : "", model->at_hand ? model->where : "");
-    if (!model->at_hand)
-        ob_finding_cure(list, "%.500s", model->where);
+    if (model->at_hand) {
+        ob_finding_add(list, "model", OB_HEALTH_OK, "%s at %.400s", model->name, model->where);
+        return;
+    }
+    ob_finding_add(list, "model", OB_HEALTH_NA, "%s is not at hand", model->name);
+    ob_finding_cure(list, "%.500s", model->where);
 }
 
 static void add_models(ob_findings *list)
@@ -62,35 +64,42 @@ static bool is_program(const char *path)
 
 static bool find_on_path(const char *program, char path[512])
 {
+    char candidate[512];
     const char *folders = getenv("PATH");
     while (folders != NULL && *folders != '\0') {
         size_t length = strcspn(folders, ":");
-        int used = snprintf(path, 512, "%.*s/%s", (int)length, folders, program);
-        if (length > 0 && used < 512 && is_program(path))
+        int used = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, folders, program);
+        if (length > 0 && used < (int)sizeof candidate && is_program(candidate)) {
+            memcpy(path, candidate, (size_t)used + 1);
             return true;
+        }
         folders += length + (folders[length] == ':');
     }
     return false;
 }
 
+/* The last match: they are sorted, so that it is the newest version. */
+static bool find_by_pattern(const char *pattern, char path[512])
+{
+    glob_t found = {0};
+    bool any = false;
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = found.gl_pathc; i-- > 0 && !any;) {
+            size_t length = strlen(found.gl_pathv[i]);
+            any = length < 512 && is_program(found.gl_pathv[i]);
+            if (any)
+                memcpy(path, found.gl_pathv[i], length + 1);
+        }
+    globfree(&found);
+    return any;
+}
+
 bool ob_doctor_find(const char *program, const char *const *patterns, char path[512])
 {
-    if (find_on_path(program, path))
-        return true;
-    for (; *patterns != NULL; patterns++) {
-        glob_t found;
-        bool any = false;
-        if (glob(*patterns, 0, NULL, &found) == 0)
-            for (size_t i = found.gl_pathc; i-- > 0 && !any;) { /* sorted: the newest is last */
-                any = strlen(found.gl_pathv[i]) < 512 && is_program(found.gl_pathv[i]);
-                if (any)
-                    snprintf(path, 512, "%s", found.gl_pathv[i]);
-            }
-        globfree(&found);
-        if (any)
-            return true;
-    }
-    return false;
+    bool any = find_on_path(program, path);
+    for (; !any && *patterns != NULL; patterns++)
+        any = find_by_pattern(*patterns, path);
+    return any;
 }
 
 static void add_programs(ob_findings *list)

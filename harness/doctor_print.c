@@ -28,27 +28,36 @@ static void print_findings(const ob_findings *list, FILE *out)
     }
 }
 
-/* "7936", "16.34 to 16.66", "1 or more" */
+/* Counts whole, however many digits that takes; means with six. */
+static const char *in_digits(double value, char text[40])
+{
+    snprintf(text, 40, fabs(value) >= 1000 ? "%.0f" : "%.6g", value);
+    return text;
+}
+
+/* "7936", "16.335 to 16.665", "1 or more" */
 static void print_bounds(const ob_selftest_result *r, FILE *out)
 {
-    char text[64];
+    char text[96], least[40], most[40];
+    in_digits(r->least, least);
     if (isinf(r->most))
-        snprintf(text, sizeof text, "%.10g or more", r->least);
+        snprintf(text, sizeof text, "%s or more", least);
     else if (r->least == r->most)
-        snprintf(text, sizeof text, "%.10g", r->least);
+        snprintf(text, sizeof text, "%s", least);
     else
-        snprintf(text, sizeof text, "%.10g to %.10g", r->least, r->most);
+        snprintf(text, sizeof text, "%s to %s", least, in_digits(r->most, most));
     fprintf(out, "%-24s ", text);
 }
 
 static void print_result(const ob_selftest_result *r, FILE *out)
 {
+    char number[40];
     fprintf(out, "%-18s %-5s ", r->test->name, verdict_words[r->verdict]);
     print_bounds(r, out);
     if (r->verdict == OB_VERDICT_NA)
         ob_print_safe(out, r->why);
     else
-        fprintf(out, "%.10g %s%s", r->read, r->test->unit, fabs(r->read) == 1 ? "" : "s");
+        fputs(in_digits(r->read, number), out);
     fputc('\n', out);
     if (r->verdict == OB_VERDICT_WRONG)
         fprintf(out, "%-18s       %s; read as %s\n", "", r->test->why,
@@ -60,7 +69,7 @@ void ob_diagnosis_print(const ob_diagnosis *d, FILE *out)
     print_findings(&d->machine, out);
     fprintf(out, "\n%-16s %-5s %s\n", "variant", "", "what it does here, or why it is skipped");
     print_findings(&d->variants, out);
-    fprintf(out, "\n%-18s %-5s %-24s %s\n", "self-test", "", "right is", "read");
+    fprintf(out, "\n%-18s %-5s %-24s %s\n", "self-test", "", "expected", "read");
     for (int i = 0; i < ob_selftest_count; i++)
         print_result(&d->self_test[i], out);
     if (ob_diagnosis_is_wrong(d))

@@ -7,6 +7,9 @@
 #define ORTHO_HARNESS_SELFTEST_H
 
 #include "harness/counters.h"
+#include "harness/instructions.h"
+
+#include <ortho/variant.h>
 
 /* What is launched (cupti/selftest.cu). */
 typedef enum ob_selftest_kernel {
@@ -45,6 +48,10 @@ typedef struct ob_selftest_result {
 /* Judges what was read, on a GPU whose L2 holds so many bytes. */
 void ob_selftest_judge(const ob_selftest *test, size_t l2_bytes, const ob_counter_value *read,
                        ob_selftest_result *out);
+
+/* Mean active lanes of the instructions on the loop's lines; NAN where none of them was executed.
+ */
+double ob_selftest_lanes(const ob_instruction_report *report, const ortho_loop *loop);
 
 /* Runs all tests; results is [ob_selftest_count]. Where nothing can be counted, or something fails,
  * the results are n/a and say why. */

@@ -4,8 +4,6 @@
 
 #include "harness/selftest.h"
 
-#include <ortho/variant.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif

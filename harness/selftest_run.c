@@ -19,12 +19,8 @@ static void give_up(ob_selftest_result *results, ob_selftest_kernel kernel, cons
 
 #include "harness/backend.h"
 #include "harness/evict.h"
-#include "harness/instructions.h"
-#include "harness/observe_facts.h"
 
 #include <cuda_runtime_api.h>
-#include <jansson.h>
-#include <stdio.h>
 
 enum { METRICS_MAX = 16 };
 
@@ -156,17 +152,11 @@ static ortho_status read_lanes(bench *b, double *lanes)
     status = launch(b);
     if (status == ORTHO_OK)
         status = ob_instructions_read(&report);
-    if (status == ORTHO_OK) {
-        json_t *row = json_object();
-        ob_row_loop_from(row, &report, ob_selftest_loop());
-        const json_t *measured = json_object_get(json_object_get(row, "divergence"), "measured");
-        const json_t *value = json_object_get(measured, "value");
-        const char *reason = json_string_value(json_object_get(measured, "reason"));
-        *lanes = 32 * json_number_value(value);
-        if (!json_is_number(value))
-            status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s", reason != NULL ? reason : "no lanes");
-        json_decref(row);
-    }
+    if (status == ORTHO_OK)
+        *lanes = ob_selftest_lanes(&report, ob_selftest_loop());
+    if (status == ORTHO_OK && isnan(*lanes))
+        status = ortho_fail(ORTHO_E_UNSUPPORTED, "none of %zu instructions is on the loop's lines",
+                            report.count);
     ob_instructions_clear(&report);
     ob_instructions_stop();
     return status;

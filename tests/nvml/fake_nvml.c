@@ -2,7 +2,8 @@
  * A library with NVML's functions and made-up figures of one GPU at 0000:0a:00.0. Built three
  * times: FAKE_CURRENT has all, FAKE_OLD calls the reasons by their older name and has nothing that
  * may be missing, FAKE_BARE lacks the clocks. The environment variable FAKE_NVML makes it fail:
- * "no-driver" on opening, "lost" in every reading, "partly" in some.
+ * "no-driver" on opening, "lost" in every reading, "partly" in some; "unsettled" turns persistence
+ * and ECC off, MIG on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,20 +130,20 @@ int nvmlDeviceGetEnforcedPowerLimit(device d, unsigned *mw)
 
 int nvmlDeviceGetPersistenceMode(device d, unsigned *on)
 {
-    *on = 1;
+    *on = !wish("unsettled");
     return told(d);
 }
 
 int nvmlDeviceGetEccMode(device d, unsigned *now, unsigned *pending)
 {
-    *now = 1;
+    *now = !wish("unsettled");
     *pending = 0;
     return told(d);
 }
 
 int nvmlDeviceGetMigMode(device d, unsigned *now, unsigned *pending)
 {
-    *now = 0;
+    *now = wish("unsettled") ? 1 : 0;
     *pending = 1;
     return told(d);
 }
