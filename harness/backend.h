@@ -69,6 +69,10 @@ typedef struct ob_backend {
      * the timer's overhead taken off. */
     ortho_status (*time)(ob_queue *queue, const ob_timer *timer, ob_launches *launches,
                          const ob_span *span, double *ns);
+    /* Waits for what was enqueued. */
+    ortho_status (*wait)(ob_queue *queue);
+    /* Tells a profiler that waits for it to start, or to stop; false where nobody can be told. */
+    bool (*profile)(bool start);
     /* Gives back what was recorded of these launches. */
     void (*forget)(ob_launches *launches);
 } ob_backend;

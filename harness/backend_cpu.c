@@ -105,6 +105,18 @@ static ortho_status cpu_evict(ob_queue *queue, const void *scratch, size_t bytes
     return ORTHO_OK;
 }
 
+static ortho_status cpu_wait(ob_queue *queue)
+{
+    (void)queue;
+    return ORTHO_OK;
+}
+
+static bool cpu_profile(bool start)
+{
+    (void)start;
+    return false;
+}
+
 static size_t cpu_nodes(ob_queue *queue, const ob_launches *launches, int64_t count)
 {
     (void)queue, (void)launches, (void)count;
@@ -184,6 +196,8 @@ const ob_backend ob_backend_cpu = {
     .flush = cpu_flush,
     .evict = cpu_evict,
     .nodes = cpu_nodes,
+    .wait = cpu_wait,
+    .profile = cpu_profile,
     .time = cpu_time,
     .forget = cpu_forget,
 };

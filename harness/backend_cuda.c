@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "harness/evict.h"
 
+#include <cuda_profiler_api.h>
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,6 +172,16 @@ static ortho_status cuda_flush(ob_queue *queue, void *scratch, size_t bytes, int
 {
     (void)threads;
     return check(cudaMemsetAsync(scratch, 0x5a, bytes, queue->stream), "flush of the L2");
+}
+
+static ortho_status cuda_wait(ob_queue *queue)
+{
+    return check(cudaStreamSynchronize(queue->stream), "waiting for launches");
+}
+
+static bool cuda_profile(bool start)
+{
+    return (start ? cudaProfilerStart() : cudaProfilerStop()) == cudaSuccess;
 }
 
 static ortho_status cuda_evict(ob_queue *queue, const void *scratch, size_t bytes)
@@ -393,6 +404,8 @@ const ob_backend ob_backend_cuda = {
     .flush = cuda_flush,
     .evict = cuda_evict,
     .nodes = cuda_nodes,
+    .wait = cuda_wait,
+    .profile = cuda_profile,
     .time = cuda_time,
     .forget = cuda_forget,
 };

@@ -93,6 +93,7 @@ typedef struct ob_options {
     bool require_counters; /* a counter without value fails the run */
     ob_color color;
     bool quiet, verbose;
+    bool profile;       /* --profile: every case once, for a profiler */
     ob_observe observe; /* not of users: what this process is there to find out */
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */

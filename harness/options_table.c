@@ -335,6 +335,16 @@ const ob_option ob_option_table[] = {
          "A timeline of the GPU's kernels, copies and memory and of the host's phases, recorded "
          "in a process of its own: load it in https://ui.perfetto.dev.",
      .example = "--trace out/trace.json"},
+    {.name = "profile",
+     .type = OB_VALUE_FLAG,
+     .offset = FIELD(profile),
+     .commands = OB_FOR_RUN,
+     .group = OB_GROUP_OUTPUT,
+     .flag_only = true,
+     .help =
+         "Takes no times: each verified case is launched once, cold, for nsys or ncu, within "
+         "an NVTX range of its name and between cudaProfilerStart and cudaProfilerStop. Prints "
+         "the ncu command of each case. scripts/nsight-capture and scripts/ncu-capture use it."},
     {.name = "format",
      .argument = "NAME",
      .type = OB_VALUE_NAME,

@@ -9,6 +9,7 @@
 #include "harness/divergence.h"
 #include "harness/environment.h"
 #include "harness/gpu.h"
+#include "harness/nvtx.h"
 #include "harness/observe.h"
 #include "harness/session_observe.h"
 #include "kernels/split.h"
@@ -130,6 +131,8 @@ static ortho_status open_session(ob_session *s, const ob_options *o, const ob_pr
 
 static void close_session(ob_session *s)
 {
+    if (s->profiling)
+        s->backend->profile(false);
     ob_observation_close(s->observation);
     if (s->scratch != NULL)
         s->backend->free(s->scratch, s->backend->space);
@@ -196,9 +199,11 @@ static ortho_status run_slice(ob_session *s, int first, int *next)
     const ob_plan *plan = &s->plan;
     const ortho_slice *slice = plan->cases[first].slice;
     ob_work work;
+    ob_range_shape shape = {.n = slice->n, .k = slice->k};
     ortho_status status = ob_work_open(s, slice, &work);
     if (status != ORTHO_OK)
         return status;
+    ob_nvtx_push(OB_RANGE_SLICE, slice->tensor->name, &shape);
     int i = first;
     while (status == ORTHO_OK && i < plan->count && plan->cases[i].slice == slice &&
            !ob_session_interrupted()) {
@@ -212,6 +217,7 @@ static ortho_status run_slice(ob_session *s, int first, int *next)
             close(blob);
         i += length;
     }
+    ob_nvtx_pop();
     ob_work_close(&work);
     *next = i;
     return status;

@@ -337,11 +337,12 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
     if (status == ORTHO_OK)
         status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
-        ob_say_phase(s, i, &g.lanes[i], "verify");
+        ob_phase_begin(s, i, &g.lanes[i], "verify");
         if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.gemms[i]);
+        ob_phase_end();
     }
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out)
@@ -350,8 +351,9 @@ ortho_status ob_gemm_group(ob_session *s, const ob_work *work, const ortho_split
         ob_group_work(s, g.lanes, count);
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out) {
-            ob_say_phase(s, i, &g.lanes[i], "verify again");
+            ob_phase_begin(s, i, &g.lanes[i], "verify again");
             verify_after(&g.gemms[i]);
+            ob_phase_end();
         }
     if (status == ORTHO_OK)
         report(&g, blob);

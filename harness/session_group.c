@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "harness/affinity.h"
 #include "harness/gbench.h"
+#include "harness/nvtx.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -12,11 +13,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase)
+static void push_case(const ob_lane *lane)
+{
+    const ob_case *c = lane->c;
+    ob_range_shape shape = {.n = c->slice != NULL ? c->slice->n : 0,
+                            .k = c->slice != NULL ? c->slice->k : 0,
+                            .m = c->m,
+                            .density = c->density};
+    ob_nvtx_push(OB_RANGE_CASE, c->key, &shape);
+}
+
+void ob_phase_begin(const ob_session *s, int offset, const ob_lane *lane, const char *phase)
 {
     ob_observation_phase(s, lane->c->key, phase);
     if (s->progress != NULL && s->progress->begin != NULL)
         s->progress->begin(s->progress->ctx, s->done + offset, lane->c->key, phase);
+    ob_nvtx_push(OB_RANGE_PHASE, phase, NULL);
+    push_case(lane);
+}
+
+void ob_phase_end(void)
+{
+    ob_nvtx_pop();
+    ob_nvtx_pop();
 }
 
 void ob_say_note(const ob_session *s, const char *format, ...)
@@ -100,10 +119,12 @@ static ortho_status sample(void *ctx, double *ns, double *spent)
     ortho_status status = ORTHO_OK;
     ob_span span = next_span(lane);
     double start = ob_timer_now(), took = 0;
+    push_case(lane);
     if (lane->flush)
         status = s->backend->flush(s->queue, s->scratch, s->scratch_bytes, s->threads);
     if (status == ORTHO_OK)
         status = s->backend->time(s->queue, &s->timer, &lane->loop, &span, &took);
+    ob_nvtx_pop();
     if (status != ORTHO_OK)
         return status;
     lane->cursor += span.lead + span.count;
@@ -222,8 +243,9 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
     ob_affinity *pinned = s->backend->space == ORTHO_HOST ? ob_affinity_pin(s->threads) : NULL;
     for (int i = 0; i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
-            ob_say_phase(s, i, &lanes[i], "time");
+            ob_phase_begin(s, i, &lanes[i], "time");
             prepare_sampler(&lanes[i]);
+            ob_phase_end();
         }
     if (samplers == NULL || s->options->engine == OB_ENGINE_GBENCH) {
         for (int i = 0; i < count; i++)

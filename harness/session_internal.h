@@ -62,6 +62,7 @@ typedef struct ob_session {
     const atomic_int *interrupt;
     void *scratch; /* of the flush; allocated at the first need */
     size_t scratch_bytes;
+    bool profiling;              /* the profiler was told to start */
     ob_observation *observation; /* of a child process; NULL in a run */
     ob_device_account account;   /* of all device memory lent to variants */
     struct json_t *document, *rows;
@@ -169,6 +170,8 @@ bool ob_lane_late(ob_lane *lane, double start, int64_t made);
  * through Google Benchmark; or replayed where nothing is to be timed; or observed, in a child. */
 void ob_group_work(ob_session *s, ob_lane *lanes, int count);
 void ob_group_sample(ob_session *s, ob_lane *lanes, int count);
+/* For profilers: each lane that is in is launched once, cold, within its range. */
+void ob_group_profile(ob_session *s, ob_lane *lanes, int count);
 /* Records the launches of the lanes that are in, where the backend replays, and makes them, so that
  * the verification after sees what a replay left. */
 void ob_group_replay(ob_session *s, ob_lane *lanes, int count);
@@ -197,7 +200,9 @@ void ob_lane_floor(ob_lane *lane, double ceiling);
 void ob_group_report(ob_session *s, ob_lane *lanes, int count);
 /* Hands the rows over, in order, and clears the lanes. */
 void ob_group_finish(ob_session *s, ob_lane *lanes, int count);
-void ob_say_phase(const ob_session *s, int offset, const ob_lane *lane, const char *phase);
+/* A phase of a lane, told to whoever watches; every begin has its end. */
+void ob_phase_begin(const ob_session *s, int offset, const ob_lane *lane, const char *phase);
+void ob_phase_end(void);
 void ob_say_note(const ob_session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

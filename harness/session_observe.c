@@ -341,11 +341,14 @@ void ob_group_observe(ob_session *s, ob_lane *lanes, int count)
     for (int i = 0; i < count && !ob_session_interrupted(); i++) {
         if (lanes[i].out)
             continue;
-        ob_say_phase(s, i, &lanes[i], "observe");
-        if (observe(s, &lanes[i]) == ORTHO_OK)
+        ob_phase_begin(s, i, &lanes[i], "observe");
+        ortho_status status = observe(s, &lanes[i]);
+        ob_phase_end();
+        if (status == ORTHO_OK)
             continue;
         json_t *why = json_string(ortho_last_message());
         json_object_set_new(lanes[i].row, "unobserved",
-                            why != NULL ? why : json_string("CUPTI failed, in words that are no text"));
+                            why != NULL ? why
+                                        : json_string("CUPTI failed, in words that are no text"));
     }
 }

@@ -240,20 +240,23 @@ ortho_status ob_pass_group(ob_session *s, const ob_case *cases, int count)
     ortho_status status = open_pass(&p, cases);
     for (int i = 0; status == ORTHO_OK && i < p.linears && !ob_session_interrupted(); i++) {
         snprintf(phase, sizeof phase, "prepare and verify linear %d of %d", i + 1, p.linears);
-        ob_say_phase(s, 0, &p.lanes[0], phase);
+        ob_phase_begin(s, 0, &p.lanes[0], phase);
         status = prepare_slice(&p, i, &cases[0]);
+        ob_phase_end();
     }
     for (int v = 0; status == ORTHO_OK && v < count; v++)
         if (!p.lanes[v].out && ob_session_interrupted())
             ob_lane_skip(&p.lanes[v], "interrupted");
         else if (!p.lanes[v].out)
             ready(&p.runners[v]);
-    if (status == ORTHO_OK && (ob_session_times(s) || s->observation != NULL))
+    if (status == ORTHO_OK &&
+        (ob_session_times(s) || s->options->profile || s->observation != NULL))
         ob_group_work(s, p.lanes, count);
     for (int v = 0; status == ORTHO_OK && v < count; v++)
         if (!p.lanes[v].out) {
-            ob_say_phase(s, v, &p.lanes[v], "verify again");
+            ob_phase_begin(s, v, &p.lanes[v], "verify again");
             verify_after(&p.runners[v]);
+            ob_phase_end();
         }
     if (status == ORTHO_OK)
         report(&p);

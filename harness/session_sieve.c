@@ -469,18 +469,20 @@ ortho_status ob_sieve_group(ob_session *s, const ob_work *work, int blob, const 
                .count = count};
     ortho_status status = open_group(&g, cases);
     for (int i = 0; status == ORTHO_OK && i < count; i++) {
-        ob_say_phase(s, i, &g.lanes[i], "verify");
+        ob_phase_begin(s, i, &g.lanes[i], "verify");
         if (ob_session_interrupted())
             ob_lane_skip(&g.lanes[i], "interrupted");
         else
             prepare_lane(&g.sieves[i]);
+        ob_phase_end();
     }
     if (status == ORTHO_OK)
         ob_group_work(s, g.lanes, count);
     for (int i = 0; status == ORTHO_OK && i < count; i++)
         if (!g.lanes[i].out) {
-            ob_say_phase(s, i, &g.lanes[i], "verify again");
+            ob_phase_begin(s, i, &g.lanes[i], "verify again");
             verify_after(&g.sieves[i]);
+            ob_phase_end();
         }
     if (status == ORTHO_OK) {
         check_w_after(&g);

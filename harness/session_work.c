@@ -28,14 +28,48 @@ void ob_group_replay(ob_session *s, ob_lane *lanes, int count)
 {
     for (int i = 0; s->backend->replays && i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
-            ob_say_phase(s, i, &lanes[i], "replay");
+            ob_phase_begin(s, i, &lanes[i], "replay");
             replay(s, &lanes[i]);
+            ob_phase_end();
         }
+}
+
+/* The whole operation within the lane's range, waited for: what a profiler counts to the range was
+ * enqueued there, and ran there. */
+static ortho_status launch_once(ob_session *s, ob_lane *lane)
+{
+    ortho_status status = s->options->l2 == OB_L2_COLD ? ob_session_evict(s) : ORTHO_OK;
+    if (status == ORTHO_OK)
+        status = s->backend->wait(s->queue);
+    if (status == ORTHO_OK && !s->profiling)
+        s->profiling = s->backend->profile(true);
+    ob_phase_begin(s, 0, lane, "profile");
+    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
+        status = lane->loop.launch(lane->loop.ctx, i);
+    if (status == ORTHO_OK)
+        status = s->backend->wait(s->queue);
+    ob_phase_end();
+    lane->cursor = lane->units;
+    return status;
+}
+
+void ob_group_profile(ob_session *s, ob_lane *lanes, int count)
+{
+    for (int i = 0; i < count && !ob_session_interrupted(); i++) {
+        ob_sampler_lane *l = &lanes[i].sampler;
+        if (lanes[i].out)
+            continue;
+        ob_expect_message();
+        l->status = launch_once(s, &lanes[i]);
+        if (l->status != ORTHO_OK)
+            snprintf(l->message, sizeof l->message, "%s", ortho_last_message());
+    }
 }
 
 bool ob_session_times(const ob_session *s)
 {
-    return !s->options->verify_only && s->options->observe == OB_OBSERVE_NOTHING;
+    const ob_options *o = s->options;
+    return !o->verify_only && !o->profile && o->observe == OB_OBSERVE_NOTHING;
 }
 
 bool ob_session_rotates(const ob_session *s)
@@ -47,6 +81,8 @@ void ob_group_work(ob_session *s, ob_lane *lanes, int count)
 {
     if (s->observation != NULL)
         ob_group_observe(s, lanes, count);
+    else if (s->options->profile)
+        ob_group_profile(s, lanes, count);
     else if (s->options->verify_only)
         ob_group_replay(s, lanes, count);
     else

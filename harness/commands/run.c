@@ -6,6 +6,7 @@
 #include "common/output.h"
 #include "harness/commands/command.h"
 #include "harness/commands/outcome.h"
+#include "harness/commands/verdicts.h"
 #include "harness/options_table.h"
 #include "harness/progress.h"
 
@@ -116,10 +117,63 @@ int ob_session_watch(const ob_options *options, const ob_log *log, const char *p
     return code;
 }
 
+/* Options that a case's key doesn't hold, where they aren't the usual ones. */
+static void print_rest(const json_t *options)
+{
+    static const char *const kept[] = {"model", "alpha", "seed", "hessian", "plugin", "ortho-rows"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const char *text = json_string_value(json_object_get(options, kept[i]));
+        const ob_option *option = ob_option_find(kept[i]);
+        bool usual =
+            text != NULL && option->fallback != NULL && strcmp(text, option->fallback) == 0;
+        if (text != NULL && !usual) {
+            printf(" --%s '", kept[i]);
+            ob_print_safe(stdout, text);
+            putchar('\'');
+        }
+    }
+}
+
+/* What profiles each case alone. */
+static void print_commands(const json_t *results)
+{
+    size_t i;
+    const json_t *row, *context = json_object_get(results, "context");
+    puts("\nto profile one of them alone:");
+    json_array_foreach(json_object_get(results, "results"), i, row)
+    {
+        const char *status = json_string_value(json_object_get(row, "status"));
+        if (status == NULL || strcmp(status, "ok") != 0)
+            continue;
+        fputs("ncu --clock-control none --nvtx --nvtx-include \"ortho@profile/\" ortho-bench run "
+              "--profile --case '",
+              stdout);
+        ob_print_safe(stdout, json_string_value(json_object_get(row, "key")));
+        putchar('\'');
+        print_rest(json_object_get(context, "options"));
+        putchar('\n');
+    }
+}
+
+static int profile(const ob_options *options)
+{
+    ob_log log = ob_log_open(options);
+    json_t *results = NULL;
+    int code = ob_session_watch(options, &log, NULL, &results);
+    if (results == NULL)
+        return code;
+    ob_verdicts_print(results, options->verbose);
+    print_commands(results);
+    json_decref(results);
+    return code;
+}
+
 static int run(const ob_options *options)
 {
     if (options->dry_run)
         return ob_session_list(options, stdout);
+    if (options->profile)
+        return profile(options);
     ob_log log = ob_log_open(options);
     char path[PATH_MAX], partial[PATH_MAX];
     const char *out = options->out != NULL ? options->out : path;

@@ -22,6 +22,7 @@ typedef struct thread {
     int64_t row;
     int64_t i, end;        /* its entries */
     int64_t col;           /* of the eight that it looks at */
+    int64_t limit;         /* behind the last entry of its warp's rows */
     const int64_t *places; /* block-csr: rows of a list's entries; warp-per-row's sieve: chosen? */
 } thread;
 
@@ -184,27 +185,27 @@ static bool next_in(const ortho_split *s, const thread *t, int64_t width)
     return t->i < t->end && ortho_split_col(s, t->i) < t->col + width;
 }
 
-/* look, begin, step, store, meet, next, meet: step and next make 299 */
+/* enter, step, store, meet, next of who filled, next of the others, vote or leave, go on */
 static int fill_step(const ortho_split *s, thread *t)
 {
     switch (t->at) {
     case 0:
-        return t->i < t->end ? 1 : OUT;
+        return 6;
     case 1:
-        t->col = 0;
-        return 2;
+        return next_in(s, t, 8) ? 2 : 3;
     case 2:
-        return next_in(s, t, 8) ? 3 : 4;
-    case 3:
         t->i++;
-        return next_in(s, t, 8) ? 3 : 4;
+        return next_in(s, t, 8) ? 2 : 3;
+    case 3:
+        return 4;
     case 4:
-        return 5;
     case 5:
         t->col += 8;
-        return t->i < t->end && t->col < s->k ? 2 : 6;
+        return 6;
+    case 6:
+        return t->col < t->limit ? 7 : OUT;
     default:
-        return OUT;
+        return t->i < t->end ? 1 : 5;
     }
 }
 
@@ -264,7 +265,7 @@ static const code warp_one = {{10, 6, 19, 1, 1, 9, 32, 1}, {[3] = true, [7] = tr
 static const code warp_eight = {
     {7, 13, 141, 1, 2, 26, 182, 1}, {[3] = true, [7] = true}, warp_step};
 static const code block = {{6, 6, 14, 1, 34, 6, 1, 4}, {[3] = true, [6] = true}, block_step};
-static const code fill = {{4, 10, 294, 58, 1, 5, 1}, {[4] = true, [6] = true}, fill_step};
+static const code fill = {{0, 293, 58, 1, 6, 6, 0, 9}, {[3] = true}, fill_step};
 static const code bucket = {{4.25, 2, 72, 1}, {[3] = true}, bucket_step};
 static const code unstage = {{10.5, 31, 1}, {[2] = true}, unstage_step};
 static const code write_out = {{5, 2, 61, 1, 2}, {[3] = true}, write_step};
@@ -277,9 +278,15 @@ static void by_rows(const code *c, const ortho_split *s, int64_t padded, histogr
     int64_t all = (s->n + padded - 1) / padded * padded;
     for (int64_t row = 0; row < all; row += 32) {
         thread threads[32];
+        int64_t limit = 0;
+        for (int64_t r = row; r < row + 32 && r < s->n; r++)
+            if (s->row_ptr[r + 1] > s->row_ptr[r] &&
+                ortho_split_col(s, s->row_ptr[r + 1] - 1) >= limit)
+                limit = ortho_split_col(s, s->row_ptr[r + 1] - 1) + 1;
         for (int lane = 0; lane < 32; lane++) {
             int64_t r = row + lane;
-            threads[lane] = (thread){.at = r < s->n || padded > 1 ? 0 : OUT, .row = r};
+            threads[lane] =
+                (thread){.at = r < s->n || padded > 1 ? 0 : OUT, .row = r, .limit = limit};
             threads[lane].i = r < s->n ? s->row_ptr[r] : 0;
             threads[lane].end = r < s->n ? s->row_ptr[r + 1] : 0;
         }

@@ -226,7 +226,8 @@ static void counters_section(void **state)
     assert_null(strstr(at, "dram__bytes_read")); /* memory.dram_read is made of it */
     assert_non_null(strstr(at, "\n(a) n/a: no permission: the driver lets administrators alone "
                                "read counters (CUPTI code 35)\n(b) n/a: its metrics stood in"));
-    assert_non_null(strstr(text, "\ncsr: activity says 34.3 µs, timing 28.1 µs (+22 %): nothing explains it\n"));
+    assert_non_null(strstr(
+        text, "\ncsr: activity says 34.3 µs, timing 28.1 µs (+22 %): nothing explains it\n"));
     assert_null(strstr(text, "fused: activity"));
     free(text);
     text = write_with(group, "markdown", (ortho_writer_options){0});

@@ -11,11 +11,15 @@
  *
  * so lanes wait for the longest rest, and then for the most trips of eight. Once for each token.
  *
- * Sieve. Rows of a warp step over eight columns at once. A step computes their keys; then a trip
- * for each of them that is chosen, where lanes with fewer wait. A lane is out behind its last
- * entry; one without entries never begins. Where the outlier rule keeps a weight out, its lane
- * skips 12 of a step's instructions: not in the model, it is less than 1 % of the ratio at a
- * density of 1 %.
+ * Sieve. Rows of a warp step over eight columns at once, as long as one of them has entries left:
+ *
+ *     vote, and leave where all are through: all 32 lanes
+ *     the keys of eight columns: the lanes whose rows have entries left
+ *     a trip for each of them that is chosen, where lanes with fewer wait; meet
+ *     next: those lanes, and the others on their own
+ *
+ * Where the outlier rule keeps a weight out, its lane skips 12 of a step's instructions: not in the
+ * model, like the last vote; both are less than 1 % of the ratio at a density of 1 %.
  */
 #include "kernels/lanes.h"
 
@@ -72,12 +76,12 @@ void ortho_csr_lanes(const ortho_split *split, int64_t m, const ortho_lane_sink 
 }
 
 /* Sieve: weights of bf16 in whole eights, 16-bit columns. */
-#define BLOCK   64   /* rows, and threads: those beyond the rows look and leave */
-#define LOOK    4.0  /* all lanes */
-#define BEGIN   10.0 /* lanes of rows with entries */
-#define COLUMNS 8    /* of a step */
-#define STEP    299.0
+#define BLOCK   64 /* rows, and threads: those beyond the rows vote too */
+#define COLUMNS 8  /* of a step */
+#define VOTE    9.0
+#define STEP    293.0
 #define STORE   58.0 /* a trip */
+#define NEXT    6.0
 
 void ortho_csr_sieve_lanes(const ortho_split *s, const ortho_lane_sink *sink);
 
@@ -104,7 +108,7 @@ static int64_t next_step(const ortho_split *s, const front *f, int *filling)
 /* Stores the entries of one step, a trip each. */
 static void store(const ortho_split *s, int64_t step, front *f, const ortho_lane_sink *sink)
 {
-    int64_t trips[ORTHO_WARP], left[ORTHO_WARP], done[ORTHO_WARP];
+    int64_t trips[ORTHO_WARP], left[ORTHO_WARP];
     for (int lane = 0; lane < ORTHO_WARP; lane++) {
         bool filling = f->next[lane] < f->end[lane];
         int32_t first = f->next[lane];
@@ -112,24 +116,21 @@ static void store(const ortho_split *s, int64_t step, front *f, const ortho_lane
             f->next[lane]++;
         trips[lane] = f->next[lane] - first;
         left[lane] = filling ? trips[lane] : -1;
-        done[lane] = filling && f->next[lane] == f->end[lane] ? 0 : -1;
     }
     ortho_lanes_loop(sink, trips, STORE);
     ortho_lanes_meet(sink, left, MEET);
-    ortho_lanes_meet(sink, done, MEET);
 }
 
 static void fill(const ortho_split *s, front *f, const ortho_lane_sink *sink)
 {
     int filling;
-    int64_t at = 0, step = next_step(s, f, &filling);
-    ortho_lanes_issue(sink, ORTHO_WARP, LOOK);
-    ortho_lanes_issue(sink, filling, BEGIN);
-    for (; step >= 0; step = next_step(s, f, &filling)) {
-        ortho_lanes_issue(sink, filling, (double)(step - at) * (STEP + MEET)); /* none chosen */
-        ortho_lanes_issue(sink, filling, STEP);
+    int64_t at = 0;
+    for (int64_t step; (step = next_step(s, f, &filling)) >= 0; at = step + 1) {
+        const double steps = (double)(step + 1 - at); /* none chosen but in the last */
+        ortho_lanes_issue(sink, ORTHO_WARP, steps * VOTE);
+        ortho_lanes_issue(sink, filling, steps * (STEP + NEXT) + (steps - 1) * MEET);
+        ortho_lanes_issue(sink, ORTHO_WARP - filling, steps * NEXT);
         store(s, step, f, sink);
-        at = step + 1;
     }
 }
 

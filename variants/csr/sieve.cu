@@ -24,18 +24,20 @@ template <typename C> struct sink {
 };
 
 constexpr int LOOP_FIRST = __LINE__;
-/* The Ortho loop: eight columns at a time, until the row's entries are out. */
+/* The Ortho loop: eight columns at a time, until the entries of all 32 rows are out. The vote at
+ * its head brings the lanes together again: without it a lane that stored goes on alone from there.
+ */
 template <typename R, typename C>
 __device__ __forceinline__ void fill_row(const view &v, const row_context &c, const final_cut &cut,
                                          sink<C> out)
 {
-    for (uint32_t col = 0; col < v.cols && out.to < out.end; col += EIGHT) {
-        ORTHO_COUNT_LANES_HERE(300);
+    for (uint32_t col = 0; col < v.cols && __any_sync(ALL, out.to < out.end); col += EIGHT) {
+        if (out.to >= out.end)
+            continue;
         uint32_t key[EIGHT];
         load_keys<R, SCORES>(v, c, col, key);
         uint32_t chosen = chosen_of(c, col, key, cut);
         for (; chosen != 0 && out.to < out.end; chosen &= chosen - 1) { /* a trip per entry */
-            ORTHO_COUNT_LANES_HERE(58);
             const uint32_t at = col + __ffs(chosen) - 1;
             out.cols[out.to] = static_cast<C>(at);
             out.vals[out.to] = residual_at<R>(v, c, at);
