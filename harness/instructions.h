@@ -7,7 +7,8 @@
  * CUPTI of CUDA 13.0 counts the one kernel that is launched first after `start`, as often as it is
  * launched until the first `read`, and nothing else in that process, whatever is asked for; the
  * kernel's module must have been loaded before, and nothing be in flight. So one process counts one
- * kernel of one case, which isolate.h brings to the front.
+ * kernel of one case, which isolate.h brings to the front. Sampling is the other way round: it sees
+ * the kernels that are loaded after `start`, all of them, so that it begins before the first.
  */
 #ifndef ORTHO_HARNESS_INSTRUCTIONS_H
 #define ORTHO_HARNESS_INSTRUCTIONS_H

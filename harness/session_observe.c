@@ -25,7 +25,7 @@ enum { RECORDED = 20 };
 /* The GPU raises its clocks within this time of work. */
 #define WARM_UP_NS 3e7
 /* Launches are sampled for this long. */
-#define SAMPLED_NS 3e8
+#define SAMPLED_NS 2e8
 
 struct ob_observation {
     ob_observe what;
@@ -68,6 +68,8 @@ ortho_status ob_observation_open(const ob_options *options, ob_observation **out
         status = open_counters(o, options->counters);
     else if (o->what == OB_OBSERVE_ACTIVITY)
         status = ob_activity_start();
+    else if (o->what == OB_OBSERVE_STALLS) /* kernels that were loaded before aren't sampled */
+        status = ob_instructions_start(OB_INSTRUCTIONS_SAMPLED);
     o->started = status == ORTHO_OK;
     if (status != ORTHO_OK)
         ob_observation_close(o);
@@ -82,6 +84,8 @@ void ob_observation_close(ob_observation *o)
         return;
     if (o->started && o->what == OB_OBSERVE_ACTIVITY)
         ob_activity_stop();
+    if (o->started && o->what == OB_OBSERVE_STALLS)
+        ob_instructions_stop();
     ob_counters_close(o->counters);
     ob_counter_choice_close(o->choice);
     ob_activity_clear(&o->timeline);
@@ -303,14 +307,15 @@ static ortho_status launch_for_samples(ob_lane *lane)
 
 static ortho_status observe_stalls(ob_lane *lane)
 {
-    ob_instruction_report report = {0};
-    ortho_status status = ob_instructions_start(OB_INSTRUCTIONS_SAMPLED);
-    if (status != ORTHO_OK)
-        return status;
-    status = launch_for_samples(lane);
+    ob_instruction_report before = {0}, report = {0};
+    ortho_status status = ob_instructions_read(&before); /* the verification's */
+    ob_instructions_clear(&before);
+    if (status == ORTHO_OK)
+        status = launch_for_samples(lane);
     if (status == ORTHO_OK)
         status = ob_instructions_read(&report);
-    ob_instructions_stop();
+    if (status == ORTHO_OK && report.count == 0)
+        status = ortho_fail(ORTHO_E_UNSUPPORTED, "CUPTI sampled nothing");
     if (status == ORTHO_OK)
         json_object_set_new(lane->row, "instructions", ob_instruction_list(&report));
     ob_instructions_clear(&report);

@@ -9,7 +9,7 @@
 
 #define CHECK(call, what) ob_cupti_check(c, c->call, what)
 
-enum { PCS = 4096, PERIOD = 5 }; /* 2^PERIOD cycles between samples of an SM */
+enum { PCS = 4096, PERIOD = 12 }; /* 2^PERIOD cycles between samples of an SM */
 
 /* CUPTI writes into these from `start` to `stop`. One recording a process. */
 static struct {

@@ -209,17 +209,21 @@ static int fill_step(const ortho_split *s, thread *t)
     }
 }
 
-/* open, set up, store, meet: one step of 256 columns */
+/* walk, keys, open, set up, store, meet: one step of 256 columns; `places`: is any chosen? */
 static int bucket_step(const ortho_split *s, thread *t)
 {
     switch (t->at) {
     case 0:
-        return next_in(s, t, 8) ? 1 : 3;
+        return t->col < s->k ? 1 : t->places[0] ? 2 : OUT;
     case 1:
-        return 2;
+        return t->places[0] ? 2 : OUT;
     case 2:
+        return next_in(s, t, 8) ? 3 : 5;
+    case 3:
+        return 4;
+    case 4:
         t->i++;
-        return next_in(s, t, 8) ? 2 : 3;
+        return next_in(s, t, 8) ? 4 : 5;
     default:
         return OUT;
     }
@@ -266,7 +270,7 @@ static const code warp_eight = {
     {7, 13, 141, 1, 2, 26, 182, 1}, {[3] = true, [7] = true}, warp_step};
 static const code block = {{6, 6, 14, 1, 34, 6, 1, 4}, {[3] = true, [6] = true}, block_step};
 static const code fill = {{0, 293, 58, 1, 6, 6, 0, 9}, {[3] = true}, fill_step};
-static const code bucket = {{4.25, 2, 72, 1}, {[3] = true}, bucket_step};
+static const code bucket = {{222, 405, 6, 3.5, 73.5, 1}, {[5] = true}, bucket_step};
 static const code unstage = {{10.5, 31, 1}, {[2] = true}, unstage_step};
 static const code write_out = {{5, 2, 61, 1, 2}, {[3] = true}, write_step};
 
@@ -322,16 +326,18 @@ static void by_steps(const ortho_split *s, int64_t row, histogram *h)
 {
     for (int64_t begin = 0; begin < s->k; begin += 256) {
         thread threads[32];
-        bool any = false;
+        int64_t any = 0;
         for (int lane = 0; lane < 32; lane++) {
-            thread t = {.col = begin + lane * 8, .i = s->row_ptr[row], .end = s->row_ptr[row + 1]};
+            thread t = {.col = begin + lane * 8,
+                        .i = s->row_ptr[row],
+                        .end = s->row_ptr[row + 1],
+                        .places = &any};
             while (t.i < t.end && ortho_split_col(s, t.i) < t.col)
                 t.i++;
             any |= next_in(s, &t, 8);
             threads[lane] = t;
         }
-        if (any)
-            run_warp(&bucket, s, threads, h);
+        run_warp(&bucket, s, threads, h);
     }
 }
 

@@ -40,7 +40,8 @@ struct chosen_eight {
 };
 
 constexpr int LOOP_FIRST = __LINE__;
-/* The Ortho loop: what makes entries of a step's chosen columns, a lane's in turn. */
+/* The Ortho loop is a row's walk, and in the second of its two this: what makes entries of a step's
+ * chosen columns, a lane's in turn. */
 template <typename R>
 __device__ __forceinline__ void write_chosen(const view &v, const buckets &b, const row_context &c,
                                              const chosen_eight &e)
@@ -49,7 +50,7 @@ __device__ __forceinline__ void write_chosen(const view &v, const buckets &b, co
     uint32_t to = e.to;
     for (uint32_t left = e.chosen; left != 0 && to < static_cast<uint32_t>(v.nnz);
          left &= left - 1) {
-        ORTHO_COUNT_LANES_HERE(72);
+        ORTHO_COUNT_LANES_HERE(74);
         const uint32_t col = e.col + __ffs(left) - 1;
         b.row[to] = static_cast<uint16_t>(c.row % BLOCK_ROWS);
         b.col[to] = static_cast<uint16_t>(col % TILE_COLS);
@@ -58,9 +59,6 @@ __device__ __forceinline__ void write_chosen(const view &v, const buckets &b, co
             reject(v, c.row);
     }
 }
-constexpr int LOOP_LAST = __LINE__;
-
-const ortho_loop loop = {"bucket_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
 
 /* One row's walk over the columns of tiles [first, first + tiles): counts, or writes from place on.
  */
@@ -84,19 +82,25 @@ __device__ void walk_row(const view &v, const buckets &b, int64_t row, int64_t f
             const uint32_t col = begin + step * TILE;
             if (col - lane * EIGHT >= v.cols)
                 break;
+            ORTHO_COUNT_LANES_HERE(314);
             float weights[EIGHT];
             uint32_t key[EIGHT];
             eight[step].open(weights);
             keys_of<SCORES>(v, c, col, weights, key);
             const uint32_t chosen = chosen_of(c, col, key, cut), count = __popc(chosen);
-            if (WRITES && __any_sync(ALL, count != 0))
+            if (WRITES && __any_sync(ALL, count != 0)) {
                 write_chosen<R>(v, b, c, {col, chosen, at + lanes_before(count)});
+                __syncwarp(); /* or who wrote goes on alone, through the next step's keys */
+            }
             at += warp_sum(count);
         }
         if (!WRITES && lane == 0)
             place[t] = at;
     }
 }
+constexpr int LOOP_LAST = __LINE__;
+
+const ortho_loop loop = {"bucket_kernel", __FILE__, LOOP_FIRST, LOOP_LAST};
 
 template <typename R>
 __global__ void __launch_bounds__(THREADS, 2) bucket_kernel(const view v, const buckets b)
