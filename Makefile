@@ -4,6 +4,7 @@ FOLDERS := include common kernels variants datasets reports lib harness
 SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu')
 TIDY    := $(shell find $(FOLDERS) -name '*.c')
 SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
+           scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
 prefix ?= /usr/local
 
