@@ -47,7 +47,7 @@ static ortho_status write_data(const json_t *map, FILE *tsv)
             const char *text = ortho_model_string(line, "text");
             double value = ortho_model_number(line, metrics[m].key);
             fprintf(tsv, "%d\t%zu\t", m, i);
-            ortho_plot_number(fmin(value / whole(map, m), 1), tsv);
+            ortho_plot_number(isnan(value) ? NAN : fmin(value / whole(map, m), 1), tsv);
             fputc('\t', tsv);
             ortho_plot_number(m == 0 ? value : 100 * value, tsv);
             fprintf(tsv, "\t%.0f\t", ortho_model_number(line, "line"));
