@@ -6,6 +6,8 @@
 
 #include "common/error.h"
 #include "harness/commands/command.h"
+#include "harness/environment.h"
+#include "harness/gpu.h"
 #include "harness/log.h"
 #include "harness/observe.h"
 #include "harness/options_table.h"
@@ -21,8 +23,9 @@ typedef struct annotating {
     ob_options child;          /* of the observing processes */
     ob_log log;
     ob_source_places places;
-    json_t *cases; /* of --json; NULL: text */
-    int annotated; /* cases so far */
+    json_t *context; /* machine, build and request, as a results document has them */
+    json_t *cases;   /* of --json; NULL: text */
+    int annotated;   /* cases so far */
 } annotating;
 
 /* ---- which cases ----------------------------------------------------------------------------- */
@@ -74,6 +77,8 @@ static ortho_status write_heat_map(annotating *all, const ob_case *c, const ob_a
     const char *op = c->sieve ? "sieve" : c->pass ? "pass" : "gemm";
     snprintf(name, sizeof name, "annotate-%.80s-%s", c->variant->name, op);
     json_t *map = ob_annotation_heat_map(a, view);
+    json_object_set(map, "context", all->context);
+    json_object_set_new(map, "results", json_pack("[{s:s}]", "backend", "cuda"));
     ortho_status status = map != NULL ? ortho_heat_files(map, name, all->options->report)
                                       : ortho_fail(ORTHO_E_MEMORY, "no memory for a heat map");
     json_decref(map);
@@ -203,9 +208,10 @@ static int refuse(const ob_log *log, ortho_status status)
                                                                        : OB_EXIT_RUNTIME;
 }
 
-static int print_json(const ob_log *log, json_t *cases)
+static int print_json(const ob_log *log, json_t *context, json_t *cases)
 {
-    json_t *document = json_pack("{s:s, s:O}", "schema", "ortho-bench-annotate/1", "cases", cases);
+    json_t *document = json_pack("{s:s, s:O, s:O}", "schema", "ortho-bench-annotate/1", "context",
+                                 context, "cases", cases);
     int failed = document == NULL || json_dumpf(document, stdout, JSON_INDENT(1)) != 0;
     json_decref(document);
     if (failed && !ferror(stdout)) { /* a stream that fails is main's to tell */
@@ -216,11 +222,46 @@ static int print_json(const ob_log *log, json_t *cases)
     return OB_EXIT_OK;
 }
 
+static ortho_status open_context(annotating *all, const ortho_dataset *dataset)
+{
+    ob_timer timer;
+    ortho_status status = ob_timer_calibrate(&timer);
+    if (status != ORTHO_OK)
+        return status;
+    all->context = ob_environment_context(&all->child, ortho_dataset_facts(dataset), NULL, &timer);
+    if (all->context == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the context");
+    json_object_set_new(all->context, "gpu", ob_gpu_context(0, NULL, 0));
+    return ORTHO_OK;
+}
+
+static int annotate_dataset(annotating *all, const ortho_dataset *dataset)
+{
+    ob_plan plan = {0};
+    ortho_status status = ob_plan_make(&all->child, dataset, &plan);
+    if (status == ORTHO_OK)
+        status = open_context(all, dataset);
+    if (status != ORTHO_OK) {
+        ob_plan_free(&plan);
+        return refuse(&all->log, status);
+    }
+    ob_source_places_here(&all->places);
+    all->cases = all->options->json ? json_array() : NULL;
+    int code = annotate_plan(all, &plan);
+    if (all->cases != NULL && all->annotated > 0) {
+        int printed = print_json(&all->log, all->context, all->cases);
+        code = code == OB_EXIT_OK ? printed : code;
+    }
+    json_decref(all->cases);
+    json_decref(all->context);
+    ob_plan_free(&plan);
+    return code;
+}
+
 static int annotate(const ob_options *options)
 {
     annotating all = {.options = options, .child = *options, .log = ob_log_open(options)};
     ortho_dataset *dataset = NULL;
-    ob_plan plan = {0};
     if (options->variants.count == 0 && options->plugins.count == 0) {
         ob_log_error(&all.log, "whose source? --variant NAME, of those that `ortho-bench list` "
                                "shows for cuda");
@@ -232,24 +273,9 @@ static int annotate(const ob_options *options)
         return OB_EXIT_SKIPPED;
     }
     all.child.backend = OB_BACKEND_CUDA; /* auto must not fall back */
-    all.child.report = NULL;
+    all.child.report = NULL;             /* the children make none */
     ortho_status status = open_model(options, &dataset);
-    if (status == ORTHO_OK)
-        status = ob_plan_make(&all.child, dataset, &plan);
-    int code;
-    if (status != ORTHO_OK) {
-        code = refuse(&all.log, status);
-    } else {
-        ob_source_places_here(&all.places);
-        all.cases = options->json ? json_array() : NULL;
-        code = annotate_plan(&all, &plan);
-        if (all.cases != NULL && (all.annotated > 0 || code == OB_EXIT_OK)) {
-            int printed = print_json(&all.log, all.cases);
-            code = code == OB_EXIT_OK ? printed : code;
-        }
-    }
-    json_decref(all.cases);
-    ob_plan_free(&plan);
+    int code = status == ORTHO_OK ? annotate_dataset(&all, dataset) : refuse(&all.log, status);
     if (dataset != NULL)
         ortho_dataset_close(dataset);
     return code;
