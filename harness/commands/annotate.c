@@ -5,13 +5,13 @@
 #include "harness/annotate.h"
 
 #include "common/error.h"
+#include "harness/annotate_cases.h"
 #include "harness/commands/command.h"
 #include "harness/environment.h"
 #include "harness/gpu.h"
 #include "harness/log.h"
 #include "harness/observe.h"
 #include "harness/options_table.h"
-#include "harness/plan.h"
 #include "reports/heat.h"
 
 #include <jansson.h>
@@ -27,41 +27,6 @@ typedef struct annotating {
     json_t *cases;   /* of --json; NULL: text */
     int annotated;   /* cases so far */
 } annotating;
-
-/* ---- which cases ----------------------------------------------------------------------------- */
-
-static bool is_named(const ob_options *o, const char *variant)
-{
-    for (int i = 0; i < o->variants.count; i++)
-        if (strcmp(o->variants.item[i], variant) == 0)
-            return true;
-    return false;
-}
-
-/* Baselines and the like are in every plan: they are meant only where they are named. */
-static bool is_meant(const ob_options *o, const ob_case *c)
-{
-    return o->variants.count > 0 ? is_named(o, c->variant->name) : c->plugin != NULL;
-}
-
-static bool alike(const ob_case *a, const ob_case *b)
-{
-    return a->variant == b->variant && a->sieve == b->sieve && a->pass == b->pass;
-}
-
-/* The first case of its variant and operation; counts those after it that are alike. */
-static bool is_first(const ob_options *o, const ob_plan *plan, int at, int *more)
-{
-    *more = 0;
-    if (!is_meant(o, &plan->cases[at]))
-        return false;
-    for (int i = 0; i < at; i++)
-        if (alike(&plan->cases[i], &plan->cases[at]))
-            return false;
-    for (int i = at + 1; i < plan->count; i++)
-        *more += alike(&plan->cases[i], &plan->cases[at]);
-    return true;
-}
 
 static const ortho_loop *loop_of(const ob_case *c)
 {
@@ -159,7 +124,7 @@ static int annotate_plan(annotating *all, const ob_plan *plan)
     int code = OB_EXIT_OK, more, found = 0;
     for (int i = 0; i < plan->count; i++) {
         const ob_case *c = &plan->cases[i];
-        if (!is_first(all->options, plan, i, &more))
+        if (!ob_annotate_takes(all->options, plan, i, &more))
             continue;
         found++;
         if (more > 0)

@@ -4,6 +4,7 @@
 #include "harness/annotate.h"
 
 #include "common/error.h"
+#include "harness/annotate_cases.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -448,6 +449,36 @@ static void as_json(void **state)
     ob_annotation_clear(&a);
 }
 
+/* ---- which cases ----------------------------------------------------------------------------- */
+
+static void first_of_each(void **state)
+{
+    (void)state;
+    static const ortho_variant coo = {.name = "coo"}, dense = {.name = "dense"},
+                               mine = {.name = "mine"};
+    ob_case cases[] = {{.variant = &dense},
+                       {.variant = &coo, .sieve = true},
+                       {.variant = &coo},
+                       {.variant = &mine, .plugin = "./mine.so"},
+                       {.variant = &coo},
+                       {.variant = &coo},
+                       {.variant = &coo, .sieve = true}};
+    const ob_plan plan = {.cases = cases, .count = 7};
+    static const bool taken[2][7] = {{false, true, true}, {false, false, false, true}};
+    static const int stands_for[2][7] = {{0, 1, 2}, {0}};
+    for (int named = 0; named < 2; named++) {
+        ob_options o = {0};
+        if (named == 0)
+            o.variants = (ob_words){.count = 1, .item = {"coo"}};
+        for (int i = 0; i < plan.count; i++) {
+            int more;
+            assert_int_equal(ob_annotate_takes(&o, &plan, i, &more), taken[named][i]);
+            if (taken[named][i])
+                assert_int_equal(more, stands_for[named][i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,7 +488,7 @@ int main(void)
         cmocka_unit_test(files_of_a_plugin), cmocka_unit_test(printed),
         cmocka_unit_test(hostile_text),      cmocka_unit_test(no_source),
         cmocka_unit_test(stale_source),      cmocka_unit_test(places_here),
-        cmocka_unit_test(as_json),
+        cmocka_unit_test(as_json),           cmocka_unit_test(first_of_each),
     };
     return cmocka_run_group_tests(tests, make_sources, remove_sources);
 }
