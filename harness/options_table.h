@@ -49,8 +49,9 @@ enum {
     OB_FOR_REPORT = 16,
     OB_FOR_OTHER = 32, /* help, version, the generators */
     OB_FOR_DOCTOR = 64,
-    OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST,
-    OB_FOR_ALL = 127
+    OB_FOR_ANNOTATE = 128,
+    OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST | OB_FOR_ANNOTATE,
+    OB_FOR_ALL = 255
 };
 
 typedef enum ob_option_group {

@@ -167,7 +167,7 @@ size_t ob_observation_peak(const ob_session *s)
 }
 
 /* The launches of the timing's own rotation, plainly enqueued, so that they are cold as the timed
- * ones are. */
+ * ones are: each record goes on where the last one ended, or a few copies would stay in the L2. */
 static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
 {
     ortho_status status = ORTHO_OK;
@@ -177,9 +177,9 @@ static ortho_status record(ob_session *s, ob_lane *lane, ob_activity_log *out)
         if (lane->flush)
             status = s->backend->flush(s->queue, s->scratch, s->scratch_bytes, s->threads);
         if (status == ORTHO_OK)
-            status = lane->loop.launch(lane->loop.ctx, i);
+            status = lane->loop.launch(lane->loop.ctx, lane->cursor + i);
     }
-    lane->cursor = launches;
+    lane->cursor += launches;
     return status == ORTHO_OK ? ob_activity_take(out) : status;
 }
 

@@ -40,6 +40,9 @@ void ob_trace_name(ob_trace *trace, int process, int thread, const char *name);
 /* A JSON string: control characters escaped, each byte that isn't UTF-8 replaced by U+FFFD. */
 void ob_trace_text(FILE *out, const char *text);
 
+/* The name as the source has it, which the caller frees; NULL for what is no mangled name. */
+char *ob_trace_plain(const char *name);
+
 /* A kernel's name, and what its launches took. */
 typedef struct ob_trace_kernel {
     const char *mangled; /* of the log */

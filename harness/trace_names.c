@@ -36,15 +36,20 @@ static ob_trace_kernel *find(const ob_trace_names *names, const char *mangled)
                    sizeof *names->items, by_mangled);
 }
 
-/* Each name once; demangled once, since that is slow. A C name could be a type's code: "f". */
+/* A C name could be a type's code: "f". */
+char *ob_trace_plain(const char *name)
+{
+    return strncmp(name, "_Z", 2) == 0 ? __cxa_demangle(name, NULL, NULL, &(int){0}) : NULL;
+}
+
+/* Each name once; demangled once, since that is slow. */
 static void number(ob_trace_names *names, const char **sorted, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && strcmp(sorted[i], sorted[i - 1]) == 0)
             continue;
-        bool mangled = strncmp(sorted[i], "_Z", 2) == 0;
-        char *plain = mangled ? __cxa_demangle(sorted[i], NULL, NULL, &(int){0}) : NULL;
-        names->items[names->count++] = (ob_trace_kernel){.mangled = sorted[i], .plain = plain};
+        names->items[names->count++] =
+            (ob_trace_kernel){.mangled = sorted[i], .plain = ob_trace_plain(sorted[i])};
     }
 }
 
