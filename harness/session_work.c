@@ -7,6 +7,7 @@
 #include "harness/session_observe.h"
 
 #include "common/error.h"
+#include "harness/results.h"
 
 #include <stdio.h>
 
@@ -24,12 +25,33 @@ static void replay(ob_session *s, ob_lane *lane)
     snprintf(lane->sampler.message, sizeof lane->sampler.message, "%s", ortho_last_message());
 }
 
+/* In a build that counts lanes: one operation's, beside the model's. */
+static void count_lanes(ob_session *s, ob_lane *lane)
+{
+    ob_divergence exact;
+    ortho_status status = s->backend->wait(s->queue);
+    if (status == ORTHO_OK)
+        status = ob_divergence_exact(true, &exact);
+    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
+        status = lane->loop.launch(lane->loop.ctx, i);
+    if (status == ORTHO_OK)
+        status = s->backend->wait(s->queue);
+    if (status == ORTHO_OK)
+        status = ob_divergence_exact(true, &exact);
+    if (status == ORTHO_OK)
+        ob_row_measured_set(lane->row, &(ob_measured){.exact = &exact});
+    else
+        ob_say_note(s, "%s: lanes aren't counted: %s", lane->c->key, ortho_last_message());
+}
+
 void ob_group_replay(ob_session *s, ob_lane *lanes, int count)
 {
     for (int i = 0; s->backend->replays && i < count && !ob_session_interrupted(); i++)
         if (!lanes[i].out) {
             ob_phase_begin(s, i, &lanes[i], "replay");
             replay(s, &lanes[i]);
+            if (ob_divergence_counts())
+                count_lanes(s, &lanes[i]);
             ob_phase_end();
         }
 }

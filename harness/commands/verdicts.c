@@ -20,6 +20,16 @@ static void print_number(const json_t *object, const char *key)
         printf(" %10s", "-");
 }
 
+/* Of a build that counts them. */
+static void print_lanes(const json_t *divergence)
+{
+    const json_t *exact = json_object_get(json_object_get(divergence, "exact"), "value");
+    const json_t *predicted = json_object_get(json_object_get(divergence, "predicted"), "value");
+    if (exact != NULL && predicted != NULL)
+        printf("  lanes: predicted %.4f, counted %.4f", json_number_value(predicted),
+               json_number_value(exact));
+}
+
 static void print_verdict(const json_t *row, bool verbose)
 {
     const json_t *verified = json_object_get(row, "verified");
@@ -35,6 +45,7 @@ static void print_verdict(const json_t *row, bool verbose)
             fputs(": ", stdout);
             ob_print_safe(stdout, text_of(from[i], more[i]));
         }
+    print_lanes(json_object_get(row, "divergence"));
     fputc('\n', stdout);
 }
 
