@@ -134,17 +134,28 @@ static void print_rest(const json_t *options)
     }
 }
 
+/* Whether ncu can see anything of a case: it passed, on a GPU. */
+static bool is_profiled(const json_t *row)
+{
+    const char *status = json_string_value(json_object_get(row, "status"));
+    const char *backend = json_string_value(json_object_get(row, "backend"));
+    return status != NULL && strcmp(status, "ok") == 0 && backend != NULL &&
+           strcmp(backend, "cuda") == 0;
+}
+
 /* What profiles each case alone. */
 static void print_commands(const json_t *results)
 {
     size_t i;
+    bool any = false;
     const json_t *row, *context = json_object_get(results, "context");
-    puts("\nto profile one of them alone:");
     json_array_foreach(json_object_get(results, "results"), i, row)
     {
-        const char *status = json_string_value(json_object_get(row, "status"));
-        if (status == NULL || strcmp(status, "ok") != 0)
+        if (!is_profiled(row))
             continue;
+        if (!any)
+            puts("\nto profile one of them alone:");
+        any = true;
         fputs("ncu --clock-control none --nvtx --nvtx-include \"ortho@profile/\" ortho-bench run "
               "--profile --case '",
               stdout);
@@ -153,6 +164,8 @@ static void print_commands(const json_t *results)
         print_rest(json_object_get(context, "options"));
         putchar('\n');
     }
+    if (!any)
+        puts("\nnothing here for nsys or ncu: no case passed on a GPU");
 }
 
 static int profile(const ob_options *options)
