@@ -32,12 +32,15 @@ __device__ __forceinline__ void fill_row(const view &v, const row_context &c, co
                                          sink<C> out)
 {
     for (uint32_t col = 0; col < v.cols && __any_sync(ALL, out.to < out.end); col += EIGHT) {
+        ORTHO_COUNT_LANES_HERE(9);
         if (out.to >= out.end)
             continue;
+        ORTHO_COUNT_LANES_HERE(293);
         uint32_t key[EIGHT];
         load_keys<R, SCORES>(v, c, col, key);
         uint32_t chosen = chosen_of(c, col, key, cut);
         for (; chosen != 0 && out.to < out.end; chosen &= chosen - 1) { /* a trip per entry */
+            ORTHO_COUNT_LANES_HERE(58);
             const uint32_t at = col + __ffs(chosen) - 1;
             out.cols[out.to] = static_cast<C>(at);
             out.vals[out.to] = residual_at<R>(v, c, at);
