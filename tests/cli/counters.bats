@@ -71,3 +71,22 @@ load common
     try help list
     grep -qE '^ +--counters +The groups' out
 }
+
+@test "on the CPU counters are n/a, and demanding them exits 6 with the results saved" {
+    cd "$BATS_TEST_TMPDIR"
+    try run --op gemm --variant csr --backend cpu --model random:64x64 --counters divergence \
+        --case-timeout 0.3 --quiet -o kept.json
+    wants 0
+    grep -q "the CPU backend has no GPU counters" kept.json
+    try run --op gemm --variant csr --backend cpu --model random:64x64 --counters divergence \
+        --case-timeout 0.3 --require-counters --quiet -o demanded.json
+    wants 6
+    grep -q '"time_ns"' demanded.json
+}
+
+@test "the observing child is for ortho-bench itself" {
+    try __observe
+    wants 2
+    try __observe weather --op gemm
+    wants 2
+}
