@@ -55,6 +55,18 @@ static void kernels_that_overlap_count_once(void **state)
     json_decref(row);
 }
 
+static void a_kernel_within_another_adds_nothing(void **state)
+{
+    (void)state;
+    ob_kernel_record kernels[] = {{.name = "a", .start = 1000, .end = 1500},
+                                  {.name = "b", .start = 1100, .end = 1200}};
+    ob_activity_log log = {.kernels = kernels, .kernel_count = 2};
+    json_t *row = json_object();
+    ob_row_activity_from(row, &log, &(ob_activity_view){.launches = 1});
+    near(row, "activity.ns", 500);
+    json_decref(row);
+}
+
 static void a_flush_is_not_the_operation(void **state)
 {
     (void)state;
@@ -256,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_that_overlap_count_once),
+        cmocka_unit_test(a_kernel_within_another_adds_nothing),
         cmocka_unit_test(a_flush_is_not_the_operation),
         cmocka_unit_test(copies_with_kernels_of_their_own_have_a_mean),
         cmocka_unit_test(the_peak_counts_what_was_ours),
