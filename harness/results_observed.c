@@ -1,26 +1,10 @@
 /* The parts of a row that children find out (observe.h), and the prediction that stands beside. */
+#include "harness/json_set.h"
 #include "harness/results.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
-
-/* JSON has no NaN and no infinity: such a figure is absent. */
-static void put_real(json_t *object, const char *key, double value)
-{
-    if (isfinite(value))
-        json_object_set_new(object, key, json_real(value));
-}
-
-static void put_int(json_t *object, const char *key, int64_t value)
-{
-    json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
-static void put_text(json_t *object, const char *key, const char *value)
-{
-    json_object_set_new(object, key, json_string(value));
-}
 
 /* ---- divergence ----------------------------------------------------------------------------- */
 
@@ -37,7 +21,7 @@ static json_t *part_of(json_t *row, const char *name)
 static void set_count(json_t *object, const char *key, double value)
 {
     if (value >= 0 && value < 9e15)
-        put_int(object, key, (int64_t)value);
+        ob_json_int(object, key, (int64_t)value);
 }
 
 static void set_histogram(json_t *object, const double histogram[33])
@@ -52,9 +36,9 @@ static void set_histogram(json_t *object, const double histogram[33])
 static bool set_words(json_t *object, const ob_availability *is)
 {
     const bool ok = strcmp(is->status, "ok") == 0;
-    put_text(object, "status", is->status);
+    ob_json_text(object, "status", is->status);
     if (!ok && is->reason != NULL && is->reason[0] != '\0')
-        put_text(object, "reason", is->reason);
+        ob_json_text(object, "reason", is->reason);
     return ok;
 }
 
@@ -66,7 +50,7 @@ void ob_row_divergence_judge(json_t *row)
     double predicted =
         json_number_value(json_object_get(json_object_get(divergence, "predicted"), "value"));
     if (json_object_get(measured, "value") != NULL && predicted > 0)
-        put_real(measured, "difference", value / predicted - 1);
+        ob_json_real(measured, "difference", value / predicted - 1);
 }
 
 /* Nothing where nothing was issued: there is no ratio. */
@@ -76,7 +60,7 @@ static void set_lanes(json_t *row, const char *part, const ob_divergence *d)
     if (!ob_divergence_ratio(d, &ratio))
         return;
     json_t *o = json_object();
-    put_real(o, "value", ratio);
+    ob_json_real(o, "value", ratio);
     set_histogram(o, d->histogram);
     json_object_set_new(part_of(row, "divergence"), part, o);
     ob_row_divergence_judge(row);
@@ -92,7 +76,7 @@ static json_t *loop_object(const ob_measured *m)
     json_t *o = json_object();
     if (!set_words(o, &m->loop.is))
         return o;
-    put_real(o, "value", m->loop.value);
+    ob_json_real(o, "value", m->loop.value);
     if (m->loop.histogram != NULL)
         set_histogram(o, m->loop.histogram);
     set_count(o, "instructions", m->loop.instructions);
@@ -105,10 +89,10 @@ static json_t *kernel_object(const ob_measured *m)
     json_t *o = json_object();
     if (!set_words(o, &m->kernel.is))
         return o;
-    put_real(o, "value", m->kernel.value);
-    put_real(o, "enabled", m->kernel.enabled);
+    ob_json_real(o, "value", m->kernel.value);
+    ob_json_real(o, "enabled", m->kernel.enabled);
     set_count(o, "divergent_branches", m->kernel.divergent_branches);
-    put_real(o, "branch_efficiency", m->kernel.branch_efficiency);
+    ob_json_real(o, "branch_efficiency", m->kernel.branch_efficiency);
     return o;
 }
 
@@ -137,13 +121,13 @@ static json_t *activity_kernels(const ob_activity_facts *a)
     for (size_t i = 0; i < a->kernel_count; i++) {
         const ob_activity_kernel *k = &a->kernels[i];
         json_t *o = json_object();
-        put_text(o, "name", k->name);
-        put_real(o, "ns", k->ns);
+        ob_json_text(o, "name", k->name);
+        ob_json_real(o, "ns", k->ns);
         json_object_set_new(o, "grid", dimensions(k->grid));
         json_object_set_new(o, "block", dimensions(k->block));
-        put_int(o, "registers", k->registers);
-        put_int(o, "static_shared", k->static_shared);
-        put_int(o, "dynamic_shared", k->dynamic_shared);
+        ob_json_int(o, "registers", k->registers);
+        ob_json_int(o, "static_shared", k->static_shared);
+        ob_json_int(o, "dynamic_shared", k->dynamic_shared);
         json_array_append_new(list, o);
     }
     return list;
@@ -183,11 +167,11 @@ void ob_row_activity_judge(json_t *row)
         return;
     bool agrees = fabs(ns / time - 1) <= OB_ACTIVITY_TOLERANCE;
     const char *why = agrees ? NULL : explanation(activity, ns, time);
-    put_real(activity, "difference", ns / time - 1);
+    ob_json_real(activity, "difference", ns / time - 1);
     if (time > OB_ACTIVITY_JUDGED_NS)
         json_object_set_new(activity, "agrees", json_boolean(agrees));
     if (why != NULL)
-        put_text(activity, "why", why);
+        ob_json_text(activity, "why", why);
 }
 
 void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
@@ -196,8 +180,8 @@ void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
         return;
     json_t *o = json_object();
     if (set_words(o, &a->is)) {
-        put_real(o, "ns", a->ns);
-        put_int(o, "launches", (int64_t)a->launches);
+        ob_json_real(o, "ns", a->ns);
+        ob_json_int(o, "launches", (int64_t)a->launches);
         if (a->kernel_count > 0)
             json_object_set_new(o, "kernels", activity_kernels(a));
         set_count(o, "peak_device_bytes", a->peak_device_bytes);

@@ -72,6 +72,12 @@
     X(PCSamplingSetConfigurationAttribute)                                                         \
     X(PCSamplingGetData)
 
+/* A parameter struct of CUPTI's newer interfaces, its size filled in as they demand. */
+#define OB_CUPTI_PARAMS(type, ...)                                                                 \
+    {                                                                                              \
+        .structSize = type##_STRUCT_SIZE, __VA_ARGS__                                              \
+    }
+
 typedef struct ob_cupti {
 #define OB_MEMBER(name) __typeof__(cupti##name) *name;
     OB_CUPTI_FUNCTIONS(OB_MEMBER)

@@ -32,10 +32,6 @@ struct ob_counters {
     ob_range_mode mode;                   /* of the profiler */
 };
 
-#define PARAMS(type, ...)                                                                          \
-    {                                                                                              \
-        .structSize = type##_STRUCT_SIZE, __VA_ARGS__                                              \
-    }
 #define CHECK(call, what) ob_cupti_check(c->cupti, c->cupti->call, what)
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -43,7 +39,7 @@ struct ob_counters {
 static ortho_status read_availability(ob_counters *c)
 {
     CUpti_Profiler_GetCounterAvailability_Params p =
-        PARAMS(CUpti_Profiler_GetCounterAvailability_Params, .ctx = c->context);
+        OB_CUPTI_PARAMS(CUpti_Profiler_GetCounterAvailability_Params, .ctx = c->context);
     ortho_status status = CHECK(ProfilerGetCounterAvailability(&p), "asking for counters");
     if (status != ORTHO_OK)
         return status;
@@ -57,11 +53,11 @@ static ortho_status read_availability(ob_counters *c)
 static ortho_status open_host(const ob_counters *c, CUpti_Profiler_Host_Object **out)
 {
     CUpti_Device_GetChipName_Params chip =
-        PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
+        OB_CUPTI_PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
     ortho_status status = CHECK(DeviceGetChipName(&chip), "asking for the chip");
     if (status != ORTHO_OK)
         return status;
-    CUpti_Profiler_Host_Initialize_Params host = PARAMS(
+    CUpti_Profiler_Host_Initialize_Params host = OB_CUPTI_PARAMS(
         CUpti_Profiler_Host_Initialize_Params, .profilerType = CUPTI_PROFILER_TYPE_RANGE_PROFILER,
         .pChipName = chip.pChipName, .pCounterAvailabilityImage = c->availability);
     status = CHECK(ProfilerHostInitialize(&host), "opening the metrics");
@@ -72,7 +68,7 @@ static ortho_status open_host(const ob_counters *c, CUpti_Profiler_Host_Object *
 static void close_host(const ob_counters *c, CUpti_Profiler_Host_Object *host)
 {
     CUpti_Profiler_Host_Deinitialize_Params p =
-        PARAMS(CUpti_Profiler_Host_Deinitialize_Params, .pHostObject = host);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_Deinitialize_Params, .pHostObject = host);
     if (host != NULL)
         (void)c->cupti->ProfilerHostDeinitialize(&p);
 }
@@ -81,8 +77,8 @@ static CUptiResult add(const ob_counters *c, CUpti_Profiler_Host_Object *host,
                        const char *const *names, int count)
 {
     CUpti_Profiler_Host_ConfigAddMetrics_Params p =
-        PARAMS(CUpti_Profiler_Host_ConfigAddMetrics_Params, .pHostObject = host,
-               .ppMetricNames = (const char **)names, .numMetrics = (size_t)count);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_ConfigAddMetrics_Params, .pHostObject = host,
+                        .ppMetricNames = (const char **)names, .numMetrics = (size_t)count);
     return c->cupti->ProfilerHostConfigAddMetrics(&p);
 }
 
@@ -128,7 +124,7 @@ static ortho_status add_metrics(ob_counters *c)
 static ortho_status make_config(ob_counters *c)
 {
     CUpti_Profiler_Host_GetConfigImageSize_Params size =
-        PARAMS(CUpti_Profiler_Host_GetConfigImageSize_Params, .pHostObject = c->host);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetConfigImageSize_Params, .pHostObject = c->host);
     ortho_status status = CHECK(ProfilerHostGetConfigImageSize(&size), "sizing the metrics");
     if (status != ORTHO_OK)
         return status;
@@ -137,14 +133,14 @@ static ortho_status make_config(ob_counters *c)
     if (c->config == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for the metrics");
     CUpti_Profiler_Host_GetConfigImage_Params image =
-        PARAMS(CUpti_Profiler_Host_GetConfigImage_Params, .pHostObject = c->host,
-               .configImageSize = c->config_size, .pConfigImage = c->config);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetConfigImage_Params, .pHostObject = c->host,
+                        .configImageSize = c->config_size, .pConfigImage = c->config);
     status = CHECK(ProfilerHostGetConfigImage(&image), "configuring the metrics");
     if (status != ORTHO_OK)
         return status;
     CUpti_Profiler_Host_GetNumOfPasses_Params passes =
-        PARAMS(CUpti_Profiler_Host_GetNumOfPasses_Params, .configImageSize = c->config_size,
-               .pConfigImage = c->config);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetNumOfPasses_Params,
+                        .configImageSize = c->config_size, .pConfigImage = c->config);
     status = CHECK(ProfilerHostGetNumOfPasses(&passes), "counting the passes");
     c->passes = passes.numOfPasses;
     return status;
@@ -152,7 +148,7 @@ static ortho_status make_config(ob_counters *c)
 
 static ortho_status open_counters(ob_counters *c)
 {
-    CUpti_Profiler_Initialize_Params init = PARAMS(CUpti_Profiler_Initialize_Params);
+    CUpti_Profiler_Initialize_Params init = OB_CUPTI_PARAMS(CUpti_Profiler_Initialize_Params);
     ortho_status status = ob_cupti_alone();
     if (status == ORTHO_OK)
         status = ob_cupti_open(&c->cupti);
@@ -189,7 +185,7 @@ ortho_status ob_counters_open(const char *const *metrics, int count, ob_counters
 static void disable(ob_counters *c)
 {
     CUpti_RangeProfiler_Disable_Params p =
-        PARAMS(CUpti_RangeProfiler_Disable_Params, .pRangeProfilerObject = c->profiler);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_Disable_Params, .pRangeProfilerObject = c->profiler);
     if (c->profiler != NULL)
         (void)c->cupti->RangeProfilerDisable(&p);
     c->profiler = NULL;
@@ -223,16 +219,16 @@ static ortho_status enable(ob_counters *c, ob_range_mode mode)
         return ORTHO_OK;
     disable(c);
     CUpti_RangeProfiler_Enable_Params p =
-        PARAMS(CUpti_RangeProfiler_Enable_Params, .ctx = c->context);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_Enable_Params, .ctx = c->context);
     ortho_status status = CHECK(RangeProfilerEnable(&p), "enabling the profiler");
     if (status != ORTHO_OK)
         return status;
     c->profiler = p.pRangeProfilerObject;
     c->mode = mode;
-    CUpti_RangeProfiler_GetCounterDataSize_Params size =
-        PARAMS(CUpti_RangeProfiler_GetCounterDataSize_Params, .pRangeProfilerObject = c->profiler,
-               .pMetricNames = c->names, .numMetrics = (size_t)c->valid,
-               .maxNumOfRanges = RANGES_MAX, .maxNumRangeTreeNodes = RANGES_MAX);
+    CUpti_RangeProfiler_GetCounterDataSize_Params size = OB_CUPTI_PARAMS(
+        CUpti_RangeProfiler_GetCounterDataSize_Params, .pRangeProfilerObject = c->profiler,
+        .pMetricNames = c->names, .numMetrics = (size_t)c->valid, .maxNumOfRanges = RANGES_MAX,
+        .maxNumRangeTreeNodes = RANGES_MAX);
     status = CHECK(RangeProfilerGetCounterDataSize(&size), "sizing the counters");
     if (status != ORTHO_OK)
         return status;
@@ -243,7 +239,7 @@ static ortho_status enable(ob_counters *c, ob_range_mode mode)
 
 static ortho_status configure(ob_counters *c)
 {
-    CUpti_RangeProfiler_CounterDataImage_Initialize_Params clear = PARAMS(
+    CUpti_RangeProfiler_CounterDataImage_Initialize_Params clear = OB_CUPTI_PARAMS(
         CUpti_RangeProfiler_CounterDataImage_Initialize_Params, .pRangeProfilerObject = c->profiler,
         .counterDataSize = c->data_size, .pCounterData = c->data);
     ortho_status status =
@@ -251,7 +247,7 @@ static ortho_status configure(ob_counters *c)
     if (status != ORTHO_OK)
         return status;
     bool kernels = c->mode == OB_RANGE_KERNELS;
-    CUpti_RangeProfiler_SetConfig_Params set = PARAMS(
+    CUpti_RangeProfiler_SetConfig_Params set = OB_CUPTI_PARAMS(
         CUpti_RangeProfiler_SetConfig_Params, .pRangeProfilerObject = c->profiler,
         .configSize = c->config_size, .pConfig = c->config, .counterDataImageSize = c->data_size,
         .pCounterDataImage = c->data, .range = kernels ? CUPTI_AutoRange : CUPTI_UserRange,
@@ -271,10 +267,10 @@ static ortho_status wait_for_device(const char *what)
 static ortho_status launch_in_range(ob_counters *c, const ob_counted *counted)
 {
     CUpti_RangeProfiler_PushRange_Params push =
-        PARAMS(CUpti_RangeProfiler_PushRange_Params, .pRangeProfilerObject = c->profiler,
-               .pRangeName = "operation");
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_PushRange_Params, .pRangeProfilerObject = c->profiler,
+                        .pRangeName = "operation");
     CUpti_RangeProfiler_PopRange_Params pop =
-        PARAMS(CUpti_RangeProfiler_PopRange_Params, .pRangeProfilerObject = c->profiler);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_PopRange_Params, .pRangeProfilerObject = c->profiler);
     bool range = c->mode == OB_RANGE_OPERATION;
     ortho_status status =
         range ? CHECK(RangeProfilerPushRange(&push), "opening a range") : ORTHO_OK;
@@ -289,9 +285,9 @@ static ortho_status launch_in_range(ob_counters *c, const ob_counted *counted)
 static ortho_status run_pass(ob_counters *c, const ob_counted *counted, bool *last)
 {
     CUpti_RangeProfiler_Start_Params start =
-        PARAMS(CUpti_RangeProfiler_Start_Params, .pRangeProfilerObject = c->profiler);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_Start_Params, .pRangeProfilerObject = c->profiler);
     CUpti_RangeProfiler_Stop_Params stop =
-        PARAMS(CUpti_RangeProfiler_Stop_Params, .pRangeProfilerObject = c->profiler);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_Stop_Params, .pRangeProfilerObject = c->profiler);
     ortho_status status = counted->before != NULL ? counted->before(counted->ctx) : ORTHO_OK;
     if (status == ORTHO_OK)
         status = wait_for_device("before counting");
@@ -312,13 +308,13 @@ static ortho_status run_pass(ob_counters *c, const ob_counted *counted, bool *la
 static ortho_status decode(ob_counters *c, int *ranges)
 {
     CUpti_RangeProfiler_DecodeData_Params p =
-        PARAMS(CUpti_RangeProfiler_DecodeData_Params, .pRangeProfilerObject = c->profiler);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_DecodeData_Params, .pRangeProfilerObject = c->profiler);
     ortho_status status = CHECK(RangeProfilerDecodeData(&p), "decoding the counters");
     if (status != ORTHO_OK)
         return status;
     CUpti_RangeProfiler_GetCounterDataInfo_Params info =
-        PARAMS(CUpti_RangeProfiler_GetCounterDataInfo_Params, .pCounterDataImage = c->data,
-               .counterDataImageSize = c->data_size);
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_GetCounterDataInfo_Params, .pCounterDataImage = c->data,
+                        .counterDataImageSize = c->data_size);
     status = CHECK(RangeProfilerGetCounterDataInfo(&info), "reading the counters");
     *ranges = (int)(info.numTotalRanges + p.numOfRangeDropped);
     return status;
@@ -337,10 +333,10 @@ static ortho_status evaluate(ob_counters *c, int range, ob_counter_value *values
     if (numbers == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for counters");
     CUpti_Profiler_Host_EvaluateToGpuValues_Params p =
-        PARAMS(CUpti_Profiler_Host_EvaluateToGpuValues_Params, .pHostObject = c->host,
-               .pCounterDataImage = c->data, .counterDataImageSize = c->data_size,
-               .ppMetricNames = c->names, .numMetrics = (size_t)c->valid,
-               .rangeIndex = (size_t)range, .pMetricValues = numbers);
+        OB_CUPTI_PARAMS(CUpti_Profiler_Host_EvaluateToGpuValues_Params, .pHostObject = c->host,
+                        .pCounterDataImage = c->data, .counterDataImageSize = c->data_size,
+                        .ppMetricNames = c->names, .numMetrics = (size_t)c->valid,
+                        .rangeIndex = (size_t)range, .pMetricValues = numbers);
     ortho_status status = CHECK(ProfilerHostEvaluateToGpuValues(&p), "evaluating the metrics");
     for (int i = 0, v = 0; status == ORTHO_OK && i < c->count; i++) {
         values[i] = (ob_counter_value){.value = NAN, .code = c->codes[i]};

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMS(type, ...)                                                                          \
-    {                                                                                              \
-        .structSize = type##_STRUCT_SIZE, __VA_ARGS__                                              \
-    }
 #define CHECK(call, what) ob_cupti_check(c, c->call, what)
 
 /* Metrics, and where their values go. */
@@ -30,12 +26,12 @@ enum { METRICS = sizeof metrics / sizeof *metrics };
 static ortho_status find_metrics(const ob_cupti *c, CUpti_SassMetrics_Config configs[METRICS])
 {
     CUpti_Device_GetChipName_Params chip =
-        PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
+        OB_CUPTI_PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
     ortho_status status = CHECK(DeviceGetChipName(&chip), "asking for the chip");
     for (size_t i = 0; status == ORTHO_OK && i < METRICS; i++) {
         CUpti_SassMetrics_GetProperties_Params p =
-            PARAMS(CUpti_SassMetrics_GetProperties_Params, .pChipName = chip.pChipName,
-                   .pMetricName = metrics[i].name);
+            OB_CUPTI_PARAMS(CUpti_SassMetrics_GetProperties_Params, .pChipName = chip.pChipName,
+                            .pMetricName = metrics[i].name);
         status = CHECK(SassMetricsGetProperties(&p), metrics[i].name);
         configs[i] = (CUpti_SassMetrics_Config){.metricId = p.metric.metricId,
                                                 .outputGranularity =
@@ -46,7 +42,7 @@ static ortho_status find_metrics(const ob_cupti *c, CUpti_SassMetrics_Config con
 
 ortho_status ob_sass_start(const ob_cupti *c, CUcontext context)
 {
-    CUpti_Profiler_Initialize_Params init = PARAMS(CUpti_Profiler_Initialize_Params);
+    CUpti_Profiler_Initialize_Params init = OB_CUPTI_PARAMS(CUpti_Profiler_Initialize_Params);
     CUpti_SassMetrics_Config configs[METRICS];
     ortho_status status = CHECK(ProfilerInitialize(&init), "starting the profiler");
     if (status == ORTHO_OK)
@@ -54,13 +50,13 @@ ortho_status ob_sass_start(const ob_cupti *c, CUcontext context)
     if (status != ORTHO_OK)
         return status;
     CUpti_SassMetricsSetConfig_Params set =
-        PARAMS(CUpti_SassMetricsSetConfig_Params, .numOfMetricConfig = METRICS, .pConfigs = configs,
-               .deviceIndex = 0);
+        OB_CUPTI_PARAMS(CUpti_SassMetricsSetConfig_Params, .numOfMetricConfig = METRICS,
+                        .pConfigs = configs, .deviceIndex = 0);
     status = CHECK(SassMetricsSetConfig(&set), "setting the instructions' metrics");
     if (status != ORTHO_OK)
         return status;
     CUpti_SassMetricsEnable_Params enable =
-        PARAMS(CUpti_SassMetricsEnable_Params, .ctx = context, .enableLazyPatching = 1);
+        OB_CUPTI_PARAMS(CUpti_SassMetricsEnable_Params, .ctx = context, .enableLazyPatching = 1);
     return CHECK(SassMetricsEnable(&enable), "patching kernels");
 }
 
@@ -101,9 +97,9 @@ static ortho_status read_records(const ob_cupti *c, CUcontext context, size_t re
         data[i].pInstanceValues = values + i * room;
     }
     CUpti_SassMetricsFlushData_Params flush =
-        PARAMS(CUpti_SassMetricsFlushData_Params, .ctx = context,
-               .numOfPatchedInstructionRecords = records, .numOfInstances = instances,
-               .pMetricsData = data);
+        OB_CUPTI_PARAMS(CUpti_SassMetricsFlushData_Params, .ctx = context,
+                        .numOfPatchedInstructionRecords = records, .numOfInstances = instances,
+                        .pMetricsData = data);
     if (status == ORTHO_OK && records > 0)
         status = CHECK(SassMetricsFlushData(&flush), "reading the instructions");
     for (size_t i = 0; status == ORTHO_OK && i < records; i++)
@@ -116,7 +112,7 @@ static ortho_status read_records(const ob_cupti *c, CUcontext context, size_t re
 ortho_status ob_sass_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
 {
     CUpti_SassMetricsGetDataProperties_Params p =
-        PARAMS(CUpti_SassMetricsGetDataProperties_Params, .ctx = context);
+        OB_CUPTI_PARAMS(CUpti_SassMetricsGetDataProperties_Params, .ctx = context);
     ortho_status status = CHECK(SassMetricsGetDataProperties(&p), "counting the instructions");
     return status == ORTHO_OK
                ? read_records(c, context, p.numOfPatchedInstructionRecords, p.numOfInstances, out)
@@ -127,6 +123,6 @@ ortho_status ob_sass_read(const ob_cupti *c, CUcontext context, ob_instruction_r
 void ob_sass_stop(const ob_cupti *c, CUcontext context)
 {
     CUpti_SassMetricsDisable_Params disable =
-        PARAMS(CUpti_SassMetricsDisable_Params, .ctx = context);
+        OB_CUPTI_PARAMS(CUpti_SassMetricsDisable_Params, .ctx = context);
     (void)c->SassMetricsDisable(&disable);
 }
