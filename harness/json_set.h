@@ -23,4 +23,15 @@ static inline void ob_json_text(json_t *object, const char *key, const char *val
     json_object_set_new(object, key, json_string(value));
 }
 
+/* The object under a key, made where there is none; borrowed. */
+static inline json_t *ob_json_part(json_t *object, const char *key)
+{
+    json_t *part = json_object_get(object, key);
+    if (part == NULL) {
+        part = json_object();
+        json_object_set_new(object, key, part);
+    }
+    return part;
+}
+
 #endif

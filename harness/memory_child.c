@@ -8,6 +8,7 @@
 #include "common/account.h"
 #include "common/dtype.h"
 #include "common/error.h"
+#include "harness/child.h"
 #include "harness/environment.h"
 #include "harness/memory.h"
 #include "harness/plugin.h"
@@ -17,7 +18,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +27,6 @@
 #include <unistd.h>
 
 enum { PARTS = 7, PATIENCE_MS = 60000 };
-
-extern char **environ;
 
 /* Sizes of the blob's parts, in order: W, hessian, q, scale, row_ptr, col, val. */
 static void part_sizes(const ob_memory_job *j, size_t size[PARTS])
@@ -101,7 +99,7 @@ int ob_memory_blob(const ortho_matrix *w, const float *hessian, const ortho_spli
     return fd;
 }
 
-static ortho_status spawn_child(const ob_memory_job *j, int out, pid_t *pid)
+static ortho_status start_child(const ob_memory_job *j, int *out, pid_t *pid)
 {
     char numbers[512], exe[] = "/proc/self/exe", word[] = "__memory";
     snprintf(numbers, sizeof numbers, "%d %d %lld %lld %lld %lld %lld %lld %d %d %d %a %a %d %d %d",
@@ -110,14 +108,7 @@ static ortho_status spawn_child(const ob_memory_job *j, int out, pid_t *pid)
              (int)j->w_dtype, (int)j->rule, j->alpha, j->density, j->threads, j->blob, j->hessian);
     char *argv[] = {
         exe, word, numbers, (char *)j->variant, j->plugin != NULL ? (char *)j->plugin : NULL, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int error = posix_spawn(pid, exe, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return error == 0 ? ORTHO_OK
-                      : ortho_fail(ORTHO_E_IO, "can't start a child: %s", strerror(error));
+    return ob_child_start(argv, out, pid);
 }
 
 /* Reads the child's one line, for a minute at most; kills a child that takes longer. */
@@ -141,30 +132,24 @@ static bool read_answer(int fd, pid_t pid, char *text, size_t size)
 
 ortho_status ob_memory_measure(const ob_memory_job *job, size_t *bytes)
 {
-    int ends[2];
+    int out;
     pid_t pid;
     char text[512];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return ortho_fail(ORTHO_E_IO, "no pipe for a child: %s", strerror(errno));
-    ortho_status status = spawn_child(job, ends[1], &pid);
-    close(ends[1]);
-    if (status == ORTHO_OK) {
-        bool ended = read_answer(ends[0], pid, text, sizeof text);
-        int code = 0;
-        while (waitpid(pid, &code, 0) < 0 && errno == EINTR) {
-        }
-        unsigned long long peak = 0;
-        if (!ended)
-            status = ortho_fail(ORTHO_E_IO, "the child took more than a minute");
-        else if (!WIFEXITED(code) || WEXITSTATUS(code) != 0 || sscanf(text, "%llu", &peak) != 1)
-            status = ortho_fail(ORTHO_E_IO, "the child ended with %s %d: %s",
-                                WIFEXITED(code) ? "code" : "signal",
-                                WIFEXITED(code) ? WEXITSTATUS(code) : WTERMSIG(code), text);
-        else
-            *bytes = (size_t)peak;
-    }
-    close(ends[0]);
-    return status;
+    ortho_status status = start_child(job, &out, &pid);
+    if (status != ORTHO_OK)
+        return status;
+    bool ended = read_answer(out, pid, text, sizeof text);
+    int code = ob_child_wait(pid);
+    unsigned long long peak = 0;
+    close(out);
+    if (!ended)
+        return ortho_fail(ORTHO_E_IO, "the child took more than a minute");
+    if (!WIFEXITED(code) || WEXITSTATUS(code) != 0 || sscanf(text, "%llu", &peak) != 1)
+        return ortho_fail(ORTHO_E_IO, "the child ended with %s %d: %s",
+                          WIFEXITED(code) ? "code" : "signal",
+                          WIFEXITED(code) ? WEXITSTATUS(code) : WTERMSIG(code), text);
+    *bytes = (size_t)peak;
+    return ORTHO_OK;
 }
 
 /* ---- child ----------------------------------------------------------------------------------- */

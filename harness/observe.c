@@ -3,22 +3,18 @@
 #include "harness/observe.h"
 
 #include "common/error.h"
+#include "harness/child.h"
 #include "harness/counter_choice.h"
 #include "harness/options_value.h"
 #include "harness/plan.h"
+#include "harness/results.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 static const char *const words[] = {[OB_OBSERVE_ACTIVITY] = "activity",
                                     [OB_OBSERVE_COUNTERS] = "counters",
@@ -73,40 +69,6 @@ static bool wants(const ob_options *options, ob_observe what)
 
 /* ---- the child's command line ---------------------------------------------------------------- */
 
-/* The flags of a run with these options, after three words of our own; NULL when memory is short.
- */
-static char **arguments(const watch *w)
-{
-    json_t *echo = ob_options_echo(w->options);
-    if (echo != NULL && w->key != NULL)
-        json_object_set_new(echo, "case", json_string(w->key));
-    char **argv = calloc(json_object_size(echo) + 4, sizeof *argv);
-    const char *name;
-    json_t *value;
-    int n = 0;
-    bool whole = echo != NULL && argv != NULL;
-    if (whole) {
-        argv[n++] = strdup("ortho-bench");
-        argv[n++] = strdup("__observe");
-        argv[n++] = strdup(words[w->what]);
-        json_object_foreach(echo, name, value)
-        {
-            const char *text = json_string_value(value);
-            const ob_option *option = ob_option_find(name);
-            bool flag = option != NULL && option->type == OB_VALUE_FLAG;
-            if (asprintf(&argv[n], flag ? "--%s" : "--%s=%s", name, text) < 0)
-                argv[n] = NULL;
-            whole = whole && argv[n] != NULL;
-            n++;
-        }
-    }
-    json_decref(echo);
-    if (whole)
-        return argv;
-    free(argv);
-    return NULL;
-}
-
 static void free_arguments(char **argv)
 {
     for (char **a = argv; a != NULL && *a != NULL; a++)
@@ -114,21 +76,37 @@ static void free_arguments(char **argv)
     free(argv);
 }
 
-static ortho_status spawn_child(const watch *w, int out, pid_t *pid)
+/* One option as a flag; false when memory is short. */
+static bool put_flag(const char *name, const char *text, char **out)
 {
-    char **argv = arguments(w);
-    if (argv == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a child's arguments");
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int error = posix_spawn(pid, "/proc/self/exe", &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
+    const ob_option *option = ob_option_find(name);
+    bool flag = option != NULL && option->type == OB_VALUE_FLAG;
+    if (asprintf(out, flag ? "--%s" : "--%s=%s", name, text) >= 0)
+        return true;
+    *out = NULL;
+    return false;
+}
+
+/* Three words of our own and the flags of a run with these options; NULL when memory is short. */
+static char **arguments(const watch *w)
+{
+    const char *const first[] = {"ortho-bench", "__observe", words[w->what]};
+    json_t *echo = ob_options_echo(w->options), *value;
+    if (echo != NULL && w->key != NULL)
+        json_object_set_new(echo, "case", json_string(w->key));
+    char **argv = calloc(json_object_size(echo) + 4, sizeof *argv);
+    const char *name;
+    int n = 0;
+    bool whole = echo != NULL && argv != NULL;
+    for (; whole && n < 3; n++)
+        whole = (argv[n] = strdup(first[n])) != NULL;
+    json_object_foreach(echo, name, value) whole =
+        whole && put_flag(name, json_string_value(value), &argv[n++]);
+    json_decref(echo);
+    if (whole)
+        return argv;
     free_arguments(argv);
-    return error == 0 ? ORTHO_OK
-                      : ortho_fail(ORTHO_E_IO, "can't start a child: %s", strerror(error));
+    return NULL;
 }
 
 /* ---- what it says ---------------------------------------------------------------------------- */
@@ -155,12 +133,6 @@ static void tell(const watch *w, const char *key)
         w->progress->begin(w->progress->ctx, all, key, phase);
 }
 
-static void note(const watch *w, const char *text)
-{
-    if (w->progress != NULL && w->progress->note != NULL && text != NULL)
-        w->progress->note(w->progress->ctx, text);
-}
-
 static void take_line(watch *w, const char *line)
 {
     json_t *said = json_loads(line, 0, NULL);
@@ -169,7 +141,6 @@ static void take_line(watch *w, const char *line)
     json_t *cupti = json_object_get(said, "cupti");
     if (w->key == NULL)
         tell(w, json_string_value(json_object_get(said, "begin")));
-    note(w, json_string_value(json_object_get(said, "note")));
     if (why != NULL) {
         snprintf(w->reason, sizeof w->reason, "%s", why);
         json_object_set_new(json_object_get(w->document, "context"), "cupti",
@@ -203,12 +174,9 @@ static void read_lines(watch *w, int fd)
     fclose(f);
 }
 
-/* Waits for the child; why it ended, where that isn't as it should. */
-static void reap(watch *w, pid_t pid)
+/* Why the child ended, by what waiting for it told, where that isn't as it should. */
+static void explain(watch *w, int code)
 {
-    int code = 0;
-    while (waitpid(pid, &code, 0) < 0 && errno == EINTR) {
-    }
     if (w->reason[0] != '\0')
         return;
     if (WIFSIGNALED(code))
@@ -233,23 +201,19 @@ static void mark_absent(watch *w)
 
 static void watch_child(watch *w)
 {
-    int ends[2];
+    int out;
     pid_t pid;
-    ortho_status status = pipe2(ends, O_CLOEXEC) == 0
-                              ? ORTHO_OK
-                              : ortho_fail(ORTHO_E_IO, "no pipe: %s", strerror(errno));
+    char **argv = arguments(w);
+    ortho_status status = argv != NULL
+                              ? ob_child_start(argv, &out, &pid)
+                              : ortho_fail(ORTHO_E_MEMORY, "no memory for a child's arguments");
+    free_arguments(argv);
     if (status == ORTHO_OK) {
-        status = spawn_child(w, ends[1], &pid);
-        close(ends[1]);
-        if (status == ORTHO_OK) {
-            read_lines(w, ends[0]);
-            reap(w, pid);
-        } else {
-            close(ends[0]);
-        }
-    }
-    if (status != ORTHO_OK)
+        read_lines(w, out);
+        explain(w, ob_child_wait(pid));
+    } else {
         snprintf(w->reason, sizeof w->reason, "%s", ortho_last_message());
+    }
 }
 
 static bool predicts(const json_t *row)
@@ -323,8 +287,7 @@ static bool counted(const json_t *document)
     json_array_foreach(json_object_get(document, "results"), i, row)
     {
         const json_t *counters = json_object_get(row, "counters");
-        const char *status = json_string_value(json_object_get(row, "status"));
-        if (status == NULL || (strcmp(status, "ok") != 0 && strcmp(status, "ambiguous") != 0))
+        if (!ob_row_stands(row))
             continue;
         if (json_object_size(counters) == 0)
             return false;
@@ -336,6 +299,14 @@ static bool counted(const json_t *document)
         }
     }
     return true;
+}
+
+static void tell_failure(const watch *w)
+{
+    char text[320];
+    snprintf(text, sizeof text, "no %s: %s", words[w->what], w->reason);
+    if (w->progress != NULL && w->progress->note != NULL)
+        w->progress->note(w->progress->ctx, text);
 }
 
 bool ob_observe_run(const ob_options *options, const ob_progress *progress, json_t *document)
@@ -355,11 +326,8 @@ bool ob_observe_run(const ob_options *options, const ob_progress *progress, json
             snprintf(w.reason, sizeof w.reason, "the CPU backend has no GPU counters");
             mark_absent(&w);
         }
-        if (w.answered == 0) {
-            char text[320];
-            snprintf(text, sizeof text, "no %s: %s", words[what], w.reason);
-            note(&w, text);
-        }
+        if (w.answered == 0)
+            tell_failure(&w);
     }
     return !options->require_counters || counted(document);
 }

@@ -1,5 +1,6 @@
 #include "harness/observe_facts.h"
 
+#include "harness/annotate_source.h"
 #include "harness/results.h"
 #include "harness/stats.h"
 
@@ -143,20 +144,11 @@ void ob_row_activity_from(json_t *row, const ob_activity_log *log, const ob_acti
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-/* The last three parts of a path, which name a file of ours wherever it was compiled: a build that
- * was moved, or came from a compiler cache, has another root in its line table. */
-static const char *tail_of(const char *path)
-{
-    const char *at = path + strlen(path);
-    for (int parts = 0; at > path; at--)
-        if (at[-1] == '/' && ++parts == 3)
-            break;
-    return at;
-}
-
+/* By the last three parts of a path, which name a file of ours wherever it was compiled: a build
+ * that was moved, or came from a compiler cache, has another root in its line table. */
 static bool same_file(const char *a, const char *b)
 {
-    return a[0] != '\0' && strcmp(tail_of(a), tail_of(b)) == 0;
+    return a[0] != '\0' && strcmp(ob_path_tail(a, 3), ob_path_tail(b, 3)) == 0;
 }
 
 static bool on_line(const ob_instruction *i, const ortho_loop *loop)

@@ -1,26 +1,12 @@
 /* What a child found, into the parent's row of the same case. */
 #include "harness/observe.h"
+
+#include "harness/json_set.h"
 #include "harness/observe_facts.h"
 #include "harness/results.h"
 
 #include <jansson.h>
 #include <string.h>
-
-static bool may_show(const json_t *row)
-{
-    const char *status = json_string_value(json_object_get(row, "status"));
-    return status != NULL && (strcmp(status, "ok") == 0 || strcmp(status, "ambiguous") == 0);
-}
-
-static json_t *child_of(json_t *parent, const char *key)
-{
-    json_t *child = json_object_get(parent, key);
-    if (child == NULL) {
-        child = json_object();
-        json_object_set_new(parent, key, child);
-    }
-    return child;
-}
 
 static json_t *absent(const char *reason)
 {
@@ -29,7 +15,7 @@ static json_t *absent(const char *reason)
 
 static void merge_measured(json_t *row, json_t *measured)
 {
-    json_t *divergence = child_of(row, "divergence");
+    json_t *divergence = ob_json_part(row, "divergence");
     if (measured != NULL)
         json_object_set(divergence, "measured", measured);
     ob_row_divergence_judge(row);
@@ -45,15 +31,17 @@ static void merge_counters(json_t *row, json_t *counters)
 static const char *objection(const json_t *found)
 {
     const char *reason = json_string_value(json_object_get(found, "unobserved"));
-    if (reason == NULL && !may_show(found))
+    if (reason == NULL && !ob_row_stands(found))
         reason = json_string_value(json_object_get(found, "reason"));
-    return reason != NULL ? reason : may_show(found) ? NULL : "not verified where it was observed";
+    return reason != NULL         ? reason
+           : ob_row_stands(found) ? NULL
+                                  : "not verified where it was observed";
 }
 
 void ob_observe_merge(json_t *row, const json_t *found, ob_observe what)
 {
     const char *reason = objection(found);
-    if (!may_show(row))
+    if (!ob_row_stands(row))
         return;
     if (reason != NULL) {
         ob_observe_absent(row, reason, what);
@@ -73,7 +61,7 @@ void ob_observe_merge(json_t *row, const json_t *found, ob_observe what)
 
 void ob_observe_absent(json_t *row, const char *reason, ob_observe what)
 {
-    if (!may_show(row))
+    if (!ob_row_stands(row))
         return;
     if (what == OB_OBSERVE_ACTIVITY && json_object_get(row, "activity") == NULL)
         json_object_set_new(row, "activity", absent(reason));

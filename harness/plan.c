@@ -377,6 +377,11 @@ ortho_status ob_plan_make(const ob_options *o, const ortho_dataset *dataset, ob_
     return ORTHO_OK;
 }
 
+const ortho_loop *ob_case_loop(const ob_case *c)
+{
+    return c->sieve ? c->variant->sieve->loop : c->variant->gemm->loop;
+}
+
 void ob_plan_free(ob_plan *plan)
 {
     for (int i = 0; i < plan->plugin_count; i++)

@@ -46,6 +46,9 @@ ortho_status ob_plan_make(const ob_options *options, const ortho_dataset *datase
 /* Fills slice, nnz and group of a case as they are for one slice. */
 void ob_case_at(const ob_options *options, const ortho_slice *slice, ob_case *c);
 
+/* Where the source has the loop that the variant's lane model speaks of; NULL: it doesn't tell. */
+const ortho_loop *ob_case_loop(const ob_case *c);
+
 /* Frees the cases and unloads the plug-ins. Safe on a zeroed plan. */
 void ob_plan_free(ob_plan *plan);
 

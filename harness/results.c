@@ -48,6 +48,12 @@ json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
     return row;
 }
 
+bool ob_row_stands(const json_t *row)
+{
+    const char *status = json_string_value(json_object_get(row, "status"));
+    return status != NULL && (strcmp(status, "ok") == 0 || strcmp(status, "ambiguous") == 0);
+}
+
 void ob_row_status(json_t *row, const char *status, const char *reason)
 {
     ob_json_text(row, "status", status);

@@ -24,6 +24,9 @@ struct json_t;
 /* What names a case: key to synthetic. The caller owns the row. */
 struct json_t *ob_row_new(const ob_case *c, const ob_options *options, bool synthetic);
 
+/* Whether a row's status lets it show numbers: ok or ambiguous. */
+bool ob_row_stands(const struct json_t *row);
+
 /* status and, unless it is ok, the reason. */
 void ob_row_status(struct json_t *row, const char *status, const char *reason);
 

@@ -8,16 +8,6 @@
 
 /* ---- divergence ----------------------------------------------------------------------------- */
 
-static json_t *part_of(json_t *row, const char *name)
-{
-    json_t *part = json_object_get(row, name);
-    if (part == NULL) {
-        part = json_object();
-        json_object_set_new(row, name, part);
-    }
-    return part;
-}
-
 static void set_count(json_t *object, const char *key, double value)
 {
     if (value >= 0 && value < 9e15)
@@ -62,7 +52,7 @@ static void set_lanes(json_t *row, const char *part, const ob_divergence *d)
     json_t *o = json_object();
     ob_json_real(o, "value", ratio);
     set_histogram(o, d->histogram);
-    json_object_set_new(part_of(row, "divergence"), part, o);
+    json_object_set_new(ob_json_part(row, "divergence"), part, o);
     ob_row_divergence_judge(row);
 }
 
@@ -99,11 +89,11 @@ static json_t *kernel_object(const ob_measured *m)
 void ob_row_measured_set(json_t *row, const ob_measured *m)
 {
     if (m->loop.is.status != NULL) {
-        json_object_set_new(part_of(row, "divergence"), "measured", loop_object(m));
+        json_object_set_new(ob_json_part(row, "divergence"), "measured", loop_object(m));
         ob_row_divergence_judge(row);
     }
     if (m->kernel.is.status != NULL)
-        json_object_set_new(part_of(row, "divergence"), "kernel", kernel_object(m));
+        json_object_set_new(ob_json_part(row, "divergence"), "kernel", kernel_object(m));
     if (m->exact != NULL)
         set_lanes(row, "exact", m->exact);
 }

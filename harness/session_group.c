@@ -76,6 +76,15 @@ ortho_services ob_session_services(const ob_session *s, ob_memory *memory)
     return services;
 }
 
+ortho_status ob_lane_enqueue(void *ctx)
+{
+    ob_lane *lane = ctx;
+    ortho_status status = ORTHO_OK;
+    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
+        status = lane->loop.launch(lane->loop.ctx, i);
+    return status;
+}
+
 ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns)
 {
     const ob_session *s = lane->session;

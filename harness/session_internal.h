@@ -192,6 +192,8 @@ bool ob_lane_beats(const ob_lane *lane, double ceiling);
 size_t ob_device_mark(ob_session *s);
 /* Both into the lane. */
 void ob_device_since(ob_lane *lane, size_t mark);
+/* Enqueues one operation, all of its units, and doesn't wait. `lane` is an ob_lane. */
+ortho_status ob_lane_enqueue(void *lane);
 /* Launches number `index` alone. */
 ortho_status ob_lane_launch(ob_lane *lane, int64_t index, double *ns);
 /* bytes and the floor into the row; a cold lane that beats the floor is a bug and fails. */

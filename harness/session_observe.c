@@ -212,15 +212,6 @@ static ortho_status before_count(void *ctx)
     return lane->session->options->l2 == OB_L2_COLD ? ob_session_evict(lane->session) : ORTHO_OK;
 }
 
-static ortho_status launch_all(void *ctx)
-{
-    ob_lane *lane = ctx;
-    ortho_status status = ORTHO_OK;
-    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
-        status = lane->loop.launch(lane->loop.ctx, i);
-    return status;
-}
-
 static ortho_status observe_counters(ob_session *s, ob_lane *lane)
 {
     ob_observation *o = s->observation;
@@ -228,7 +219,7 @@ static ortho_status observe_counters(ob_session *s, ob_lane *lane)
     ob_counter_value *values = calloc((size_t)count + 1, sizeof *values);
     if (values == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for counters");
-    ob_counted counted = {.ctx = lane, .before = before_count, .launch = launch_all};
+    ob_counted counted = {.ctx = lane, .before = before_count, .launch = ob_lane_enqueue};
     size_t kernels = s->backend->nodes(s->queue, &lane->loop, lane->units);
     ob_range_mode mode = kernels == 1 ? OB_RANGE_KERNELS : OB_RANGE_OPERATION;
     ortho_status status = ob_counters_measure(o->counters, mode, &counted, 1, values, &ranges);
@@ -249,17 +240,12 @@ static ortho_status observe_counters(ob_session *s, ob_lane *lane)
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-static const ortho_loop *loop_of(const ob_case *c)
-{
-    return c->sieve ? c->variant->sieve->loop : c->variant->gemm->loop;
-}
-
 /* The kernel of the loop alone: what comes before it runs first, uncounted. */
 static ortho_status count_instructions(ob_session *s, ob_lane *lane, const ortho_loop *loop,
                                        ob_instruction_report *out)
 {
     ob_operation operation = {
-        .ctx = lane, .launch = launch_all, .stream = s->backend->stream(s->queue)};
+        .ctx = lane, .launch = ob_lane_enqueue, .stream = s->backend->stream(s->queue)};
     ob_isolated *kernel = NULL;
     ortho_status status = ob_isolate(&operation, loop->kernel, &kernel);
     if (status == ORTHO_OK)
@@ -279,7 +265,7 @@ static ortho_status count_instructions(ob_session *s, ob_lane *lane, const ortho
 static ortho_status observe_instructions(ob_session *s, ob_lane *lane)
 {
     ob_instruction_report report = {0};
-    const ortho_loop *loop = loop_of(lane->c);
+    const ortho_loop *loop = ob_case_loop(lane->c);
     if (loop == NULL)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
     ortho_status status = count_instructions(s, lane, loop, &report);
@@ -297,7 +283,7 @@ static ortho_status launch_for_samples(ob_lane *lane)
     double start = ob_timer_now();
     ortho_status status = ORTHO_OK;
     while (status == ORTHO_OK && ob_timer_now() - start < SAMPLED_NS && !ob_session_interrupted()) {
-        status = launch_all(lane);
+        status = ob_lane_enqueue(lane);
         if (status == ORTHO_OK) /* launches don't queue up beyond the time that they may take */
             status = ob_lane_launch(lane, 0, &(double){0});
     }

@@ -32,8 +32,8 @@ static void count_lanes(ob_session *s, ob_lane *lane)
     ortho_status status = s->backend->wait(s->queue);
     if (status == ORTHO_OK)
         status = ob_divergence_exact(true, &exact);
-    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
-        status = lane->loop.launch(lane->loop.ctx, i);
+    if (status == ORTHO_OK)
+        status = ob_lane_enqueue(lane);
     if (status == ORTHO_OK)
         status = s->backend->wait(s->queue);
     if (status == ORTHO_OK)
@@ -66,8 +66,8 @@ static ortho_status launch_once(ob_session *s, ob_lane *lane)
     if (status == ORTHO_OK && !s->profiling)
         s->profiling = s->backend->profile(true);
     ob_phase_begin(s, 0, lane, "profile");
-    for (int64_t i = 0; status == ORTHO_OK && i < lane->units; i++)
-        status = lane->loop.launch(lane->loop.ctx, i);
+    if (status == ORTHO_OK)
+        status = ob_lane_enqueue(lane);
     if (status == ORTHO_OK)
         status = s->backend->wait(s->queue);
     ob_phase_end();

@@ -28,11 +28,6 @@ typedef struct annotating {
     int annotated;   /* cases so far */
 } annotating;
 
-static const ortho_loop *loop_of(const ob_case *c)
-{
-    return c->sieve ? c->variant->sieve->loop : c->variant->gemm->loop;
-}
-
 /* ---- one case -------------------------------------------------------------------------------- */
 
 static ortho_status write_heat_map(annotating *all, const ob_case *c, const ob_annotation *a,
@@ -87,7 +82,7 @@ static ortho_status annotate_case(annotating *all, const ob_case *c)
         snprintf(why, sizeof why, "%s", ortho_last_message());
     ob_annotation_view view = {
         .key = c->key,
-        .loop = loop_of(c),
+        .loop = ob_case_loop(c),
         .measured = json_object_get(json_object_get(counted, "divergence"), "measured"),
         .no_stalls = sampled == NULL ? why : NULL,
         .places = &all->places,
@@ -133,13 +128,13 @@ static int annotate_plan(annotating *all, const ob_plan *plan)
                         "--case choose another",
                         c->key, more);
         ortho_status status =
-            loop_of(c) != NULL
+            ob_case_loop(c) != NULL
                 ? annotate_case(all, c)
                 : ortho_fail(ORTHO_E_UNSUPPORTED, "the variant doesn't tell where its loop is");
         if (status == ORTHO_OK)
             continue;
         ob_log_error(&all->log, "%s: %s%s", c->key, ortho_last_message(),
-                     status == ORTHO_E_UNSUPPORTED && loop_of(c) != NULL
+                     status == ORTHO_E_UNSUPPORTED && ob_case_loop(c) != NULL
                          ? " (`ortho-bench doctor` tells what counting takes here, and how to get "
                            "it)"
                          : "");
