@@ -1,13 +1,12 @@
 /*
- * metrics.h over CUPTI's host interface. A host object holds one configuration, adds to it and
- * can't take back: a name that it refuses spoils it for good, so that every question gets an object
- * of its own. The first costs some 50 ms, another about 1.
+ * metrics.h over CUPTI's host objects (host.h): one that refused a name is spoilt for good, so that
+ * every question gets one of its own. The first costs some 50 ms, another about 1.
  */
 #define _GNU_SOURCE
 #include "harness/metrics.h"
 
 #include "common/error.h"
-#include "harness/cupti/cupti.h"
+#include "harness/cupti/host.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,78 +15,21 @@
 
 #define CHIPS_MAX 256
 
-typedef struct CUpti_Profiler_Host_Object host_object;
-
 struct ob_metrics {
     const ob_cupti *cupti;
-    host_object *object; /* for questions that add nothing */
+    ob_host *object; /* for questions that add nothing */
     char chip[32];
 };
 
-/* ---- host objects ---------------------------------------------------------------------------- */
-
-static ortho_status open_object(const ob_cupti *c, const char *chip, host_object **out)
+static ortho_status count_passes(const ob_cupti *c, ob_host *host, size_t *out)
 {
-    CUpti_Profiler_Host_Initialize_Params p = {
-        CUpti_Profiler_Host_Initialize_Params_STRUCT_SIZE,
-        .profilerType = CUPTI_PROFILER_TYPE_RANGE_PROFILER,
-        .pChipName = chip,
-    };
-    ortho_status status = ob_cupti_check(c, c->ProfilerHostInitialize(&p), "the metrics of a chip");
-    if (status == ORTHO_OK)
-        *out = p.pHostObject;
-    return status;
-}
-
-static void close_object(const ob_cupti *c, host_object *object)
-{
-    CUpti_Profiler_Host_Deinitialize_Params p = {
-        CUpti_Profiler_Host_Deinitialize_Params_STRUCT_SIZE, .pHostObject = object};
-    if (object != NULL)
-        (void)c->ProfilerHostDeinitialize(&p);
-}
-
-static CUptiResult add(const ob_cupti *c, host_object *object, const char *const *names, int count)
-{
-    CUpti_Profiler_Host_ConfigAddMetrics_Params p = {
-        CUpti_Profiler_Host_ConfigAddMetrics_Params_STRUCT_SIZE,
-        .pHostObject = object,
-        .ppMetricNames =
-            (const char **)(uintptr_t)names, /* read only, as its documentation has it */
-        .numMetrics = (size_t)count,
-    };
-    return c->ProfilerHostConfigAddMetrics(&p);
-}
-
-static ortho_status count_passes(const ob_cupti *c, host_object *object, size_t *out)
-{
-    CUpti_Profiler_Host_GetConfigImageSize_Params size = {
-        CUpti_Profiler_Host_GetConfigImageSize_Params_STRUCT_SIZE, .pHostObject = object};
-    ortho_status status =
-        ob_cupti_check(c, c->ProfilerHostGetConfigImageSize(&size), "the size of a configuration");
+    ob_host_config config;
+    ortho_status status = ob_host_configure(c, host, &config);
     if (status != ORTHO_OK)
         return status;
-    uint8_t *image = malloc(size.configImageSize);
-    if (image == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a configuration of counters");
-    CUpti_Profiler_Host_GetConfigImage_Params get = {
-        CUpti_Profiler_Host_GetConfigImage_Params_STRUCT_SIZE,
-        .pHostObject = object,
-        .configImageSize = size.configImageSize,
-        .pConfigImage = image,
-    };
-    CUpti_Profiler_Host_GetNumOfPasses_Params passes = {
-        CUpti_Profiler_Host_GetNumOfPasses_Params_STRUCT_SIZE,
-        .configImageSize = size.configImageSize,
-        .pConfigImage = image,
-    };
-    status = ob_cupti_check(c, c->ProfilerHostGetConfigImage(&get), "a configuration of counters");
-    if (status == ORTHO_OK)
-        status = ob_cupti_check(c, c->ProfilerHostGetNumOfPasses(&passes), "counting passes");
-    if (status == ORTHO_OK)
-        *out = passes.numOfPasses;
-    free(image);
-    return status;
+    *out = config.passes;
+    free(config.image);
+    return ORTHO_OK;
 }
 
 /* ---- chips ----------------------------------------------------------------------------------- */
@@ -147,7 +89,7 @@ ortho_status ob_metrics_open(const char *chip, ob_metrics **out)
     snprintf(m->chip, sizeof m->chip, "%s", chip);
     status = ob_cupti_open(&m->cupti);
     if (status == ORTHO_OK)
-        status = open_object(m->cupti, chip, &m->object);
+        status = ob_host_open(m->cupti, chip, NULL, &m->object);
     if (status == ORTHO_OK)
         *out = m;
     else
@@ -159,19 +101,19 @@ void ob_metrics_close(ob_metrics *metrics)
 {
     if (metrics == NULL)
         return;
-    close_object(metrics->cupti, metrics->object);
+    ob_host_close(metrics->cupti, metrics->object);
     free(metrics);
 }
 
 ortho_status ob_metrics_check(const ob_metrics *metrics, const char *name)
 {
-    host_object *object = NULL;
-    ortho_status status = open_object(metrics->cupti, metrics->chip, &object);
+    ob_host *object = NULL;
+    ortho_status status = ob_host_open(metrics->cupti, metrics->chip, NULL, &object);
     if (status != ORTHO_OK)
         return status;
-    if (add(metrics->cupti, object, &name, 1) != CUPTI_SUCCESS)
+    if (ob_host_add(metrics->cupti, object, &name, 1) != CUPTI_SUCCESS)
         status = ortho_fail(ORTHO_E_ARGUMENT, "%s has no metric '%.120s'", metrics->chip, name);
-    close_object(metrics->cupti, object);
+    ob_host_close(metrics->cupti, object);
     return status;
 }
 
@@ -190,14 +132,14 @@ static ortho_status blame(const ob_metrics *metrics, const char *const *names, i
 ortho_status ob_metrics_passes(const ob_metrics *metrics, const char *const *names, int count,
                                size_t *passes)
 {
-    host_object *object = NULL;
-    ortho_status status = open_object(metrics->cupti, metrics->chip, &object);
+    ob_host *object = NULL;
+    ortho_status status = ob_host_open(metrics->cupti, metrics->chip, NULL, &object);
     if (status != ORTHO_OK)
         return status;
-    CUptiResult result = add(metrics->cupti, object, names, count);
+    CUptiResult result = ob_host_add(metrics->cupti, object, names, count);
     status = result == CUPTI_SUCCESS ? count_passes(metrics->cupti, object, passes)
                                      : blame(metrics, names, count, result);
-    close_object(metrics->cupti, object);
+    ob_host_close(metrics->cupti, object);
     return status;
 }
 

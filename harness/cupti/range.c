@@ -4,7 +4,7 @@
  * stays the same: the first start after enabling takes 0.2 s, the next ones milliseconds.
  */
 #include "harness/counters.h"
-#include "harness/cupti/cupti.h"
+#include "harness/cupti/host.h"
 
 #include "common/error.h"
 
@@ -25,9 +25,10 @@ struct ob_counters {
     int *codes;         /* [count] why a metric was left out; 0: it is in */
     const char **names; /* the valid ones */
     int valid;
-    uint8_t *availability, *config, *data;
-    size_t config_size, data_size, passes;
-    CUpti_Profiler_Host_Object *host;
+    uint8_t *availability, *data;
+    size_t data_size;
+    ob_host_config config;
+    ob_host *host;
     CUpti_RangeProfiler_Object *profiler; /* NULL: not enabled */
     ob_range_mode mode;                   /* of the profiler */
 };
@@ -50,36 +51,13 @@ static ortho_status read_availability(ob_counters *c)
     return CHECK(ProfilerGetCounterAvailability(&p), "asking for counters");
 }
 
-static ortho_status open_host(const ob_counters *c, CUpti_Profiler_Host_Object **out)
+static ortho_status open_host(const ob_counters *c, ob_host **out)
 {
     CUpti_Device_GetChipName_Params chip =
         OB_CUPTI_PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
     ortho_status status = CHECK(DeviceGetChipName(&chip), "asking for the chip");
-    if (status != ORTHO_OK)
-        return status;
-    CUpti_Profiler_Host_Initialize_Params host = OB_CUPTI_PARAMS(
-        CUpti_Profiler_Host_Initialize_Params, .profilerType = CUPTI_PROFILER_TYPE_RANGE_PROFILER,
-        .pChipName = chip.pChipName, .pCounterAvailabilityImage = c->availability);
-    status = CHECK(ProfilerHostInitialize(&host), "opening the metrics");
-    *out = host.pHostObject;
-    return status;
-}
-
-static void close_host(const ob_counters *c, CUpti_Profiler_Host_Object *host)
-{
-    CUpti_Profiler_Host_Deinitialize_Params p =
-        OB_CUPTI_PARAMS(CUpti_Profiler_Host_Deinitialize_Params, .pHostObject = host);
-    if (host != NULL)
-        (void)c->cupti->ProfilerHostDeinitialize(&p);
-}
-
-static CUptiResult add(const ob_counters *c, CUpti_Profiler_Host_Object *host,
-                       const char *const *names, int count)
-{
-    CUpti_Profiler_Host_ConfigAddMetrics_Params p =
-        OB_CUPTI_PARAMS(CUpti_Profiler_Host_ConfigAddMetrics_Params, .pHostObject = host,
-                        .ppMetricNames = (const char **)names, .numMetrics = (size_t)count);
-    return c->cupti->ProfilerHostConfigAddMetrics(&p);
+    return status == ORTHO_OK ? ob_host_open(c->cupti, chip.pChipName, c->availability, out)
+                              : status;
 }
 
 /* Each alone, so that a metric that this chip hasn't got costs only itself. An object that refused
@@ -87,12 +65,12 @@ static CUptiResult add(const ob_counters *c, CUpti_Profiler_Host_Object *host,
 static ortho_status sift(ob_counters *c)
 {
     for (int i = 0; i < c->count; i++) {
-        CUpti_Profiler_Host_Object *host = NULL;
+        ob_host *host = NULL;
         ortho_status status = open_host(c, &host);
         if (status != ORTHO_OK)
             return status;
-        c->codes[i] = (int)add(c, host, &c->asked[i], 1);
-        close_host(c, host);
+        c->codes[i] = (int)ob_host_add(c->cupti, host, &c->asked[i], 1);
+        ob_host_close(c->cupti, host);
         if (c->codes[i] == 0)
             c->names[c->valid++] = c->asked[i];
     }
@@ -106,44 +84,20 @@ static ortho_status add_metrics(ob_counters *c)
     ortho_status status = open_host(c, &c->host);
     if (status != ORTHO_OK || c->count == 0)
         return status;
-    if (add(c, c->host, c->asked, c->count) == CUPTI_SUCCESS) {
+    if (ob_host_add(c->cupti, c->host, c->asked, c->count) == CUPTI_SUCCESS) {
         memcpy(c->names, c->asked, (size_t)c->count * sizeof *c->names);
         c->valid = c->count;
         return ORTHO_OK;
     }
-    close_host(c, c->host);
+    ob_host_close(c->cupti, c->host);
     c->host = NULL;
     status = sift(c);
     if (status == ORTHO_OK)
         status = open_host(c, &c->host);
     return status == ORTHO_OK
-               ? ob_cupti_check(c->cupti, add(c, c->host, c->names, c->valid), "adding metrics")
+               ? ob_cupti_check(c->cupti, ob_host_add(c->cupti, c->host, c->names, c->valid),
+                                "adding metrics")
                : status;
-}
-
-static ortho_status make_config(ob_counters *c)
-{
-    CUpti_Profiler_Host_GetConfigImageSize_Params size =
-        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetConfigImageSize_Params, .pHostObject = c->host);
-    ortho_status status = CHECK(ProfilerHostGetConfigImageSize(&size), "sizing the metrics");
-    if (status != ORTHO_OK)
-        return status;
-    c->config_size = size.configImageSize;
-    c->config = calloc(1, c->config_size);
-    if (c->config == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for the metrics");
-    CUpti_Profiler_Host_GetConfigImage_Params image =
-        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetConfigImage_Params, .pHostObject = c->host,
-                        .configImageSize = c->config_size, .pConfigImage = c->config);
-    status = CHECK(ProfilerHostGetConfigImage(&image), "configuring the metrics");
-    if (status != ORTHO_OK)
-        return status;
-    CUpti_Profiler_Host_GetNumOfPasses_Params passes =
-        OB_CUPTI_PARAMS(CUpti_Profiler_Host_GetNumOfPasses_Params,
-                        .configImageSize = c->config_size, .pConfigImage = c->config);
-    status = CHECK(ProfilerHostGetNumOfPasses(&passes), "counting the passes");
-    c->passes = passes.numOfPasses;
-    return status;
 }
 
 static ortho_status open_counters(ob_counters *c)
@@ -160,7 +114,8 @@ static ortho_status open_counters(ob_counters *c)
         status = read_availability(c);
     if (status == ORTHO_OK)
         status = add_metrics(c);
-    return status == ORTHO_OK && c->valid > 0 ? make_config(c) : status;
+    return status == ORTHO_OK && c->valid > 0 ? ob_host_configure(c->cupti, c->host, &c->config)
+                                              : status;
 }
 
 ortho_status ob_counters_open(const char *const *metrics, int count, ob_counters **out)
@@ -198,8 +153,8 @@ void ob_counters_close(ob_counters *c)
     if (c == NULL)
         return;
     disable(c);
-    close_host(c, c->host);
-    free(c->config);
+    ob_host_close(c->cupti, c->host);
+    free(c->config.image);
     free(c->availability);
     free(c->names);
     free(c->codes);
@@ -208,7 +163,7 @@ void ob_counters_close(ob_counters *c)
 
 size_t ob_counters_passes(const ob_counters *c)
 {
-    return c->passes;
+    return c->config.passes;
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */
@@ -247,12 +202,13 @@ static ortho_status configure(ob_counters *c)
     if (status != ORTHO_OK)
         return status;
     bool kernels = c->mode == OB_RANGE_KERNELS;
-    CUpti_RangeProfiler_SetConfig_Params set = OB_CUPTI_PARAMS(
-        CUpti_RangeProfiler_SetConfig_Params, .pRangeProfilerObject = c->profiler,
-        .configSize = c->config_size, .pConfig = c->config, .counterDataImageSize = c->data_size,
-        .pCounterDataImage = c->data, .range = kernels ? CUPTI_AutoRange : CUPTI_UserRange,
-        .replayMode = CUPTI_UserReplay, .maxRangesPerPass = RANGES_MAX, .numNestingLevels = 1,
-        .minNestingLevel = 1, .targetNestingLevel = 1);
+    CUpti_RangeProfiler_SetConfig_Params set =
+        OB_CUPTI_PARAMS(CUpti_RangeProfiler_SetConfig_Params, .pRangeProfilerObject = c->profiler,
+                        .configSize = c->config.size, .pConfig = c->config.image,
+                        .counterDataImageSize = c->data_size, .pCounterDataImage = c->data,
+                        .range = kernels ? CUPTI_AutoRange : CUPTI_UserRange,
+                        .replayMode = CUPTI_UserReplay, .maxRangesPerPass = RANGES_MAX,
+                        .numNestingLevels = 1, .minNestingLevel = 1, .targetNestingLevel = 1);
     return CHECK(RangeProfilerSetConfig(&set), "setting the metrics");
 }
 
