@@ -127,7 +127,7 @@ def altered(fault, launches):
     if fault == "count":
         made[3][3][0] += 1
     elif fault == "dram":
-        made[3][3][3] += 300_000
+        made[3][3][3] += 100_000
     elif fault == "lost":
         del made[4]
     if fault in ("no-ranges", "short", "order"):

@@ -83,6 +83,21 @@ static void a_flush_is_not_the_operation(void **state)
     }
 }
 
+static void a_copy_beside_a_flush_is(void **state)
+{
+    (void)state;
+    ob_kernel_record kernels[] = {{.name = "a", .start = 1000, .end = 1100}};
+    ob_transfer_record transfers[] = {
+        {.kind = OB_TRANSFER_FILL, .start = 0, .end = 900},
+        {.kind = OB_TRANSFER_DEVICE_TO_DEVICE, .start = 1200, .end = 1230}};
+    ob_activity_log log = {
+        .kernels = kernels, .kernel_count = 1, .transfers = transfers, .transfer_count = 2};
+    json_t *row = json_object();
+    ob_row_activity_from(row, &log, &(ob_activity_view){.launches = 1, .flushed = true});
+    near(row, "activity.ns", 130);
+    json_decref(row);
+}
+
 static void copies_with_kernels_of_their_own_have_a_mean(void **state)
 {
     (void)state;
@@ -178,16 +193,19 @@ static void the_loop_is_its_lines_and_what_was_inlined_between(void **state)
 static void a_namesake_is_another_file(void **state)
 {
     (void)state;
-    ob_instruction one = {.function = "block_csr_kernel",
-                          .file = "/x/variants/block-csr/gemm.cu",
-                          .line = 25,
-                          .warps = 1,
-                          .threads = 32};
-    ob_instruction_report report = {.instructions = &one, .count = 1};
-    json_t *row = json_object();
-    ob_row_loop_from(row, &report, &loop);
-    reads(row, "divergence.measured.status", "n/a");
-    json_decref(row);
+    static const char *const files[] = {"/x/variants/block-csr/gemm.cu", "/x/other/csr/gemm.cu"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        ob_instruction one = {.function = "block_csr_kernel",
+                              .file = files[i],
+                              .line = 25,
+                              .warps = 1,
+                              .threads = 32};
+        ob_instruction_report report = {.instructions = &one, .count = 1};
+        json_t *row = json_object();
+        ob_row_loop_from(row, &report, &loop);
+        reads(row, "divergence.measured.status", "n/a");
+        json_decref(row);
+    }
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test(kernels_that_overlap_count_once),
         cmocka_unit_test(a_kernel_within_another_adds_nothing),
         cmocka_unit_test(a_flush_is_not_the_operation),
+        cmocka_unit_test(a_copy_beside_a_flush_is),
         cmocka_unit_test(copies_with_kernels_of_their_own_have_a_mean),
         cmocka_unit_test(the_peak_counts_what_was_ours),
         cmocka_unit_test(logs_join_in_order),
