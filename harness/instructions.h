@@ -47,7 +47,8 @@ ortho_status ob_instructions_prepare(void);
 /* Begins in the current context, once a process. UNSUPPORTED with words where that is impossible.
  */
 ortho_status ob_instructions_start(ob_instruction_source source);
-/* What was executed since `start`, by instruction. Waits for the device. */
+/* Adds to a report, zeroed or read into before, what was executed since `start` or the read before.
+ * Waits for the device. On an error the report is cleared. */
 ortho_status ob_instructions_read(ob_instruction_report *out);
 void ob_instructions_stop(void);
 void ob_instructions_clear(ob_instruction_report *report); /* zeroed is allowed */

@@ -60,9 +60,11 @@ static ortho_status fill(const ob_memory *memory, const ob_block *b, unsigned ch
     return memory->backend->fill(at, byte, bytes);
 }
 
+/* What the backend is asked for: a byte at least, since an allocator knows no empty block. */
 static size_t raw_bytes(const ob_memory *memory, const ob_block *b)
 {
-    return head(memory, b->space) + b->bytes + tail(memory, b);
+    size_t bytes = head(memory, b->space) + b->bytes + tail(memory, b);
+    return bytes > 0 ? bytes : 1;
 }
 
 static void account(ob_memory *memory, const ob_block *b, bool taken)
@@ -104,7 +106,7 @@ void *ob_memory_alloc(ob_memory *memory, size_t bytes, ortho_space space, ortho_
     b->space = space;
     b->purpose = purpose;
     size_t before = head(memory, space);
-    b->raw = memory->backend->alloc(before + bytes + tail(memory, b), space);
+    b->raw = memory->backend->alloc(raw_bytes(memory, b), space);
     if (b->raw == NULL) {
         free(b);
         return NULL;
@@ -124,7 +126,7 @@ void *ob_memory_alloc(ob_memory *memory, size_t bytes, ortho_space space, ortho_
 static size_t first_damage(const ob_memory *memory, const ob_block *b, const unsigned char *from,
                            size_t bytes)
 {
-    unsigned char local[256];
+    unsigned char local[2048]; /* a fence of the harness at once: each part is a copy of its own */
     for (size_t done = 0; done < bytes;) {
         size_t part = bytes - done < sizeof local ? bytes - done : sizeof local;
         if (transfer(memory, b, local, from + done, part) != ORTHO_OK)

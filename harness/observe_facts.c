@@ -131,6 +131,7 @@ void ob_row_activity_from(json_t *row, const ob_activity_log *log, const ob_acti
         describe_kernels(log, per, scratch, kernels);
         ob_activity_facts facts = {.is = {.status = "ok"},
                                    .ns = ns > 0 ? ns : NAN,
+                                   .timer_ns = view->timer_ns,
                                    .launches = (size_t)view->launches,
                                    .kernels = kernels,
                                    .kernel_count = per,

@@ -13,8 +13,9 @@
 struct json_t;
 
 typedef struct ob_activity_view {
-    int launches; /* of the operation, that the log holds and nothing else */
-    bool flushed; /* a fill before each launch isn't the operation's */
+    int launches;    /* of the operation, that the log holds and nothing else */
+    bool flushed;    /* a fill before each launch isn't the operation's */
+    double timer_ns; /* of the operation by the timer, beside the records; 0: not taken */
     /* Both peaks of device memory, in bytes: CUPTI's, and the harness' own account. */
     size_t device, booked;
 } ob_activity_view;

@@ -20,6 +20,8 @@ struct json_t;
 /* From the end of a graph's node to the start of the next at most: time that no kernel's duration
  * has, and the timing does. */
 #define OB_ACTIVITY_GAP_NS 1300.0
+/* A difference beyond this for each kernel is none of launching, gaps or early starts. */
+#define OB_ACTIVITY_EDGE_NS 10000.0
 
 /* What names a case: key to synthetic. The caller owns the row. */
 struct json_t *ob_row_new(const ob_case *c, const ob_options *options, bool synthetic);
@@ -106,6 +108,8 @@ typedef struct ob_activity_kernel {
 typedef struct ob_activity_facts {
     ob_availability is;
     double ns; /* median over the launches of how long the operation had the GPU at work */
+    double
+        timer_ns; /* what the timer says in the recording's own process; 0 where it wasn't asked */
     size_t launches;
     const ob_activity_kernel *kernels; /* of one launch, in order */
     size_t kernel_count;

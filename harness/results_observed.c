@@ -134,11 +134,17 @@ static double longest(const json_t *kernels)
     return most;
 }
 
-/* Why durations and timing may differ; NULL where nothing explains it. */
+/* Why durations and timing may differ; NULL where nothing explains it. A process has its own pages
+ * and thereby its own speed, which is told from the rest by a timer beside the records. */
 static const char *explanation(const json_t *activity, double ns, double time)
 {
     const json_t *kernels = json_object_get(activity, "kernels");
     double nodes = fmax(1, (double)json_array_size(kernels));
+    double timer = json_number_value(json_object_get(activity, "timer_ns"));
+    if (fabs(ns - time) > nodes * OB_ACTIVITY_EDGE_NS && timer > 0)
+        return fabs(ns / timer - 1) <= OB_ACTIVITY_TOLERANCE
+                   ? "two processes: in the recording's own, the timer agrees"
+                   : NULL;
     if (time > ns && time - ns <= nodes * OB_ACTIVITY_GAP_NS)
         return "the gaps between kernels, which durations leave out";
     if (ns > time && nodes > 1 && time >= longest(kernels) * (1 - OB_ACTIVITY_TOLERANCE))
@@ -171,6 +177,8 @@ void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
     json_t *o = json_object();
     if (set_words(o, &a->is)) {
         ob_json_real(o, "ns", a->ns);
+        if (a->timer_ns > 0)
+            ob_json_real(o, "timer_ns", a->timer_ns);
         ob_json_int(o, "launches", (int64_t)a->launches);
         if (a->kernel_count > 0)
             json_object_set_new(o, "kernels", activity_kernels(a));

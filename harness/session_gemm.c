@@ -271,7 +271,7 @@ static ortho_status open_group(group *g, const ob_case *cases)
         e->g = g;
         e->lane = &g->lanes[i];
         e->lane->loop = (ob_launches){.ctx = e, .launch = launch, .copies = 1};
-        ob_memory_init(&e->bench, g->s->backend, FENCE);
+        ob_memory_init(&e->bench, g->s->backend, ob_session_fence(g->s, FENCE));
         e->bench.account = &g->s->account;
         e->copier = (ob_copier){.session = g->s,
                                 .hooks = cases[i].variant->gemm,

@@ -55,6 +55,11 @@ void ob_expect_message(void)
     (void)ortho_fail(ORTHO_E_INTERNAL, "a hook failed without a message");
 }
 
+size_t ob_session_fence(const ob_session *s, size_t bytes)
+{
+    return s->options->observe == OB_OBSERVE_ACTIVITY ? 0 : bytes;
+}
+
 void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane)
 {
     *lane = (ob_lane){.c = c,
@@ -64,7 +69,7 @@ void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane)
                       .units = 1,
                       .launches = 1,
                       .copies = 1};
-    ob_memory_init(&lane->memory, s->backend, fence);
+    ob_memory_init(&lane->memory, s->backend, ob_session_fence(s, fence));
     lane->memory.account = &s->account;
     lane->row = ob_row_new(c, s->options, s->facts->synthetic);
 }

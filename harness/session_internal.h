@@ -153,6 +153,9 @@ ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *operands, const o
 
 /* session_group.c */
 void ob_lane_open(ob_session *s, const ob_case *c, size_t fence, ob_lane *lane);
+/* Bytes of fence beside each block. None where activity is recorded: its checks are hundreds of
+ * copies to the host that would bury what the variant does, and the run itself makes them. */
+size_t ob_session_fence(const ob_session *s, size_t bytes);
 /* The memory's services, with the session's threads and stream. */
 ortho_services ob_session_services(const ob_session *s, ob_memory *memory);
 /* Called before a variant's hook: what is said if it fails and leaves no message of its own. */

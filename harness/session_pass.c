@@ -205,7 +205,7 @@ static ortho_status open_pass(pass *p, const ob_case *cases)
         r->p = p;
         r->lane = &p->lanes[i];
         r->lane->loop = (ob_launches){.ctx = r, .launch = launch, .copies = p->linears};
-        ob_memory_init(&r->bench, p->s->backend, FENCE);
+        ob_memory_init(&r->bench, p->s->backend, ob_session_fence(p->s, FENCE));
         r->copier = (ob_copier){.session = p->s,
                                 .hooks = cases[i].variant->gemm,
                                 .bench = &r->bench,

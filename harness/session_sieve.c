@@ -413,7 +413,7 @@ static void report(group *g, int blob)
 
 static ortho_status open_group(group *g, const ob_case *cases)
 {
-    ob_memory_init(&g->bench, g->s->backend, FENCE);
+    ob_memory_init(&g->bench, g->s->backend, ob_session_fence(g->s, FENCE));
     g->bench.account = &g->s->account;
     g->services = ob_session_services(g->s, &g->bench);
     g->lanes = calloc((size_t)g->count, sizeof *g->lanes);

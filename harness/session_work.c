@@ -58,14 +58,14 @@ void ob_group_replay(ob_session *s, ob_lane *lanes, int count)
 
 /* The whole operation within the lane's range, waited for: what a profiler counts to the range was
  * enqueued there, and ran there. */
-static ortho_status launch_once(ob_session *s, ob_lane *lane)
+static ortho_status launch_once(ob_session *s, ob_lane *lane, int offset)
 {
     ortho_status status = s->options->l2 == OB_L2_COLD ? ob_session_evict(s) : ORTHO_OK;
     if (status == ORTHO_OK)
         status = s->backend->wait(s->queue);
     if (status == ORTHO_OK && !s->profiling)
         s->profiling = s->backend->profile(true);
-    ob_phase_begin(s, 0, lane, "profile");
+    ob_phase_begin(s, offset, lane, "profile");
     if (status == ORTHO_OK)
         status = ob_lane_enqueue(lane);
     if (status == ORTHO_OK)
@@ -82,7 +82,7 @@ void ob_group_profile(ob_session *s, ob_lane *lanes, int count)
         if (lanes[i].out)
             continue;
         ob_expect_message();
-        l->status = launch_once(s, &lanes[i]);
+        l->status = launch_once(s, &lanes[i], i);
         if (l->status != ORTHO_OK)
             snprintf(l->message, sizeof l->message, "%s", ortho_last_message());
     }

@@ -98,10 +98,6 @@ static const char *harmless(char c)
         return "‘";
     case '\\':
         return "∖";
-    case '{':
-        return "(";
-    case '}':
-        return ")";
     case '#':
         return "♯";
     case '@':

@@ -117,6 +117,18 @@ int ob_session_watch(const ob_options *options, const ob_log *log, const char *p
     return code;
 }
 
+/* As one word of a shell. */
+static void print_quoted(const char *text)
+{
+    putchar('\'');
+    for (; *text != '\0'; text++)
+        if (*text == '\'')
+            fputs("'\\''", stdout);
+        else
+            ob_print_safe(stdout, (char[]){*text, '\0'});
+    putchar('\'');
+}
+
 /* Options that a case's key doesn't hold, where they aren't the usual ones. */
 static void print_rest(const json_t *options)
 {
@@ -127,9 +139,8 @@ static void print_rest(const json_t *options)
         bool usual =
             text != NULL && option->fallback != NULL && strcmp(text, option->fallback) == 0;
         if (text != NULL && !usual) {
-            printf(" --%s '", kept[i]);
-            ob_print_safe(stdout, text);
-            putchar('\'');
+            printf(" --%s ", kept[i]);
+            print_quoted(text);
         }
     }
 }

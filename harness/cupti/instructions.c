@@ -115,23 +115,20 @@ ortho_status ob_instructions_read(ob_instruction_report *out)
 {
     const ob_cupti *c = NULL;
     CUcontext context;
-    ob_instruction_report made = {0};
     ortho_status status = ob_cupti_open(&c);
     if (status == ORTHO_OK)
         status = ob_cupti_context(&context);
-    if (status != ORTHO_OK)
-        return status;
-    cudaError_t error = cudaDeviceSynchronize();
-    status = at_work == OB_INSTRUCTIONS_COUNTED ? ob_sass_read(c, context, &made)
-                                                : ob_sampling_read(c, context, &made);
+    cudaError_t error = status == ORTHO_OK ? cudaDeviceSynchronize() : cudaSuccess;
+    if (status == ORTHO_OK)
+        status = at_work == OB_INSTRUCTIONS_COUNTED ? ob_sass_read(c, context, out)
+                                                    : ob_sampling_read(c, context, out);
     if (status == ORTHO_OK && error != cudaSuccess)
         status = ortho_fail(ORTHO_E_DEVICE, "while instructions were counted: %s",
                             cudaGetErrorString(error));
-    ob_instruction_sort(&made);
-    if (status != ORTHO_OK)
-        ob_instructions_clear(&made);
+    if (status == ORTHO_OK)
+        ob_instruction_sort(out);
     else
-        *out = made;
+        ob_instructions_clear(out);
     return status;
 }
 

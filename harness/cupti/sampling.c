@@ -6,10 +6,17 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CHECK(call, what) ob_cupti_check(c, c->call, what)
 
-enum { PCS = 4096, PERIOD = 12 }; /* 2^PERIOD cycles between samples of an SM */
+enum {
+    PCS = 4096,
+    PERIOD = 13, /* 2^PERIOD cycles between samples of an SM's quarter */
+    DECODED_MS =
+        10,       /* CUPTI's thread decodes what the hardware wrote, and sleeps so long between */
+    PATIENCE = 40 /* such times without anything new: all was decoded */
+};
 
 /* CUPTI writes into these from `start` to `stop`. One recording a process. */
 static struct {
@@ -77,13 +84,17 @@ static ortho_status configure(const ob_cupti *c, CUcontext context)
     CUpti_PCSamplingConfigurationInfo info[] = {
         {.attributeType = CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_COLLECTION_MODE,
          .attributeData.collectionModeData.collectionMode =
-             CUPTI_PC_SAMPLING_COLLECTION_MODE_KERNEL_SERIALIZED},
+             CUPTI_PC_SAMPLING_COLLECTION_MODE_CONTINUOUS},
         {.attributeType = CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_SAMPLING_PERIOD,
          .attributeData.samplingPeriodData.samplingPeriod = PERIOD},
         {.attributeType = CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_STALL_REASON,
          .attributeData.stallReasonData = {at.reasons, at.index}},
         {.attributeType = CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_SAMPLING_DATA_BUFFER,
          .attributeData.samplingDataBufferData.samplingDataBuffer = &at.data},
+        {.attributeType =
+             CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_WORKER_THREAD_PERIODIC_SLEEP_SPAN,
+         .attributeData.workerThreadPeriodicSleepSpanData.workerThreadPeriodicSleepSpan =
+             DECODED_MS},
         {.attributeType = CUPTI_PC_SAMPLING_CONFIGURATION_ATTR_TYPE_ENABLE_START_STOP_CONTROL,
          .attributeData.enableStartStopControlData.enableStartStopControl = 0},
     };
@@ -149,16 +160,34 @@ static ortho_status add_pc(const ob_cupti *c, const CUpti_PCSamplingPCData *pc,
     return ORTHO_OK;
 }
 
-ortho_status ob_sampling_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
+/* What is decoded by now. */
+static ortho_status take(const ob_cupti *c, CUcontext context, ob_instruction_report *out,
+                         size_t *taken)
 {
     CUpti_PCSamplingGetDataParams get = {
         .size = CUpti_PCSamplingGetDataParamsSize, .ctx = context, .pcSamplingData = &at.data};
-    ortho_status status;
-    do {
-        status = CHECK(PCSamplingGetData(&get), "reading samples");
-        for (size_t i = 0; status == ORTHO_OK && i < at.data.totalNumPcs && i < PCS; i++)
-            status = add_pc(c, &at.pcs[i], out);
-    } while (status == ORTHO_OK && at.data.remainingNumPcs > 0 && at.data.totalNumPcs > 0);
+    CUptiResult result = c->PCSamplingGetData(&get);
+    ortho_status status =
+        at.data.hardwareBufferFull
+            ? ortho_fail(ORTHO_E_DEVICE, "the hardware's buffer of samples overflowed")
+            : ob_cupti_check(c, result, "reading samples");
+    *taken = status == ORTHO_OK ? at.data.totalNumPcs : 0;
+    for (size_t i = 0; status == ORTHO_OK && i < *taken && i < PCS; i++)
+        status = add_pc(c, &at.pcs[i], out);
+    return status;
+}
+
+ortho_status ob_sampling_read(const ob_cupti *c, CUcontext context, ob_instruction_report *out)
+{
+    const struct timespec nap = {.tv_nsec = DECODED_MS * 1000000L};
+    ortho_status status = ORTHO_OK;
+    for (int idle = 0; status == ORTHO_OK && idle < PATIENCE;) {
+        size_t taken = 0;
+        status = take(c, context, out, &taken);
+        idle = taken > 0 ? 0 : idle + 1;
+        if (taken == 0)
+            (void)nanosleep(&nap, NULL);
+    }
     return status;
 }
 

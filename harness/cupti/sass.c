@@ -22,8 +22,10 @@ static const struct {
 };
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
-/* Ids of the metrics on this chip, in their order. */
-static ortho_status find_metrics(const ob_cupti *c, CUpti_SassMetrics_Config configs[METRICS])
+/* Ids of the metrics on this chip, in their order; found by `start`. */
+static CUpti_SassMetrics_Config configs[METRICS];
+
+static ortho_status find_metrics(const ob_cupti *c)
 {
     CUpti_Device_GetChipName_Params chip =
         OB_CUPTI_PARAMS(CUpti_Device_GetChipName_Params, .deviceIndex = 0);
@@ -43,10 +45,9 @@ static ortho_status find_metrics(const ob_cupti *c, CUpti_SassMetrics_Config con
 ortho_status ob_sass_start(const ob_cupti *c, CUcontext context)
 {
     CUpti_Profiler_Initialize_Params init = OB_CUPTI_PARAMS(CUpti_Profiler_Initialize_Params);
-    CUpti_SassMetrics_Config configs[METRICS];
     ortho_status status = CHECK(ProfilerInitialize(&init), "starting the profiler");
     if (status == ORTHO_OK)
-        status = find_metrics(c, configs);
+        status = find_metrics(c);
     if (status != ORTHO_OK)
         return status;
     CUpti_SassMetricsSetConfig_Params set =
@@ -65,8 +66,7 @@ static uint64_t *field(ob_instruction *instruction, size_t metric)
     return (uint64_t *)((char *)instruction + metrics[metric].offset);
 }
 
-static ortho_status add_record(const ob_cupti *c, const CUpti_SassMetrics_Data *d,
-                               const CUpti_SassMetrics_Config configs[METRICS], size_t instances,
+static ortho_status add_record(const ob_cupti *c, const CUpti_SassMetrics_Data *d, size_t instances,
                                ob_instruction_report *out)
 {
     ob_instruction_place place = {d->cubinCrc, d->functionName, d->pcOffset};
@@ -85,12 +85,11 @@ static ortho_status add_record(const ob_cupti *c, const CUpti_SassMetrics_Data *
 static ortho_status read_records(const ob_cupti *c, CUcontext context, size_t records,
                                  size_t instances, ob_instruction_report *out)
 {
-    CUpti_SassMetrics_Config configs[METRICS];
     size_t room = instances * METRICS;
     CUpti_SassMetrics_Data *data = calloc(records + 1, sizeof *data);
     CUpti_SassMetrics_InstanceValue *values = calloc(records * room + 1, sizeof *values);
     ortho_status status = data != NULL && values != NULL
-                              ? find_metrics(c, configs)
+                              ? ORTHO_OK
                               : ortho_fail(ORTHO_E_MEMORY, "no memory for instructions");
     for (size_t i = 0; status == ORTHO_OK && i < records; i++) {
         data[i].structSize = sizeof *data;
@@ -103,7 +102,7 @@ static ortho_status read_records(const ob_cupti *c, CUcontext context, size_t re
     if (status == ORTHO_OK && records > 0)
         status = CHECK(SassMetricsFlushData(&flush), "reading the instructions");
     for (size_t i = 0; status == ORTHO_OK && i < records; i++)
-        status = add_record(c, &data[i], configs, instances, out);
+        status = add_record(c, &data[i], instances, out);
     free(values);
     free(data);
     return status;

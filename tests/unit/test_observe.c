@@ -3,6 +3,7 @@
  */
 #include "harness/observe.h"
 #include "harness/observe_facts.h"
+#include "harness/results.h"
 #include "reports/model.h"
 
 #include <jansson.h>
@@ -239,6 +240,31 @@ static void what_was_found_is_judged_by_the_parents_times(void **state)
     json_decref(row);
 }
 
+/* Far apart, but the timer in the recording's own process agrees with the records: or doesn't. */
+static void a_process_of_its_own_explains(void **state)
+{
+    (void)state;
+    static const struct {
+        double ns, timer, time;
+        const char *why;
+    } all[] = {{9.3e6, 9.32e6, 8.5e6, "two processes: in the recording's own, the timer agrees"},
+               {9.3e6, 8.5e6, 8.5e6, NULL},
+               {9.3e6, 0, 8.5e6, NULL},
+               {9000, 9000, 10000, "the gaps between kernels, which durations leave out"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        json_t *row = json_pack("{s:s, s:{s:f}}", "status", "ok", "time_ns", "median", all[i].time);
+        ob_row_activity_set(row, &(ob_activity_facts){.is = {.status = "ok"},
+                                                      .ns = all[i].ns,
+                                                      .timer_ns = all[i].timer,
+                                                      .launches = 20});
+        if (all[i].why != NULL)
+            reads(row, "activity.why", all[i].why);
+        else
+            assert_null(ortho_model_at(row, "activity.why"));
+        json_decref(row);
+    }
+}
+
 static void a_failed_row_gets_no_numbers(void **state)
 {
     (void)state;
@@ -295,6 +321,7 @@ int main(void)
         cmocka_unit_test(the_loop_is_its_lines_and_what_was_inlined_between),
         cmocka_unit_test(a_namesake_is_another_file),
         cmocka_unit_test(what_was_found_is_judged_by_the_parents_times),
+        cmocka_unit_test(a_process_of_its_own_explains),
         cmocka_unit_test(a_failed_row_gets_no_numbers),
         cmocka_unit_test(what_the_child_did_not_verify_is_absent),
         cmocka_unit_test(lanes_are_missed_only_where_they_are_predicted),
