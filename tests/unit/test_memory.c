@@ -69,6 +69,24 @@ static void poison_reaches_one_purpose(void **state)
     assert_int_equal(ob_memory_close(&m), 0);
 }
 
+/* Without fences the account is what the allocator was asked for, to the byte. */
+static void an_empty_block_takes_a_byte(void **state)
+{
+    ob_memory m;
+    ob_device_account account = {0};
+    (void)state;
+    ob_memory_init(&m, &ob_backend_cpu, 0);
+    m.account = &account;
+    void *nothing = ob_memory_alloc(&m, 0, ORTHO_DEVICE, ORTHO_WORKING);
+    void *seven = ob_memory_alloc(&m, 7, ORTHO_DEVICE, ORTHO_WORKING);
+    assert_non_null(nothing);
+    assert_int_equal(account.peak, 8);
+    ob_memory_free(&m, seven);
+    ob_memory_free(&m, nothing);
+    assert_int_equal(account.current, 0);
+    assert_int_equal(ob_memory_close(&m), 0);
+}
+
 static void what_is_not_ours_is_not_freed(void **state)
 {
     ob_memory m;
@@ -91,6 +109,7 @@ int main(void)
         cmocka_unit_test(peaks_are_counted_by_purpose),
         cmocka_unit_test(a_write_beyond_is_seen),
         cmocka_unit_test(poison_reaches_one_purpose),
+        cmocka_unit_test(an_empty_block_takes_a_byte),
         cmocka_unit_test(what_is_not_ours_is_not_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
