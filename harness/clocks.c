@@ -1,6 +1,6 @@
 #include "harness/clocks.h"
 
-#include "harness/stats.h"
+#include "common/stats.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -66,7 +66,7 @@ static json_t *spread(const ob_clocks *c)
         least = fmin(least, c->sm_mhz[i]);
         most = fmax(most, c->sm_mhz[i]);
     }
-    return json_pack("{s:f, s:f, s:f}", "min", least, "median", ob_median(c->sm_mhz, c->count),
+    return json_pack("{s:f, s:f, s:f}", "min", least, "median", ortho_median(c->sm_mhz, c->count),
                      "max", most);
 }
 

@@ -1,8 +1,8 @@
 #include "harness/observe_facts.h"
 
+#include "common/stats.h"
 #include "harness/annotate_source.h"
 #include "harness/results.h"
-#include "harness/stats.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -23,7 +23,7 @@ static double kernel_median(const ob_activity_log *log, size_t per, size_t i, do
     size_t n = 0;
     for (size_t k = i; k < log->kernel_count; k += per)
         scratch[n++] = duration(&log->kernels[k]);
-    return ob_median(scratch, n);
+    return ortho_median(scratch, n);
 }
 
 /* An interval of the GPU's work on one launch. */
@@ -82,7 +82,7 @@ static double median_covered(const ob_activity_log *log, size_t per, double *scr
         scratch[l] = covered(at, per);
     }
     free(at);
-    return at != NULL ? ob_median(scratch, launches) : 0;
+    return at != NULL ? ortho_median(scratch, launches) : 0;
 }
 
 static bool has_transfers(const ob_activity_log *log, bool flushed)

@@ -82,16 +82,16 @@ void ob_row_verified_set(json_t *row, const ob_row_verified *v)
     json_object_set_new(row, "verified", o);
 }
 
-void ob_row_time_set(json_t *row, const ob_row_time *t, ob_interval *ci)
+void ob_row_time_set(json_t *row, const ob_row_time *t, ortho_interval *ci)
 {
     const ob_sampler_lane *lane = t->lane;
-    *ci = ob_bootstrap_median(lane->samples, lane->count, 0.95, 2000, t->seed);
+    *ci = ortho_bootstrap_median(lane->samples, lane->count, 0.95, 2000, t->seed);
     json_t *o = json_object(), *samples = json_array();
-    ob_json_real(o, "median", ob_median(lane->samples, lane->count));
+    ob_json_real(o, "median", ortho_median(lane->samples, lane->count));
     ob_json_real(o, "lo", ci->lo);
     ob_json_real(o, "hi", ci->hi);
-    ob_json_real(o, "mad", ob_mad(lane->samples, lane->count));
-    ob_json_int(o, "outliers", (int64_t)ob_outliers(lane->samples, lane->count));
+    ob_json_real(o, "mad", ortho_mad(lane->samples, lane->count));
+    ob_json_int(o, "outliers", (int64_t)ortho_outliers(lane->samples, lane->count));
     ob_json_text(o, "stop",
                  lane->stop == OB_STOP_CONVERGED ? "converged"
                  : lane->stop == OB_STOP_TIMEOUT ? "timeout"
@@ -121,14 +121,14 @@ void ob_row_floor_set(json_t *row, double floor_ns, const char *of)
 void ob_row_speedup_set(json_t *row, const char *over, const ob_sampler_lane *baseline,
                         const ob_sampler_lane *lane, uint64_t seed)
 {
-    ob_interval ci = ob_bootstrap_ratio(baseline->samples, baseline->count, lane->samples,
-                                        lane->count, 0.95, 2000, seed);
-    double median = ob_median(lane->samples, lane->count);
+    ortho_interval ci = ortho_bootstrap_ratio(baseline->samples, baseline->count, lane->samples,
+                                              lane->count, 0.95, 2000, seed);
+    double median = ortho_median(lane->samples, lane->count);
     if (!(median > 0))
         return;
     json_t *o = json_object();
     ob_json_text(o, "over", over);
-    ob_json_real(o, "ratio", ob_median(baseline->samples, baseline->count) / median);
+    ob_json_real(o, "ratio", ortho_median(baseline->samples, baseline->count) / median);
     ob_json_real(o, "lo", ci.lo);
     ob_json_real(o, "hi", ci.hi);
     json_object_set_new(row, "speedup", o);

@@ -48,7 +48,7 @@ typedef struct ob_row_time {
 } ob_row_time;
 
 /* Median, bootstrap CI, MAD, outliers, samples; *ci gets the interval. */
-void ob_row_time_set(struct json_t *row, const ob_row_time *time, ob_interval *ci);
+void ob_row_time_set(struct json_t *row, const ob_row_time *time, ortho_interval *ci);
 
 void ob_row_cost_set(struct json_t *row, const ortho_cost *cost);
 void ob_row_floor_set(struct json_t *row, double floor_ns, const char *of);

@@ -6,7 +6,7 @@
 #ifndef ORTHO_HARNESS_SAMPLER_H
 #define ORTHO_HARNESS_SAMPLER_H
 
-#include "harness/stats.h"
+#include "harness/stop.h"
 
 #include <ortho/ortho.h>
 #include <stdatomic.h>

@@ -332,7 +332,7 @@ bool ob_lane_beats(const ob_lane *lane, double ceiling)
     ortho_role role = lane->c->variant->role;
     const ob_sampler_lane *l = &lane->sampler;
     return !lane->out && lane->cold && role != ORTHO_HARNESS && role != ORTHO_CEILING &&
-           l->count > 0 && ob_median(l->samples, l->count) < least_ns(lane, ceiling);
+           l->count > 0 && ortho_median(l->samples, l->count) < least_ns(lane, ceiling);
 }
 
 void ob_lane_floor(ob_lane *lane, double ceiling)
@@ -357,12 +357,12 @@ void ob_lane_floor(ob_lane *lane, double ceiling)
     if (!ob_lane_beats(lane, ceiling))
         return;
     snprintf(text, sizeof text, "below the physical floor: %.0f ns, yet %s take %.0f ns",
-             ob_median(lane->sampler.samples, lane->sampler.count),
+             ortho_median(lane->sampler.samples, lane->sampler.count),
              products ? "its products" : "its bytes", floor_ns);
     ob_lane_fail(lane, text);
 }
 
-static void report_status(ob_session *s, ob_lane *lane, const ob_interval *ci)
+static void report_status(ob_session *s, ob_lane *lane, const ortho_interval *ci)
 {
     const ob_sampler_lane *l = &lane->sampler;
     char reason[256];
@@ -371,7 +371,7 @@ static void report_status(ob_session *s, ob_lane *lane, const ob_interval *ci)
         ob_row_status(lane->row, "ok", NULL);
         return;
     }
-    double median = ob_median(l->samples, l->count);
+    double median = ortho_median(l->samples, l->count);
     if (l->stop == OB_STOP_NO)
         snprintf(reason, sizeof reason, "interrupted after %zu samples", l->count);
     else if (l->count < l->rule.min_samples)
@@ -400,7 +400,7 @@ static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
                       whole ? NULL : "interrupted before the first sample");
         return;
     }
-    ob_interval ci;
+    ortho_interval ci;
     ob_row_time_set(lane->row,
                     &(ob_row_time){.lane = &lane->sampler,
                                    .launches = lane->launches,

@@ -5,6 +5,7 @@
 #include "harness/session_observe.h"
 
 #include "common/error.h"
+#include "common/stats.h"
 #include "harness/activity.h"
 #include "harness/counter_choice.h"
 #include "harness/counters.h"
@@ -13,7 +14,6 @@
 #include "harness/isolate.h"
 #include "harness/observe_facts.h"
 #include "harness/results.h"
-#include "harness/stats.h"
 #include "harness/trace.h"
 
 #include <jansson.h>
@@ -200,7 +200,7 @@ static ortho_status time_beside(ob_session *s, ob_lane *lane, double *ns)
             status = s->backend->time(s->queue, &s->timer, &lane->loop, &span, &samples[i]);
     }
     if (status == ORTHO_OK)
-        *ns = ob_median(samples, TIMED);
+        *ns = ortho_median(samples, TIMED);
     if (status == ORTHO_OK && *ns < LAUNCH_WEIGHS_NS)
         *ns = 0;
     return status;

@@ -1,6 +1,7 @@
 /* Statistics at their edges, the stop rule, and the one claim that matters of a confidence
  * interval: how often it holds the truth. */
-#include "harness/stats.h"
+#include "common/stats.h"
+#include "harness/stop.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -31,25 +32,25 @@ static void test_nothing_in_gives_nan(void **state)
 {
     (void)state;
     double x = 1.0;
-    assert_true(isnan(ob_quantile(&x, 0, 0.5)));
-    assert_true(isnan(ob_median(&x, 0)));
-    assert_true(isnan(ob_mad(&x, 0)));
-    assert_int_equal(ob_outliers(&x, 0), 0);
-    assert_true(isnan(ob_order_median(&x, 0, 0.95).lo));
-    assert_true(isnan(ob_bootstrap_median(&x, 0, 0.95, 100, 1).lo));
-    assert_true(isnan(ob_bootstrap_ratio(&x, 0, &x, 1, 0.95, 100, 1).lo));
-    assert_true(isnan(ob_bootstrap_ratio(&x, 1, &x, 0, 0.95, 100, 1).hi));
+    assert_true(isnan(ortho_quantile(&x, 0, 0.5)));
+    assert_true(isnan(ortho_median(&x, 0)));
+    assert_true(isnan(ortho_mad(&x, 0)));
+    assert_int_equal(ortho_outliers(&x, 0), 0);
+    assert_true(isnan(ortho_order_median(&x, 0, 0.95).lo));
+    assert_true(isnan(ortho_bootstrap_median(&x, 0, 0.95, 100, 1).lo));
+    assert_true(isnan(ortho_bootstrap_ratio(&x, 0, &x, 1, 0.95, 100, 1).lo));
+    assert_true(isnan(ortho_bootstrap_ratio(&x, 1, &x, 0, 0.95, 100, 1).hi));
 }
 
 static void test_one_sample(void **state)
 {
     (void)state;
     double x = 6.0, y = 1.5;
-    ob_interval ci = ob_bootstrap_median(&x, 1, 0.95, 100, 1);
+    ortho_interval ci = ortho_bootstrap_median(&x, 1, 0.95, 100, 1);
     assert_true(ci.lo == 6.0 && ci.hi == 6.0);
-    ci = ob_bootstrap_ratio(&x, 1, &y, 1, 0.95, 100, 1);
+    ci = ortho_bootstrap_ratio(&x, 1, &y, 1, 0.95, 100, 1);
     assert_true(ci.lo == 4.0 && ci.hi == 4.0);
-    ci = ob_order_median(&x, 1, 0.95);
+    ci = ortho_order_median(&x, 1, 0.95);
     assert_true(ci.lo == 6.0 && ci.hi == 6.0);
 }
 
@@ -57,7 +58,7 @@ static void test_too_few_for_the_confidence(void **state)
 {
     (void)state;
     const double x[] = {4, 1, 5, 2, 3};
-    ob_interval ci = ob_order_median(x, COUNT(x), 0.95);
+    ortho_interval ci = ortho_order_median(x, COUNT(x), 0.95);
     assert_true(ci.lo == 1.0 && ci.hi == 5.0);
 }
 
@@ -68,10 +69,10 @@ static void test_samples_are_not_changed(void **state)
     double x[COUNT(before)];
     memcpy(x, before, sizeof x);
     ob_stop_rule rule = {.min_samples = 1, .timeout = 1.0, .target = 1.0};
-    ob_quantile(x, COUNT(x), 0.3);
-    ob_mad(x, COUNT(x));
-    ob_order_median(x, COUNT(x), 0.95);
-    ob_bootstrap_median(x, COUNT(x), 0.95, 50, 3);
+    ortho_quantile(x, COUNT(x), 0.3);
+    ortho_mad(x, COUNT(x));
+    ortho_order_median(x, COUNT(x), 0.95);
+    ortho_bootstrap_median(x, COUNT(x), 0.95, 50, 3);
     ob_should_stop(&rule, x, COUNT(x), 0.5);
     assert_memory_equal(x, before, sizeof x);
 }
@@ -80,8 +81,8 @@ static void test_quantile_is_clamped(void **state)
 {
     (void)state;
     const double x[] = {2, 1, 3};
-    assert_true(ob_quantile(x, COUNT(x), -1.0) == 1.0);
-    assert_true(ob_quantile(x, COUNT(x), 2.0) == 3.0);
+    assert_true(ortho_quantile(x, COUNT(x), -1.0) == 1.0);
+    assert_true(ortho_quantile(x, COUNT(x), 2.0) == 3.0);
 }
 
 /* The limit is 3.5 * 1.4826 = 5.1891 MADs. */
@@ -89,8 +90,8 @@ static void test_outliers_at_their_limit(void **state)
 {
     (void)state;
     const double x[] = {-5.2, -1, -1, 0, 1, 1, 5.18};
-    assert_true(ob_mad(x, COUNT(x)) == 1.0);
-    assert_int_equal(ob_outliers(x, COUNT(x)), 1);
+    assert_true(ortho_mad(x, COUNT(x)) == 1.0);
+    assert_int_equal(ortho_outliers(x, COUNT(x)), 1);
 }
 
 /* Selection against a full sort, over many sizes with many ties. */
@@ -102,7 +103,7 @@ static void test_selection_agrees_with_a_sort(void **state)
     for (size_t n = 1; n <= COUNT(x); n++) {
         for (size_t i = 0; i < n; i++)
             x[i] = floor(uniform(&random) * (n % 3 == 0 ? 5.0 : 1e6));
-        assert_true(ob_median(x, n) == ob_quantile(x, n, 0.5));
+        assert_true(ortho_median(x, n) == ortho_quantile(x, n, 0.5));
     }
 }
 
@@ -113,12 +114,12 @@ static void test_the_seed_decides(void **state)
     double x[50];
     for (size_t i = 0; i < COUNT(x); i++)
         x[i] = lognormal(&random);
-    ob_interval a = ob_bootstrap_median(x, COUNT(x), 0.95, 200, 11);
-    ob_interval b = ob_bootstrap_median(x, COUNT(x), 0.95, 200, 11);
+    ortho_interval a = ortho_bootstrap_median(x, COUNT(x), 0.95, 200, 11);
+    ortho_interval b = ortho_bootstrap_median(x, COUNT(x), 0.95, 200, 11);
     assert_true(a.lo == b.lo && a.hi == b.hi);
     int moved = 0;
     for (uint64_t seed = 12; seed < 20; seed++) {
-        b = ob_bootstrap_median(x, COUNT(x), 0.95, 200, seed);
+        b = ortho_bootstrap_median(x, COUNT(x), 0.95, 200, seed);
         moved += a.lo != b.lo || a.hi != b.hi;
     }
     assert_true(moved > 0);
@@ -134,9 +135,9 @@ static void coverage(size_t n, uint64_t seed, double *bootstrap, double *order)
     for (int e = 0; e < experiments; e++) {
         for (size_t i = 0; i < n; i++)
             x[i] = lognormal(&seed);
-        ob_interval ci = ob_bootstrap_median(x, n, 0.95, 1000, (uint64_t)e);
+        ortho_interval ci = ortho_bootstrap_median(x, n, 0.95, 1000, (uint64_t)e);
         by_bootstrap += ci.lo <= 1.0 && 1.0 <= ci.hi;
-        ci = ob_order_median(x, n, 0.95);
+        ci = ortho_order_median(x, n, 0.95);
         by_order += ci.lo <= 1.0 && 1.0 <= ci.hi;
     }
     *bootstrap = (double)by_bootstrap / experiments;

@@ -1,6 +1,6 @@
 /* Statistics against NumPy and SciPy: tests/golden-stats/golden.json, made by make_golden.py, which
  * also says where the ranges for bootstraps come from. */
-#include "harness/stats.h"
+#include "common/stats.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -76,10 +76,10 @@ static void test_point_statistics(void **state)
         numbers q = numbers_of(json_object_get(set, "quantiles"));
         assert_int_equal(q.n, p.n);
         for (size_t i = 0; i < p.n; i++)
-            assert_close(name, "a quantile", ob_quantile(x.v, x.n, p.v[i]), q.v[i]);
-        assert_close(name, "median", ob_median(x.v, x.n), number(set, "median"));
-        assert_close(name, "MAD", ob_mad(x.v, x.n), number(set, "mad"));
-        assert_int_equal(ob_outliers(x.v, x.n), (size_t)number(set, "outliers"));
+            assert_close(name, "a quantile", ortho_quantile(x.v, x.n, p.v[i]), q.v[i]);
+        assert_close(name, "median", ortho_median(x.v, x.n), number(set, "median"));
+        assert_close(name, "MAD", ortho_mad(x.v, x.n), number(set, "mad"));
+        assert_int_equal(ortho_outliers(x.v, x.n), (size_t)number(set, "outliers"));
         free(q.v);
         free(x.v);
     }
@@ -98,7 +98,7 @@ static void test_order_intervals(void **state)
         if (wanted == NULL)
             continue; /* too few samples for this confidence: test_stats.c */
         numbers x = numbers_of(json_object_get(set, "samples")), ends = numbers_of(wanted);
-        ob_interval ci = ob_order_median(x.v, x.n, confidence);
+        ortho_interval ci = ortho_order_median(x.v, x.n, confidence);
         assert_close(name, "order CI, low", ci.lo, ends.v[0]);
         assert_close(name, "order CI, high", ci.hi, ends.v[1]);
         compared++;
@@ -121,7 +121,7 @@ static void test_order_ranks(void **state)
         assert_non_null(x);
         for (size_t i = 0; i < n; i++)
             x[i] = (double)(n % 7919 == 0 ? i : (i * 7919) % n); /* 7919 is prime: a permutation */
-        ob_interval ci = ob_order_median(x, n, number(row, "confidence"));
+        ortho_interval ci = ortho_order_median(x, n, number(row, "confidence"));
         assert_true(ci.lo == fmax(rank, 0.0));
         assert_true(ci.hi == (double)(n - 1) - fmax(rank, 0.0));
         free(x);
@@ -141,7 +141,7 @@ static void test_bootstrap_of_median(void **state)
             continue;
         numbers x = numbers_of(json_object_get(set, "samples"));
         for (uint64_t seed = 1; seed <= 10; seed++) {
-            ob_interval ci = ob_bootstrap_median(x.v, x.n, confidence, resamples, seed);
+            ortho_interval ci = ortho_bootstrap_median(x.v, x.n, confidence, resamples, seed);
             assert_within(name, "lo", ci.lo, wanted);
             assert_within(name, "hi", ci.hi, wanted);
         }
@@ -163,7 +163,8 @@ static void test_bootstrap_of_ratio(void **state)
         numbers b = numbers_of(json_object_get(json_object_get(sets, under), "samples"));
         json_t *wanted = json_object_get(ratio, "bootstrap");
         for (uint64_t seed = 1; seed <= 10; seed++) {
-            ob_interval ci = ob_bootstrap_ratio(a.v, a.n, b.v, b.n, confidence, resamples, seed);
+            ortho_interval ci =
+                ortho_bootstrap_ratio(a.v, a.n, b.v, b.n, confidence, resamples, seed);
             assert_within(name, "lo", ci.lo, wanted);
             assert_within(name, "hi", ci.hi, wanted);
         }

@@ -3,10 +3,10 @@
  * tails, so that means and standard deviations describe no sample that was seen.
  *
  * A resample of the bootstrap needs no sort: samples are sorted once, a resample is a histogram of
- * ranks, and walking it to the middle gives its median: O(n) a resample. The stop rule, which runs
- * after each sample, selects three order statistics in O(n) and draws nothing.
+ * ranks, and walking it to the middle gives its median: O(n) a resample. The interval of
+ * the stop rule, which is asked for after each sample, is two order statistics, selected in O(n).
  */
-#include "harness/stats.h"
+#include "common/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,6 @@
 
 static const double mad_to_sigma = 1.4826; /* sigma of a normal distribution over its MAD */
 static const double outlier_mads = 3.5;
-static const double stop_confidence = 0.95;
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -96,7 +95,7 @@ static double median_in_place(double *values, size_t n)
     return lower + 0.5 * (upper - lower);
 }
 
-double ob_quantile(const double *samples, size_t n, double p)
+double ortho_quantile(const double *samples, size_t n, double p)
 {
     if (n == 0)
         return NAN;
@@ -108,7 +107,7 @@ double ob_quantile(const double *samples, size_t n, double p)
     return result;
 }
 
-double ob_median(const double *samples, size_t n)
+double ortho_median(const double *samples, size_t n)
 {
     if (n == 0)
         return NAN;
@@ -128,7 +127,7 @@ static double median_distance(double *values, size_t n, double center)
     return median_in_place(values, n);
 }
 
-double ob_mad(const double *samples, size_t n)
+double ortho_mad(const double *samples, size_t n)
 {
     if (n == 0)
         return NAN;
@@ -140,9 +139,10 @@ double ob_mad(const double *samples, size_t n)
     return result;
 }
 
-size_t ob_outliers(const double *samples, size_t n)
+size_t ortho_outliers(const double *samples, size_t n)
 {
-    double median = ob_median(samples, n), limit = outlier_mads * mad_to_sigma * ob_mad(samples, n);
+    double median = ortho_median(samples, n),
+           limit = outlier_mads * mad_to_sigma * ortho_mad(samples, n);
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
         count += fabs(samples[i] - median) > limit;
@@ -229,24 +229,25 @@ static double side_resample(side *s, generator *g)
     return low + 0.5 * (s->values[rank] - low);
 }
 
-static ob_interval percentile_interval(double *values, size_t n, double confidence)
+static ortho_interval percentile_interval(double *values, size_t n, double confidence)
 {
     double tail = 0.5 * (1.0 - confidence);
     qsort(values, n, sizeof *values, compare_doubles);
-    return (ob_interval){sorted_quantile(values, n, tail), sorted_quantile(values, n, 1.0 - tail)};
+    return (ortho_interval){sorted_quantile(values, n, tail),
+                            sorted_quantile(values, n, 1.0 - tail)};
 }
 
-ob_interval ob_bootstrap_median(const double *samples, size_t n, double confidence, int resamples,
-                                uint64_t seed)
+ortho_interval ortho_bootstrap_median(const double *samples, size_t n, double confidence,
+                                      int resamples, uint64_t seed)
 {
-    ob_interval result = {ob_median(samples, n), ob_median(samples, n)};
+    ortho_interval result = {ortho_median(samples, n), ortho_median(samples, n)};
     if (n < 2 || resamples < 1)
         return result;
     double *medians = malloc((size_t)resamples * sizeof *medians);
     side s = {0};
     if (medians == NULL || !side_init(&s, samples, n)) {
         free(medians);
-        return (ob_interval){NAN, NAN};
+        return (ortho_interval){NAN, NAN};
     }
     generator g = generator_seeded(seed);
     for (int i = 0; i < resamples; i++)
@@ -257,10 +258,10 @@ ob_interval ob_bootstrap_median(const double *samples, size_t n, double confiden
     return result;
 }
 
-ob_interval ob_bootstrap_ratio(const double *a, size_t na, const double *b, size_t nb,
-                               double confidence, int resamples, uint64_t seed)
+ortho_interval ortho_bootstrap_ratio(const double *a, size_t na, const double *b, size_t nb,
+                                     double confidence, int resamples, uint64_t seed)
 {
-    ob_interval result = {NAN, NAN};
+    ortho_interval result = {NAN, NAN};
     side top = {0}, bottom = {0};
     double *ratios = NULL;
     if (na < 1 || nb < 1 || resamples < 1)
@@ -307,43 +308,16 @@ static double tail_rank(size_t n, double tail)
     return j;
 }
 
-/* Like ob_order_median, over samples that it may reorder; *proper: the confidence was reached. */
-static ob_interval order_interval(double *values, size_t n, double confidence, int *proper)
+ortho_interval ortho_order_median(const double *samples, size_t n, double confidence)
 {
-    double j = tail_rank(n, 0.5 * (1.0 - confidence));
-    size_t rank = j > 0.0 ? (size_t)j : 0;
-    *proper = j >= 0.0;
-    double lo = select_rank(values, n, rank);
-    return (ob_interval){lo, select_rank(values, n, n - 1 - rank)};
-}
-
-ob_interval ob_order_median(const double *samples, size_t n, double confidence)
-{
-    ob_interval result = {NAN, NAN};
+    ortho_interval result = {NAN, NAN};
     double *values = n > 0 ? copied(samples, n) : NULL;
     if (values == NULL)
         return result;
-    int proper;
-    result = order_interval(values, n, confidence, &proper);
+    double j = tail_rank(n, 0.5 * (1.0 - confidence));
+    size_t rank = j > 0.0 ? (size_t)j : 0;
+    result.lo = select_rank(values, n, rank);
+    result.hi = select_rank(values, n, n - 1 - rank);
     free(values);
     return result;
-}
-
-static int converged(const ob_stop_rule *rule, const double *samples, size_t n)
-{
-    double *values = n > 0 ? copied(samples, n) : NULL;
-    if (values == NULL)
-        return 0;
-    int proper;
-    ob_interval ci = order_interval(values, n, stop_confidence, &proper);
-    double median = median_in_place(values, n);
-    free(values);
-    return proper && ci.hi - ci.lo <= rule->target * fabs(median);
-}
-
-ob_stop ob_should_stop(const ob_stop_rule *rule, const double *samples, size_t n, double elapsed)
-{
-    if (n >= rule->min_samples && elapsed >= rule->min_time && converged(rule, samples, n))
-        return OB_STOP_CONVERGED;
-    return elapsed >= rule->timeout ? OB_STOP_TIMEOUT : OB_STOP_NO;
 }
