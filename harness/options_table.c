@@ -431,13 +431,14 @@ const ob_option ob_option_table[] = {
      .argument = "SHARE",
      .type = OB_VALUE_SHARE,
      .offset = FIELD(process_spread),
-     .unset = "what this machine is known for, else 3%",
-     .min = 1e-6,
+     .fallback = "0",
      .max = 1,
      .commands = OB_FOR_RUN | OB_FOR_COMPARE,
      .group = OB_GROUP_GATE,
      .help = "How much the time of one program differs between processes, as a standard "
-             "deviation: it widens the intervals of a side with fewer than three processes.",
+             "deviation: it widens the intervals of a side with fewer than three processes. 0 "
+             "takes what "
+             "is known of this machine, else 3%.",
      .example = "--process-spread 0.5%"},
 
     /* ---- lists ---- */
