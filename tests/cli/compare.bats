@@ -120,7 +120,7 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     wants 3
     [ "$(head -1 out)" = "## SLOWER: 1 slower" ]
     try compare a.json b.json -o a.json/c.json
-    wants 1 "a.json/c.json"
+    wants 1 "a.json"
 }
 
 @test "what isn't a result is told with its name" {
