@@ -144,6 +144,22 @@ static void the_median_is_over_processes(void **state)
     close_fixture(&f);
 }
 
+/* One that gave many samples weighs no more. */
+static void every_process_weighs_the_same(void **state)
+{
+    (void)state;
+    fixture f = three();
+    for (int i = 0; i < 5; i++)
+        json_array_extend(
+            json_object_get(json_object_get(row_at(&f, 1, csr), "time_ns"), "samples"),
+            json_object_get(json_object_get(row_at(&f, 1, dense), "time_ns"), "samples"));
+    const json_t *row = merge(&f, 3, csr);
+    near(row, "time_ns.median", 10000);
+    assert_int_equal(
+        json_integer_value(json_array_get(ortho_model_at(row, "time_ns.processes"), 1)), 42);
+    close_fixture(&f);
+}
+
 static void samples_keep_their_order(void **state)
 {
     (void)state;
@@ -177,8 +193,10 @@ static void ambiguous_is_judged_anew(void **state)
 {
     (void)state;
     fixture f = three();
-    set(row_at(&f, 1, csr), NULL, "status", json_string("ambiguous"));
-    set(row_at(&f, 1, csr), NULL, "reason", json_string("the interval is 3 %"));
+    for (int i = 0; i < 2; i++) {
+        set(row_at(&f, i, csr), NULL, "status", json_string("ambiguous"));
+        set(row_at(&f, i, csr), NULL, "reason", json_string("the interval is 3 %"));
+    }
     set(row_at(&f, 1, csr), "time_ns", "stop", json_string("timeout"));
     const json_t *row = merge(&f, 3, csr);
     reads(row, "status", "ok");
@@ -441,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_median_is_over_processes),
+        cmocka_unit_test(every_process_weighs_the_same),
         cmocka_unit_test(samples_keep_their_order),
         cmocka_unit_test(the_interval_knows_the_processes),
         cmocka_unit_test(ambiguous_is_judged_anew),
