@@ -171,7 +171,8 @@ static void put_processes(const json_t *results, const ortho_line_sink *sink)
     size_t most = 0, finished, told = processes_told(ortho_model_at(results, "context"), &finished);
     for (size_t i = 0; i < ortho_model_count(results); i++) {
         const json_t *row = ortho_model_row(results, i);
-        size_t its = row != NULL ? ortho_model_processes(row) : 0;
+        bool timed = row != NULL && ortho_model_timed(row);
+        size_t its = timed ? json_array_size(ortho_model_at(row, "time_ns.processes")) : 0;
         most = its > most ? its : most;
     }
     if (most > 1) {

@@ -165,12 +165,6 @@ size_t ortho_model_throttled(const json_t *row)
     return json_array_size(ortho_model_at(row, "time_ns.throttled"));
 }
 
-size_t ortho_model_processes(const json_t *row)
-{
-    size_t count = json_array_size(ortho_model_at(row, "time_ns.processes"));
-    return !ortho_model_timed(row) ? 0 : count > 0 ? count : 1;
-}
-
 bool ortho_model_kernel(const json_t *row, ortho_kernel_view *out)
 {
     const json_t *list = ortho_model_at(row, "kernels");
