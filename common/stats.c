@@ -297,10 +297,10 @@ static int crew_init(crew *c, const ortho_processes *a, const ortho_processes *b
     return 0;
 }
 
-static double crew_resample(crew *c, generator *g)
+static double crew_resample(crew *c, ortho_random *g)
 {
     for (size_t i = 0; i < c->count; i++) {
-        size_t drawn = generator_below(g, c->count);
+        size_t drawn = ortho_random_below(g, c->count);
         c->values[i] = side_resample(&c->top[drawn], g);
         if (c->bottom != NULL)
             c->values[i] /= side_resample(&c->bottom[drawn], g);
@@ -325,7 +325,7 @@ static ortho_interval bootstrap_crew(const ortho_processes *a, const ortho_proce
     if (resamples < 1 || !crew_init(&c, a, b))
         return result;
     double *values = malloc((size_t)resamples * sizeof *values);
-    generator g = generator_seeded(seed);
+    ortho_random g = ortho_random_seeded(seed);
     for (int i = 0; values != NULL && i < resamples; i++)
         values[i] = crew_resample(&c, &g);
     if (values != NULL)

@@ -1,8 +1,8 @@
 #include "harness/processes_merge.h"
 
 #include "common/stats.h"
-#include "harness/json_set.h"
 #include "harness/results.h"
+#include "reports/json_set.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -91,7 +91,7 @@ static void largest_error(json_t *row, const ob_process_rows *rows)
             most = fmax(most, json_number_value(its));
     }
     if (most >= 0)
-        ob_json_real(verified, "rel_error", most);
+        ortho_json_real(verified, "rel_error", most);
 }
 
 /* ---- facts ----------------------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ static void largest_peaks(json_t *row, const ob_process_rows *rows)
         {
             const json_t *ours = json_object_get(peaks, name);
             if (ours == NULL || json_integer_value(value) > json_integer_value(ours))
-                json_object_set(ob_json_part(row, "peak_bytes"), name, value);
+                json_object_set(ortho_json_part(row, "peak_bytes"), name, value);
             peaks = json_object_get(row, "peak_bytes");
         }
 }
@@ -123,7 +123,7 @@ static void fold(json_t *object, const ob_process_rows *rows, const char *part, 
             best = sense < 0 ? fmin(best, json_number_value(value))
                              : fmax(best, json_number_value(value));
     }
-    ob_json_real(object, name, best);
+    ortho_json_real(object, name, best);
 }
 
 static double middle_clock(const ob_process_rows *rows)
@@ -161,7 +161,7 @@ static void merge_clocks(json_t *row, const ob_process_rows *rows)
 {
     json_t *clocks = json_object(), *mhz = json_object();
     fold(mhz, rows, "sm_mhz", "min", -1);
-    ob_json_real(mhz, "median", middle_clock(rows));
+    ortho_json_real(mhz, "median", middle_clock(rows));
     fold(mhz, rows, "sm_mhz", "max", 1);
     if (json_object_size(mhz) == 3)
         json_object_set(clocks, "sm_mhz", mhz);
@@ -184,7 +184,7 @@ static bool mix_caches(json_t *row, const ob_process_rows *rows)
     for (size_t i = 1; i < rows->count; i++)
         mixed = mixed || strcmp(text_of(rows->row[i], "l2"), text_of(row, "l2")) != 0;
     if (mixed) {
-        ob_json_text(row, "l2", ob_l2_name(OB_L2_WARM));
+        ortho_json_text(row, "l2", ob_l2_name(OB_L2_WARM));
         json_object_del(row, "floor_ns");
         json_object_del(row, "floor_of");
     }
@@ -323,7 +323,7 @@ static void largest_of(json_t *context, const merge *m, const char *part)
             json_object_get(json_object_get(m->processes[i].document, "context"), part), name,
             value)
         {
-            json_t *ours = ob_json_part(context, part);
+            json_t *ours = ortho_json_part(context, part);
             const json_t *its = json_object_get(ours, name);
             if (its == NULL || json_number_value(value) > json_number_value(its))
                 json_object_set(ours, name, value);

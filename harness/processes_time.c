@@ -5,9 +5,9 @@
  * whole process cancels, and then the median over processes is taken.
  */
 #include "common/stats.h"
-#include "harness/json_set.h"
 #include "harness/processes_merge.h"
 #include "harness/results.h"
+#include "reports/json_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +78,7 @@ static void set_least(json_t *time, const ob_process_rows *rows, const char *key
             least = its;
     }
     if (least > 0)
-        ob_json_int(time, key, least);
+        ortho_json_int(time, key, least);
 }
 
 /* Indices of throttled samples, moved to where the samples are now. */
@@ -131,12 +131,12 @@ static void set_time(json_t *row, const ob_process_rows *rows, const pool *p, ui
     ortho_processes all = of_pool(p);
     ortho_interval ci = ortho_bootstrap_processes(&all, 0.95, RESAMPLES, seed);
     json_t *time = json_object();
-    ob_json_real(time, "median", ortho_processes_median(&all));
-    ob_json_real(time, "lo", ci.lo);
-    ob_json_real(time, "hi", ci.hi);
-    ob_json_real(time, "mad", ortho_mad(p->samples, p->total));
-    ob_json_int(time, "outliers", (int64_t)outliers_of(p));
-    ob_json_text(time, "stop", worst_stop(rows));
+    ortho_json_real(time, "median", ortho_processes_median(&all));
+    ortho_json_real(time, "lo", ci.lo);
+    ortho_json_real(time, "hi", ci.hi);
+    ortho_json_real(time, "mad", ortho_mad(p->samples, p->total));
+    ortho_json_int(time, "outliers", (int64_t)outliers_of(p));
+    ortho_json_text(time, "stop", worst_stop(rows));
     set_least(time, rows, "launches_per_sample");
     set_least(time, rows, "copies");
     set_flushed(time, rows);
@@ -182,7 +182,7 @@ static void set_floor(json_t *row, const ob_process_rows *rows)
         if (!(its > 0) || its >= least)
             continue;
         least = its;
-        ob_json_real(row, "floor_ns", its);
+        ortho_json_real(row, "floor_ns", its);
         if (of != NULL)
             json_object_set(row, "floor_of", of);
     }
@@ -225,9 +225,9 @@ void ob_processes_speedup(json_t *row, const ob_process_rows *base, const ob_pro
         ortho_processes a = of_pool(&top), b = of_pool(&bottom);
         ortho_interval ci = ortho_bootstrap_processes_ratio(&a, &b, 0.95, RESAMPLES,
                                                             ob_row_seed(options->seed, key) + 1);
-        ob_json_real(speedup, "ratio", ortho_processes_ratio(&a, &b));
-        ob_json_real(speedup, "lo", ci.lo);
-        ob_json_real(speedup, "hi", ci.hi);
+        ortho_json_real(speedup, "ratio", ortho_processes_ratio(&a, &b));
+        ortho_json_real(speedup, "lo", ci.lo);
+        ortho_json_real(speedup, "hi", ci.hi);
     } else {
         json_object_del(row, "speedup");
     }
