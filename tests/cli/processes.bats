@@ -99,6 +99,24 @@ EOF
     lacks "process 2" err
 }
 
+@test "a wrong result in the processes: exit 4, and no time of it" {
+    wrong=${ORTHO_BAD:?folder of the bad plug-ins}/bad_gemm_row.so
+    try "${small[@]}" --plugin "$wrong" --processes 2 --out r.json
+    wants 4 "process 2 of 2"
+    json '[r["status"] for r in d["results"] if r["variant"] == "bad"] == ["failed"]' r.json
+    json 'all("time_ns" not in r for r in d["results"] if r["status"] == "failed")' r.json
+    json 'all(len(r["time_ns"]["processes"]) == 2 for r in d["results"] if r["status"] != "failed")' r.json
+}
+
+@test "counters are asked for once, of the merged rows" {
+    try "${small[@]}" --counters dram --processes 2 --out r.json
+    wants 0 "the CPU backend has no GPU counters"
+    [ "$(grep -c "no counters" err)" -eq 1 ]
+    json 'all(c["status"] == "n/a" for r in d["results"] for c in r["counters"].values())' r.json
+    try "${small[@]}" --counters dram --require-counters --processes 2 --out r.json
+    wants 6
+}
+
 @test "Ctrl-C in the second process keeps the first" {
     "$BENCH" "${slow[@]}" --out r.json >out 2>err </dev/null &
     pid=$!
