@@ -10,7 +10,8 @@
 
 struct json_t;
 
-#define OB_LIST_MAX 64
+#define OB_LIST_MAX      64
+#define OB_PROCESSES_MAX 64
 
 typedef enum ob_exit {
     OB_EXIT_OK = 0,
@@ -79,6 +80,7 @@ typedef struct ob_options {
     uint64_t seed;
     int threads;          /* 0: all */
     const char *case_key; /* --case: only this one */
+    int processes;        /* --processes: time every case in so many, one after the other; 1 */
     double case_timeout;  /* seconds of timing for a case */
     double min_time;      /* seconds of samples wanted before the CI is trusted: default 0.2 */
     double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */

@@ -45,13 +45,6 @@ load common
     wants 2 "did you mean --models?"
 }
 
-@test "options of later work are not offered" {
-    for option in --processes=3; do
-        try $option
-        wants 2 "unknown option"
-    done
-}
-
 @test "an unknown command, in command position and after help" {
     try lsit
     wants 2 "no command 'lsit': did you mean 'list'?"
