@@ -46,7 +46,7 @@ ortho_status ob_state_path(const char *name, char path[PATH_MAX])
     size_t length = strlen(where);
     if (length + 1 + strlen(name) >= PATH_MAX)
         return ortho_fail(ORTHO_E_ARGUMENT,
-                          "%s: this folder's name is too long: set " OB_STATE_VARIABLE
+                          "%.60s...: this folder's name is too long: set " OB_STATE_VARIABLE
                           " to a shorter one",
                           where);
     memcpy(path, where, length + 1);
