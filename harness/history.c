@@ -71,28 +71,23 @@ ortho_status ob_history_prepare(const ob_history *h, const char *sql, sqlite3_st
                                                                       : ob_history_fail(h);
 }
 
-/* The number that a statement of one row and column gives. */
-static ortho_status number_of(const ob_history *h, const char *sql, int *out)
+/* *version 0: a file without anything in it. One statement: between two of them another process may
+ * fill the file. */
+static ortho_status read_version(const ob_history *h, int *version)
 {
+    static const char sql[] = "SELECT user_version, application_id, (SELECT count(*) FROM "
+                              "sqlite_master) FROM pragma_user_version, pragma_application_id";
     sqlite3_stmt *s = NULL;
     ortho_status status = ob_history_prepare(h, sql, &s);
     if (status == ORTHO_OK && sqlite3_step(s) != SQLITE_ROW)
         status = ob_history_fail(h);
-    if (status == ORTHO_OK)
-        *out = sqlite3_column_int(s, 0);
+    int v = 0, id = 0, tables = 0;
+    if (status == ORTHO_OK) {
+        v = sqlite3_column_int(s, 0);
+        id = sqlite3_column_int(s, 1);
+        tables = sqlite3_column_int(s, 2);
+    }
     sqlite3_finalize(s);
-    return status;
-}
-
-/* *version 0: a file without anything in it. */
-static ortho_status read_version(const ob_history *h, int *version)
-{
-    int id = 0, v = 0, tables = 0;
-    ortho_status status = number_of(h, "PRAGMA user_version", &v);
-    if (status == ORTHO_OK)
-        status = number_of(h, "PRAGMA application_id", &id);
-    if (status == ORTHO_OK)
-        status = number_of(h, "SELECT count(*) FROM sqlite_master", &tables);
     if (status != ORTHO_OK)
         return status;
     if (id != APPLICATION_ID && (id != 0 || v != 0 || tables != 0))

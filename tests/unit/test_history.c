@@ -101,17 +101,22 @@ static void a_failure_has_no_figures(void **state)
     json_object_del(json_object_get(row, "verified"), "after");
     well(ob_history_record(document, NULL, &added));
     json_decref(document);
-    made next = usual;
-    next.date = "2026-11-02T00:00:00Z";
-    add(next);
+    made other = usual;
+    other.date = "2026-10-31T00:00:00Z";
+    other.median = 50;
+    add(other);
+    other.date = "2026-11-02T00:00:00Z";
+    other.median = 60;
+    add(other);
     json_t *trends = ask((ob_history_query){.key = KEY}, false);
-    const json_t *point = point_of(trends, 0, 0);
+    const json_t *point = point_of(trends, 0, 1);
     assert_string_equal(ortho_model_string(point, "status"), "failed");
     assert_non_null(strstr(ortho_model_string(point, "reason"), "not verified"));
     const char *absent[] = {"median_ns", "lo_ns", "hi_ns", "half_width", "samples", "lanes"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         assert_null(json_object_get(point, absent[i]));
-    assert_null(json_object_get(point_of(trends, 0, 1), "change"));
+    assert_null(json_object_get(point, "change"));
+    near(point_of(trends, 0, 2), "change", 0.2); /* of the one before that has a time */
     json_decref(trends);
 }
 
@@ -160,6 +165,14 @@ static json_t *with(const char *key, json_t *value)
     return document;
 }
 
+static json_t *key_twice(void)
+{
+    json_t *document = make(usual), *rows = json_object_get(document, "results");
+    json_object_set_new(json_object_get(document, "context"), "seed", json_integer(7));
+    json_array_append_new(rows, json_deep_copy(json_array_get(rows, 0)));
+    return document;
+}
+
 static void what_orders_nothing_is_refused(void **state)
 {
     (void)state;
@@ -170,12 +183,28 @@ static void what_orders_nothing_is_refused(void **state)
     refused(with("binary", json_integer(1)), ORTHO_E_FORMAT, "context.binary");
     refused(with("model", json_object()), ORTHO_E_FORMAT, "context.model.name");
     refused(with("instrumented", json_true()), ORTHO_E_UNSUPPORTED, "instrumented");
-    json_t *twice = make(usual), *rows = json_object_get(twice, "results");
-    json_array_append_new(rows, json_deep_copy(json_array_get(rows, 0)));
-    refused(twice, ORTHO_E_FORMAT, "stands there twice");
+    refused(key_twice(), ORTHO_E_FORMAT, "stands there twice");
     json_t *runs = ask((ob_history_query){0}, true);
     assert_int_equal(json_array_size(runs), 1); /* nor half of one */
     json_decref(runs);
+}
+
+static void a_refusal_leaves_it_usable(void **state)
+{
+    (void)state;
+    ob_history *h = NULL;
+    bool added = false;
+    json_t *bad = key_twice(), *good = make(usual);
+    well(ob_history_open(OB_HISTORY_WRITE, &h));
+    assert_int_equal(ob_history_add(h, bad, NULL, &added), ORTHO_E_FORMAT);
+    well(ob_history_add(h, good, NULL, &added));
+    assert_true(added);
+    ob_history_close(h);
+    json_t *runs = ask((ob_history_query){0}, true);
+    assert_int_equal(json_array_size(runs), 1);
+    json_decref(runs);
+    json_decref(good);
+    json_decref(bad);
 }
 
 /* ---- trends ---------------------------------------------------------------------------------- */
@@ -192,9 +221,9 @@ static void only_the_comparable_is_joined(void **state)
     add(m);
     m.cpu = usual.cpu;
     m.hash = "h2";
+    m.threads = "1";
     add(m);
     m.hash = usual.hash;
-    m.threads = "1";
     add(m);
     json_t *trends = ask((ob_history_query){.key = "gemm/*"}, false);
     assert_int_equal(json_array_size(trends), 4);
@@ -220,35 +249,41 @@ static void changes_are_in_order_of_date(void **state)
         double median;
     } runs[] = {{"2026-11-03T00:00:00Z", 150}, /* not in order of arrival */
                 {"2026-11-01T00:00:00Z", 100},
-                {"2026-11-02T00:00:00Z", 101}};
-    for (size_t i = 0; i < 3; i++) {
+                {"2026-11-02T00:00:00Z", 101},
+                {"2026-11-04T00:00:00Z", 75}};
+    for (size_t i = 0; i < 4; i++) {
         made m = usual;
         m.date = runs[i].date;
         m.median = runs[i].median;
         add(m);
     }
     json_t *trends = ask((ob_history_query){.key = KEY}, false);
-    assert_int_equal(points_of(trends, 0), 3);
+    assert_int_equal(points_of(trends, 0), 4);
     near(point_of(trends, 0, 1), "change", 0.01);
     assert_true(ortho_model_true(point_of(trends, 0, 1), "overlaps"));
     near(point_of(trends, 0, 2), "change", 150.0 / 101 - 1);
     assert_true(json_is_false(ortho_model_at(point_of(trends, 0, 2), "overlaps")));
+    near(point_of(trends, 0, 3), "change", -0.5);
+    assert_true(json_is_false(ortho_model_at(point_of(trends, 0, 3), "overlaps")));
     json_decref(trends);
     /* what is left out still is what the first that stays came from */
     trends = ask((ob_history_query){.key = KEY, .limit = 1}, false);
     assert_int_equal(points_of(trends, 0), 1);
-    near(point_of(trends, 0, 0), "change", 150.0 / 101 - 1);
+    near(point_of(trends, 0, 0), "change", -0.5);
     json_decref(trends);
-    trends = ask((ob_history_query){.key = KEY, .since = "2026-11-02"}, false);
-    assert_int_equal(points_of(trends, 0), 2);
+    trends = ask((ob_history_query){.key = KEY, .since = "2026-11-02T00:00:00Z"}, false);
+    assert_int_equal(points_of(trends, 0), 3);
     near(point_of(trends, 0, 0), "change", 0.01);
     json_decref(trends);
     trends = ask((ob_history_query){.key = KEY, .since = "2026-12-01"}, false);
     assert_int_equal(json_array_size(trends), 0);
     json_decref(trends);
-    json_t *list = ask((ob_history_query){.limit = 2, .since = "2026-11-01"}, true);
+    json_t *list = ask((ob_history_query){.limit = 2}, true);
     assert_int_equal(json_array_size(list), 2);
-    assert_string_equal(ortho_model_string(json_array_get(list, 0), "date"), runs[0].date);
+    assert_string_equal(ortho_model_string(json_array_get(list, 0), "date"), runs[3].date);
+    json_decref(list);
+    list = ask((ob_history_query){.since = "2026-11-02"}, true);
+    assert_int_equal(json_array_size(list), 3);
     json_decref(list);
 }
 
@@ -294,6 +329,7 @@ int main(void)
         IN_A_FOLDER(a_failure_has_no_figures),
         IN_A_FOLDER(twice_is_once),
         IN_A_FOLDER(what_orders_nothing_is_refused),
+        IN_A_FOLDER(a_refusal_leaves_it_usable),
         IN_A_FOLDER(only_the_comparable_is_joined),
         IN_A_FOLDER(changes_are_in_order_of_date),
         IN_A_FOLDER(a_key_is_text_and_no_sql),
