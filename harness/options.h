@@ -99,12 +99,22 @@ typedef struct ob_options {
     ob_observe observe; /* not of users: what this process is there to find out */
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
+
+    const char *save_baseline; /* --save-baseline NAME; NULL: none is kept */
+    const char *baseline;      /* --baseline NAME; NULL: nothing to compare with */
+    bool no_history;           /* --no-history: this run is not recorded */
+    bool list_baselines;       /* `list` */
+    const char *history_case;  /* `history --case`; NULL: the runs */
+    const char *since;         /* `history`; NULL: everything */
+    int limit;                 /* `history`; 0: all */
+    bool import;               /* `history` */
+
     bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
     double threshold;              /* --threshold: of a ratio of times, a share */
     double process_spread;         /* --process-spread, a share; 0: what the machine is known for */
     bool strict;                   /* an ambiguous case fails a comparison */
     const char *comparison_format; /* --format of `compare`; NULL: its table */
-    bool json;                     /* `inspect`, `doctor`, `annotate` */
+    bool json;                     /* `inspect`, `doctor`, `annotate`, `history` */
     int operand_count;             /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */

@@ -392,7 +392,7 @@ const ob_option ob_option_table[] = {
     {.name = "json",
      .type = OB_VALUE_FLAG,
      .offset = FIELD(json),
-     .commands = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE,
+     .commands = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE | OB_FOR_HISTORY,
      .group = OB_GROUP_OUTPUT,
      .help = "One JSON object instead of text.",
      .flag_only = true},
@@ -490,6 +490,7 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_LISTS,
      .help = "The cases that a run with the same options would do.",
      .flag_only = true},
+#include "harness/options_table_history.inc"
 
     /* ---- general ---- */
     {.name = "config",

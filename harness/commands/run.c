@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "harness/commands/command.h"
+#include "harness/commands/keep.h"
 #include "harness/commands/outcome.h"
 #include "harness/commands/verdicts.h"
 #include "harness/options_table.h"
@@ -204,6 +205,8 @@ static int profile(const ob_options *options)
         return code;
     ob_verdicts_print(results, options->verbose);
     print_commands(results);
+    if (options->save_baseline != NULL)
+        ob_log_note(&log, "--profile takes no times: no baseline is saved");
     json_decref(results);
     return code;
 }
@@ -222,6 +225,8 @@ static int run(const ob_options *options)
         status = ob_outcome_check(out);
     if (status == ORTHO_OK && options->report != NULL)
         status = ortho_make_folders(options->report);
+    if (status == ORTHO_OK)
+        status = ob_keep_check(options);
     if (tell_failure(&log, status) != ORTHO_OK)
         return OB_EXIT_RUNTIME;
     bool has_partial = strcmp(out, "-") != 0 &&
@@ -233,6 +238,9 @@ static int run(const ob_options *options)
     status = deliver(results, options, out, &log);
     if (status == ORTHO_OK && has_partial)
         unlink(partial);
+    const char *file = status == ORTHO_OK && strcmp(out, "-") != 0 ? out : NULL;
+    ortho_status kept = ob_keep(results, options, file, &log);
+    status = status == ORTHO_OK ? kept : status;
     json_decref(results);
     return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
 }
