@@ -3,9 +3,9 @@
 
 #include "common/error.h"
 #include "harness/device_name.h"
-#include "harness/json_set.h"
 #include "harness/options_suggest.h"
 #include "harness/state.h"
+#include "reports/json_set.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 
@@ -181,7 +181,7 @@ static void put_text(json_t *to, const char *key, const json_t *document, const 
 {
     const char *text = ortho_model_string(document, path);
     if (text != NULL)
-        ob_json_text(to, key, text);
+        ortho_json_text(to, key, text);
 }
 
 static json_t *describe(const char *name)
@@ -191,16 +191,16 @@ static json_t *describe(const char *name)
     if (facts == NULL)
         return NULL;
     if (ob_baseline_load(name, &document) != ORTHO_OK) {
-        ob_json_text(facts, "error", ortho_last_message());
+        ortho_json_text(facts, "error", ortho_last_message());
         return facts;
     }
     put_text(facts, "date", document, "context.date");
     put_text(facts, "commit", document, "context.commit");
     if (ob_device_of_run(document, device))
-        ob_json_text(facts, "device", device);
+        ortho_json_text(facts, "device", device);
     put_text(facts, "model", document, "context.model.name");
     json_object_set_new(facts, "synthetic", json_boolean(ortho_model_synthetic(document)));
-    ob_json_int(facts, "cases", (int64_t)ortho_model_count(document));
+    ortho_json_int(facts, "cases", (int64_t)ortho_model_count(document));
     json_decref(document);
     return facts;
 }

@@ -3,7 +3,7 @@
 #include "harness/history_internal.h"
 
 #include "common/error.h"
-#include "harness/json_set.h"
+#include "reports/json_set.h"
 
 #include <string.h>
 
@@ -83,11 +83,11 @@ static void put_column(json_t *to, const char *key, kind is, sqlite3_stmt *s, in
     int type = sqlite3_column_type(s, i);
     bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
     if (is == TEXT && type == SQLITE_TEXT)
-        ob_json_text(to, key, (const char *)sqlite3_column_text(s, i));
+        ortho_json_text(to, key, (const char *)sqlite3_column_text(s, i));
     else if (is == WHOLE && number)
-        ob_json_int(to, key, sqlite3_column_int64(s, i));
+        ortho_json_int(to, key, sqlite3_column_int64(s, i));
     else if (is == NUMBER && number)
-        ob_json_real(to, key, sqlite3_column_double(s, i));
+        ortho_json_real(to, key, sqlite3_column_double(s, i));
     else if (is == TRUTH)
         json_object_set_new(to, key, json_boolean(sqlite3_column_int(s, i) != 0));
 }
@@ -167,8 +167,8 @@ static void judge(json_t *point, const json_t *before)
     double median = number(point, "median_ns"), lo = number(point, "lo_ns");
     double hi = number(point, "hi_ns"), old = number(before, "median_ns");
     if (number(point, "samples") != 1) /* one sample has no interval */
-        ob_json_real(point, "half_width", (hi - lo) / 2 / median);
-    ob_json_real(point, "change", median / old - 1);
+        ortho_json_real(point, "half_width", (hi - lo) / 2 / median);
+    ortho_json_real(point, "change", median / old - 1);
     double low = number(before, "lo_ns"), high = number(before, "hi_ns");
     if (isfinite(lo) && isfinite(hi) && isfinite(low) && isfinite(high))
         json_object_set_new(point, "overlaps", json_boolean(lo <= high && low <= hi));

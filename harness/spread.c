@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "common/stats.h"
+#include "harness/state.h"
 #include "reports/model.h"
 
 #include <jansson.h>
@@ -82,25 +83,6 @@ const char *ob_spread_device(const json_t *document)
 
 /* ---- keeping it ------------------------------------------------------------------------------ */
 
-static ortho_status state_path(const char *name, char *out, size_t size)
-{
-    const char *own = getenv("ORTHO_BENCH_STATE"), *xdg = getenv("XDG_STATE_HOME"),
-               *home = getenv("HOME");
-    char folder[PATH_MAX];
-    int length;
-    if (own != NULL && own[0] != '\0')
-        length = snprintf(folder, sizeof folder, "%s", own);
-    else if (xdg != NULL && xdg[0] != '\0')
-        length = snprintf(folder, sizeof folder, "%s/ortho-bench", xdg);
-    else if (home != NULL && home[0] != '\0')
-        length = snprintf(folder, sizeof folder, "%s/.local/state/ortho-bench", home);
-    else
-        return ortho_fail(ORTHO_E_NOT_FOUND, "no folder for state: set ORTHO_BENCH_STATE or HOME");
-    if (length >= (int)sizeof folder || snprintf(out, size, "%s/%s", folder, name) >= (int)size)
-        return ortho_fail(ORTHO_E_ARGUMENT, "the path of the state folder is too long");
-    return ortho_make_folders(folder);
-}
-
 /* The file's machines; NULL when there are none, or when it can't be made out, which *damaged
  * tells. The caller owns a reference. */
 static json_t *read_machines(const char *path, bool *damaged)
@@ -164,7 +146,9 @@ ortho_status ob_spread_keep(const json_t *document, char told[256])
     told[0] = '\0';
     if (cases < OB_SPREAD_CASES || device == NULL)
         return ORTHO_OK;
-    ortho_status status = state_path("spread.json", path, sizeof path);
+    ortho_status status = ob_state_path("spread.json", path);
+    if (status == ORTHO_OK)
+        status = ob_state_make(path);
     if (status != ORTHO_OK)
         return status;
     json_t *machines = read_machines(path, &damaged);
@@ -184,7 +168,7 @@ bool ob_spread_known(const char *device, double *share, char from[128])
 {
     char path[PATH_MAX];
     bool damaged;
-    if (device == NULL || state_path("spread.json", path, sizeof path) != ORTHO_OK)
+    if (device == NULL || ob_state_path("spread.json", path) != ORTHO_OK)
         return false;
     json_t *machines = read_machines(path, &damaged);
     const json_t *entry = json_object_get(machines, device);

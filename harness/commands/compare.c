@@ -1,4 +1,5 @@
 /* compare: is b slower than a? */
+#include "harness/baseline.h"
 #include "harness/commands/command.h"
 #include "harness/commands/gate.h"
 #include "harness/options_table.h"
@@ -25,6 +26,21 @@ static void close_side(side *s)
     free(s->documents);
 }
 
+/* A file, or where there is none of that name, a baseline. */
+static ortho_status open_one(const char *name, json_t **out)
+{
+    ortho_status status = ortho_results_load(name, out);
+    if (status != ORTHO_E_NOT_FOUND || ob_baseline_check(name) != ORTHO_OK)
+        return status;
+    status = ob_baseline_load(name, out);
+    return status == ORTHO_E_NOT_FOUND
+               ? ortho_fail(status,
+                            "%s: no such file, and no baseline: `ortho-bench list "
+                            "--baselines` names them",
+                            name)
+               : status;
+}
+
 static ortho_status open_side(char **files, int count, side *out)
 {
     *out = (side){.files = (const char *const *)files};
@@ -32,7 +48,7 @@ static ortho_status open_side(char **files, int count, side *out)
     if (out->documents == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for results");
     for (int i = 0; i < count; i++) {
-        ortho_status status = ortho_results_load(files[i], &out->documents[i]);
+        ortho_status status = open_one(files[i], &out->documents[i]);
         if (status != ORTHO_OK)
             return status;
         out->count++;
@@ -110,7 +126,9 @@ const ob_command ob_command_compare = {
     .operands_max = INT_MAX,
     .summary = "is b slower than a? two results, or several of each, case by case",
     .about =
-        "Pairs cases by key and tells for each the ratio of times with its interval, the p of "
+        "Sides are results files, baselines, or several of each with `vs` between them. Pairs "
+        "cases by "
+        "key and tells for each the ratio of times with its interval, the p of "
         "chance, and a verdict against --threshold; and what changed in memory, lanes, counters "
         "and "
         "exactness. It isn't fooled by a lucky process: intervals resample processes first, and a "

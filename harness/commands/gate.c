@@ -1,24 +1,34 @@
 #include "harness/commands/gate.h"
 
 #include "common/error.h"
+#include "harness/spread.h"
+#include "reports/compare/view.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 
 #include <jansson.h>
+#include <string.h>
 #include <unistd.h>
 
 ortho_status ob_gate_compare(const ob_options *options, const ortho_compare_side *a,
                              const ortho_compare_side *b, json_t **out)
 {
-    bool given = options->process_spread > 0;
+    char from[128];
+    double known = 0;
     ortho_compare_options how = {.threshold = options->threshold,
                                  .alpha = ORTHO_COMPARE_ALPHA,
                                  .confidence = ORTHO_COMPARE_CONFIDENCE,
-                                 .spread = given ? options->process_spread : ORTHO_COMPARE_SPREAD,
-                                 .spread_from = given ? "--process-spread"
-                                                      : "assumed: nobody measured this machine",
+                                 .spread = ORTHO_COMPARE_SPREAD,
+                                 .spread_from = "assumed: nobody measured this machine",
                                  .resamples = ORTHO_COMPARE_RESAMPLES,
                                  .seed = 1};
+    if (options->process_spread > 0) {
+        how.spread = options->process_spread;
+        how.spread_from = "--process-spread";
+    } else if (ob_spread_known(ob_spread_device(b->documents[0]), &known, from) && known > 0) {
+        how.spread = known;
+        how.spread_from = from;
+    }
     return ortho_compare(a, b, &how, out);
 }
 
@@ -63,4 +73,30 @@ int ob_gate_exit(const ob_options *options, const json_t *comparison, const ob_l
     default:
         return OB_EXIT_OK;
     }
+}
+
+int ob_gate_baseline(const ob_options *options, json_t *baseline, json_t *results,
+                     const ob_log *log)
+{
+    static const char *const now = "this run";
+    json_t *comparison = NULL;
+    char headline[256];
+    int code = OB_EXIT_RUNTIME;
+    bool stdout_is_taken = options->out != NULL && strcmp(options->out, "-") == 0;
+    ortho_status status =
+        ob_gate_compare(options, &(ortho_compare_side){&baseline, &options->baseline, 1},
+                        &(ortho_compare_side){&results, &now, 1}, &comparison);
+    if (status == ORTHO_OK && !stdout_is_taken) {
+        putchar('\n');
+        status = ob_gate_print(options, comparison, NULL);
+    }
+    if (status == ORTHO_OK) {
+        ortho_comparison_headline(comparison, headline, sizeof headline);
+        ob_log_note(log, "against baseline '%s': %s", options->baseline, headline);
+        code = ob_gate_exit(options, comparison, log);
+    } else {
+        ob_log_error(log, "%s", ortho_last_message());
+    }
+    json_decref(comparison);
+    return code;
 }

@@ -2,7 +2,7 @@
 #include "harness/commands/history_import.h"
 
 #include "common/error.h"
-#include "harness/json_set.h"
+#include "reports/json_set.h"
 #include "reports/reports.h"
 
 #include <errno.h>
@@ -21,8 +21,8 @@ static bool is_fatal(ortho_status status)
 static void refuse(ob_import *import, const char *path, bool named)
 {
     json_t *entry = json_object();
-    ob_json_text(entry, "file", path);
-    ob_json_text(entry, "reason", ortho_last_message());
+    ortho_json_text(entry, "file", path);
+    ortho_json_text(entry, "reason", ortho_last_message());
     json_array_append_new(import->reasons, entry);
     import->refused++;
     import->refused_by_name += named;

@@ -4,7 +4,9 @@
 
 #include "common/error.h"
 #include "common/output.h"
+#include "harness/baseline.h"
 #include "harness/commands/command.h"
+#include "harness/commands/gate.h"
 #include "harness/commands/keep.h"
 #include "harness/commands/outcome.h"
 #include "harness/commands/verdicts.h"
@@ -227,22 +229,30 @@ static int run(const ob_options *options)
         status = ortho_make_folders(options->report);
     if (status == ORTHO_OK)
         status = ob_keep_check(options);
+    json_t *results = NULL, *baseline = NULL; /* as it is now: this run may replace it */
+    if (status == ORTHO_OK && options->baseline != NULL)
+        status = ob_baseline_load(options->baseline, &baseline);
     if (tell_failure(&log, status) != ORTHO_OK)
         return OB_EXIT_RUNTIME;
     bool has_partial = strcmp(out, "-") != 0 &&
                        snprintf(partial, sizeof partial, "%s.partial", out) < (int)sizeof partial;
-    json_t *results = NULL;
     int code = ob_session_watch(options, &log, has_partial ? partial : NULL, &results);
     if (results == NULL)
-        return code;
+        goto end;
     status = deliver(results, options, out, &log);
     if (status == ORTHO_OK && has_partial)
         unlink(partial);
     const char *file = status == ORTHO_OK && strcmp(out, "-") != 0 ? out : NULL;
     ortho_status kept = ob_keep(results, options, file, &log);
     status = status == ORTHO_OK ? kept : status;
+    if (code == OB_EXIT_OK && status != ORTHO_OK)
+        code = OB_EXIT_RUNTIME;
+    if (code == OB_EXIT_OK && baseline != NULL)
+        code = ob_gate_baseline(options, baseline, results, &log);
+end:
     json_decref(results);
-    return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
+    json_decref(baseline);
+    return code;
 }
 
 extern const ob_command ob_command_run;

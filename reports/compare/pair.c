@@ -74,6 +74,9 @@ size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused)
     if (left == NULL || right == NULL || strcmp(left, right) != 0)
         refuse(refused, "*", "device", left != NULL ? left : "none told",
                right != NULL ? right : "none told");
+    else if (!ortho_model_on_gpu(a)) /* hypervisors give one name to processors of any size */
+        refuse_values(refused, "*", "number of cores", ortho_model_at(a, "context.cpu.cores"),
+                      ortho_model_at(b, "context.cpu.cores"));
     for (size_t i = 0; i < sizeof identity / sizeof *identity; i++)
         refuse_values(refused, "*", identity[i].what, ortho_model_at(a, identity[i].path),
                       ortho_model_at(b, identity[i].path));
