@@ -8,6 +8,8 @@
  */
 #include "common/stats.h"
 
+#include "common/random.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,46 +153,6 @@ size_t ortho_outliers(const double *samples, size_t n)
 
 /* ---- bootstrap ------------------------------------------------------------------------------ */
 
-/* xoshiro256** (Blackman and Vigna), seeded through splitmix64 as its authors advise. */
-typedef struct generator {
-    uint64_t s[4];
-} generator;
-
-static generator generator_seeded(uint64_t seed)
-{
-    generator g;
-    for (int i = 0; i < 4; i++) {
-        uint64_t z = (seed += 0x9e3779b97f4a7c15u);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        g.s[i] = z ^ (z >> 31);
-    }
-    return g;
-}
-
-static uint64_t rotate_left(uint64_t x, int by)
-{
-    return (x << by) | (x >> (64 - by));
-}
-
-static uint64_t generator_next(generator *g)
-{
-    uint64_t result = rotate_left(g->s[1] * 5, 7) * 9, t = g->s[1] << 17;
-    g->s[2] ^= g->s[0];
-    g->s[3] ^= g->s[1];
-    g->s[1] ^= g->s[2];
-    g->s[0] ^= g->s[3];
-    g->s[2] ^= t;
-    g->s[3] = rotate_left(g->s[3], 45);
-    return result;
-}
-
-/* Uniform in 0 .. n-1, n < 2^32; the bias, n / 2^32, is far below the noise of a bootstrap. */
-static size_t generator_below(generator *g, size_t n)
-{
-    return (size_t)(((generator_next(g) >> 32) * (uint64_t)n) >> 32);
-}
-
 /* One side of a bootstrap: its samples in order, and room for the histogram of a resample. */
 typedef struct side {
     size_t n;
@@ -214,11 +176,11 @@ static int side_init(side *s, const double *samples, size_t n)
 }
 
 /* The median of one resample. */
-static double side_resample(side *s, generator *g)
+static double side_resample(side *s, ortho_random *g)
 {
     memset(s->drawn, 0, s->n * sizeof *s->drawn);
     for (size_t i = 0; i < s->n; i++)
-        s->drawn[generator_below(g, s->n)]++;
+        s->drawn[ortho_random_below(g, s->n)]++;
     size_t seen = 0, rank = 0;
     size_t lower = (s->n - 1) / 2, upper = s->n / 2; /* the same when n is odd */
     while ((seen += s->drawn[rank]) <= lower)
@@ -249,7 +211,7 @@ ortho_interval ortho_bootstrap_median(const double *samples, size_t n, double co
         free(medians);
         return (ortho_interval){NAN, NAN};
     }
-    generator g = generator_seeded(seed);
+    ortho_random g = ortho_random_seeded(seed);
     for (int i = 0; i < resamples; i++)
         medians[i] = side_resample(&s, &g);
     result = percentile_interval(medians, (size_t)resamples, confidence);
@@ -273,7 +235,7 @@ ortho_interval ortho_bootstrap_ratio(const double *a, size_t na, const double *b
     ratios = malloc((size_t)resamples * sizeof *ratios);
     if (ratios == NULL)
         goto free_bottom;
-    generator g = generator_seeded(seed);
+    ortho_random g = ortho_random_seeded(seed);
     for (int i = 0; i < resamples; i++) {
         double numerator = side_resample(&top, &g); /* before the other: the order is the seed's */
         ratios[i] = numerator / side_resample(&bottom, &g);

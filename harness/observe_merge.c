@@ -1,9 +1,9 @@
 /* What a child found, into the parent's row of the same case. */
 #include "harness/observe.h"
 
-#include "harness/json_set.h"
 #include "harness/observe_facts.h"
 #include "harness/results.h"
+#include "reports/json_set.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static json_t *absent(const char *reason)
 
 static void merge_measured(json_t *row, json_t *measured)
 {
-    json_t *divergence = ob_json_part(row, "divergence");
+    json_t *divergence = ortho_json_part(row, "divergence");
     if (measured != NULL)
         json_object_set(divergence, "measured", measured);
     ob_row_divergence_judge(row);

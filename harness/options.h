@@ -98,8 +98,12 @@ typedef struct ob_options {
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
     bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
-    bool json;         /* `inspect`, `doctor`, `annotate` */
-    int operand_count; /* what follows the options */
+    double threshold;              /* --threshold: of a ratio of times, a share */
+    double process_spread;         /* --process-spread, a share; 0: what the machine is known for */
+    bool strict;                   /* an ambiguous case fails a comparison */
+    const char *comparison_format; /* --format of `compare`; NULL: its table */
+    bool json;                     /* `inspect`, `doctor`, `annotate` */
+    int operand_count;             /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */
 } ob_options;

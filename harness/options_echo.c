@@ -93,6 +93,7 @@ static void print_value(FILE *f, const ob_option *option, const ob_options *opti
         fprintf(f, "%" PRIu64, *(const uint64_t *)at);
         return;
     case OB_VALUE_NUMBER:
+    case OB_VALUE_SHARE:
         print_number(f, *(const double *)at);
         return;
     }

@@ -1,6 +1,7 @@
 /* Finding options in the table, and the words that they take. */
 #include "harness/counter_groups.h"
 #include "harness/options_table.h"
+#include "reports/compare/compare.h"
 #include "reports/reports.h"
 #include "variants/table.h"
 
@@ -36,6 +37,9 @@ size_t ob_option_words(const ob_option *option, const char **words, size_t max)
             n = add_word(words, n, max, g->name);
         return add_word(words, n, max, "all");
     }
+    if (option->from == OB_WORDS_COMPARISON_WRITERS)
+        for (const ortho_writer *const *w = ortho_comparison_writers; *w != NULL; w++)
+            n = add_word(words, n, max, (*w)->name);
     if (option->from == OB_WORDS_WRITERS)
         for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
             n = add_word(words, n, max, (*w)->name);

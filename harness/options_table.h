@@ -22,7 +22,8 @@ typedef enum ob_value {
     OB_VALUE_NUMBERS,  /* ob_numbers */
     OB_VALUE_WHOLE,    /* int */
     OB_VALUE_SEED,     /* uint64_t, below 2^63: the results keep it as a signed JSON integer */
-    OB_VALUE_NUMBER    /* double */
+    OB_VALUE_NUMBER,   /* double */
+    OB_VALUE_SHARE     /* double: 0.02, or 2% */
 } ob_value;
 
 typedef struct ob_word {
@@ -35,6 +36,7 @@ typedef enum ob_words_from {
     OB_WORDS_HERE = 0, /* `words`, or none */
     OB_WORDS_VARIANTS,
     OB_WORDS_WRITERS,
+    OB_WORDS_COMPARISON_WRITERS,
     OB_WORDS_COUNTERS, /* groups joined by commas, and metrics, which are checked as they are set */
     OB_WORDS_FILES,
     OB_WORDS_FOLDERS
@@ -50,8 +52,9 @@ enum {
     OB_FOR_OTHER = 32, /* help, version, the generators */
     OB_FOR_DOCTOR = 64,
     OB_FOR_ANNOTATE = 128,
+    OB_FOR_COMPARE = 256,
     OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST | OB_FOR_ANNOTATE,
-    OB_FOR_ALL = 255
+    OB_FOR_ALL = 511
 };
 
 typedef enum ob_option_group {
@@ -60,6 +63,7 @@ typedef enum ob_option_group {
     OB_GROUP_TIMING,
     OB_GROUP_OUTPUT,
     OB_GROUP_COUNTERS,
+    OB_GROUP_GATE,
     OB_GROUP_LISTS,
     OB_GROUP_GENERAL,
     OB_GROUP_COUNT

@@ -331,6 +331,24 @@ static ortho_status set_list(const ob_option *option, const char *text, bool add
     return status;
 }
 
+/* 0.02, or 2% */
+static ortho_status set_share(const ob_option *option, const char *text, ob_options *out)
+{
+    char number[32];
+    double value = 0;
+    size_t length = strlen(text);
+    bool percent = length > 1 && text[length - 1] == '%';
+    if (length >= sizeof number)
+        return ortho_fail(ORTHO_E_ARGUMENT, "too long for a share");
+    memcpy(number, text, length + 1);
+    number[length - percent] = '\0';
+    double unit = percent ? 100 : 1;
+    ortho_status status = ob_parse_number(number, option->min * unit, option->max * unit, &value);
+    if (status == ORTHO_OK)
+        *(double *)field(option, out) = value / unit;
+    return status;
+}
+
 ortho_status ob_value_set(const ob_option *option, const char *text, bool add, ob_options *out)
 {
     ortho_status status = ORTHO_OK;
@@ -360,6 +378,8 @@ ortho_status ob_value_set(const ob_option *option, const char *text, bool add, o
         if (status == ORTHO_OK)
             *(double *)field(option, out) = number;
         return status;
+    case OB_VALUE_SHARE:
+        return set_share(option, text, out);
     default:
         return set_list(option, text, add, out);
     }

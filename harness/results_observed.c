@@ -1,6 +1,6 @@
 /* The parts of a row that children find out (observe.h), and the prediction that stands beside. */
-#include "harness/json_set.h"
 #include "harness/results.h"
+#include "reports/json_set.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -11,7 +11,7 @@
 static void set_count(json_t *object, const char *key, double value)
 {
     if (value >= 0 && value < 9e15)
-        ob_json_int(object, key, (int64_t)value);
+        ortho_json_int(object, key, (int64_t)value);
 }
 
 static void set_histogram(json_t *object, const double histogram[33])
@@ -26,9 +26,9 @@ static void set_histogram(json_t *object, const double histogram[33])
 static bool set_words(json_t *object, const ob_availability *is)
 {
     const bool ok = strcmp(is->status, "ok") == 0;
-    ob_json_text(object, "status", is->status);
+    ortho_json_text(object, "status", is->status);
     if (!ok && is->reason != NULL && is->reason[0] != '\0')
-        ob_json_text(object, "reason", is->reason);
+        ortho_json_text(object, "reason", is->reason);
     return ok;
 }
 
@@ -40,7 +40,7 @@ void ob_row_divergence_judge(json_t *row)
     double predicted =
         json_number_value(json_object_get(json_object_get(divergence, "predicted"), "value"));
     if (json_object_get(measured, "value") != NULL && predicted > 0)
-        ob_json_real(measured, "difference", value / predicted - 1);
+        ortho_json_real(measured, "difference", value / predicted - 1);
 }
 
 /* Nothing where nothing was issued: there is no ratio. */
@@ -50,9 +50,9 @@ static void set_lanes(json_t *row, const char *part, const ob_divergence *d)
     if (!ob_divergence_ratio(d, &ratio))
         return;
     json_t *o = json_object();
-    ob_json_real(o, "value", ratio);
+    ortho_json_real(o, "value", ratio);
     set_histogram(o, d->histogram);
-    json_object_set_new(ob_json_part(row, "divergence"), part, o);
+    json_object_set_new(ortho_json_part(row, "divergence"), part, o);
     ob_row_divergence_judge(row);
 }
 
@@ -66,7 +66,7 @@ static json_t *loop_object(const ob_measured *m)
     json_t *o = json_object();
     if (!set_words(o, &m->loop.is))
         return o;
-    ob_json_real(o, "value", m->loop.value);
+    ortho_json_real(o, "value", m->loop.value);
     if (m->loop.histogram != NULL)
         set_histogram(o, m->loop.histogram);
     set_count(o, "instructions", m->loop.instructions);
@@ -79,21 +79,21 @@ static json_t *kernel_object(const ob_measured *m)
     json_t *o = json_object();
     if (!set_words(o, &m->kernel.is))
         return o;
-    ob_json_real(o, "value", m->kernel.value);
-    ob_json_real(o, "enabled", m->kernel.enabled);
+    ortho_json_real(o, "value", m->kernel.value);
+    ortho_json_real(o, "enabled", m->kernel.enabled);
     set_count(o, "divergent_branches", m->kernel.divergent_branches);
-    ob_json_real(o, "branch_efficiency", m->kernel.branch_efficiency);
+    ortho_json_real(o, "branch_efficiency", m->kernel.branch_efficiency);
     return o;
 }
 
 void ob_row_measured_set(json_t *row, const ob_measured *m)
 {
     if (m->loop.is.status != NULL) {
-        json_object_set_new(ob_json_part(row, "divergence"), "measured", loop_object(m));
+        json_object_set_new(ortho_json_part(row, "divergence"), "measured", loop_object(m));
         ob_row_divergence_judge(row);
     }
     if (m->kernel.is.status != NULL)
-        json_object_set_new(ob_json_part(row, "divergence"), "kernel", kernel_object(m));
+        json_object_set_new(ortho_json_part(row, "divergence"), "kernel", kernel_object(m));
     if (m->exact != NULL)
         set_lanes(row, "exact", m->exact);
 }
@@ -111,13 +111,13 @@ static json_t *activity_kernels(const ob_activity_facts *a)
     for (size_t i = 0; i < a->kernel_count; i++) {
         const ob_activity_kernel *k = &a->kernels[i];
         json_t *o = json_object();
-        ob_json_text(o, "name", k->name);
-        ob_json_real(o, "ns", k->ns);
+        ortho_json_text(o, "name", k->name);
+        ortho_json_real(o, "ns", k->ns);
         json_object_set_new(o, "grid", dimensions(k->grid));
         json_object_set_new(o, "block", dimensions(k->block));
-        ob_json_int(o, "registers", k->registers);
-        ob_json_int(o, "static_shared", k->static_shared);
-        ob_json_int(o, "dynamic_shared", k->dynamic_shared);
+        ortho_json_int(o, "registers", k->registers);
+        ortho_json_int(o, "static_shared", k->static_shared);
+        ortho_json_int(o, "dynamic_shared", k->dynamic_shared);
         json_array_append_new(list, o);
     }
     return list;
@@ -163,11 +163,11 @@ void ob_row_activity_judge(json_t *row)
         return;
     bool agrees = fabs(ns / time - 1) <= OB_ACTIVITY_TOLERANCE;
     const char *why = agrees ? NULL : explanation(activity, ns, time);
-    ob_json_real(activity, "difference", ns / time - 1);
+    ortho_json_real(activity, "difference", ns / time - 1);
     if (time > OB_ACTIVITY_JUDGED_NS)
         json_object_set_new(activity, "agrees", json_boolean(agrees));
     if (why != NULL)
-        ob_json_text(activity, "why", why);
+        ortho_json_text(activity, "why", why);
 }
 
 void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
@@ -176,10 +176,10 @@ void ob_row_activity_set(json_t *row, const ob_activity_facts *a)
         return;
     json_t *o = json_object();
     if (set_words(o, &a->is)) {
-        ob_json_real(o, "ns", a->ns);
+        ortho_json_real(o, "ns", a->ns);
         if (a->timer_ns > 0)
-            ob_json_real(o, "timer_ns", a->timer_ns);
-        ob_json_int(o, "launches", (int64_t)a->launches);
+            ortho_json_real(o, "timer_ns", a->timer_ns);
+        ortho_json_int(o, "launches", (int64_t)a->launches);
         if (a->kernel_count > 0)
             json_object_set_new(o, "kernels", activity_kernels(a));
         set_count(o, "peak_device_bytes", a->peak_device_bytes);

@@ -2,6 +2,7 @@
  * markdown: tables for a review (GitHub flavoured), with the columns of the terminal's tables.
  * Names are escaped: no word of a results file can close a table, start markup or call a person.
  */
+#include "reports/markdown.h"
 #include "common/error.h"
 #include "reports/columns.h"
 #include "reports/counters.h"
@@ -11,28 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ortho_status put_escaped(const char *text, FILE *out)
-{
-    char *clean = ortho_text_clean(text);
-    if (clean == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
-    for (const char *c = clean; *c != '\0'; c++) {
-        if (*c == '<' || *c == '>' || *c == '&' || *c == '@')
-            fprintf(out, "&#%d;", *c);
-        else if (strchr("\\`*_[]#|~$", *c) != NULL)
-            fprintf(out, "\\%c", *c);
-        else
-            fputc(*c, out);
-    }
-    free(clean);
-    return ORTHO_OK;
-}
-
 static void put_line(void *ctx, const char *text, ortho_tone tone)
 {
     FILE *out = ctx;
     fputs(tone == ORTHO_TONE_DOUBT ? "- **" : "- ", out);
-    put_escaped(text, out);
+    ortho_markdown_text(text, out);
     fputs(tone == ORTHO_TONE_DOUBT ? "**\n" : "\n", out);
 }
 
@@ -49,7 +33,7 @@ static ortho_status put_heading(const ortho_group *group, FILE *out)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
     }
     fputs("\n### ", out);
-    ortho_status status = put_escaped(text, out);
+    ortho_status status = ortho_markdown_text(text, out);
     fputs("\n\n", out);
     free(text);
     return status;
@@ -58,7 +42,7 @@ static ortho_status put_heading(const ortho_group *group, FILE *out)
 static ortho_status put_words(const char *before, const char *text, FILE *out)
 {
     fputs(before, out);
-    return put_escaped(text, out);
+    return ortho_markdown_text(text, out);
 }
 
 static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
@@ -77,7 +61,7 @@ static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
             status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
         } else if (!told) {
             fprintf(out, " | **%s**: ", ortho_model_status_name(case_status));
-            status = put_escaped(ortho_model_reason(row), out);
+            status = ortho_markdown_text(ortho_model_reason(row), out);
             told = true;
         } else {
             fputs(" | ", out);

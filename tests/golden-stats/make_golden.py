@@ -112,6 +112,33 @@ def describe_ratio(sets, a, b):
     return {"a": a, "b": b, "bootstrap": endpoint_ranges(dist)}
 
 
+def student():
+    """Two-sided probabilities and their inverse, from one degree of freedom to many."""
+    return [{"t": t, "df": df, "p": float(2 * stats.t.sf(t, df)), "quantile": float(stats.t.isf(p / 2, df)), "of": p}
+            for df in (1.0, 2.0, 3.7, 8.0, 30.0, 1000.0)
+            for t, p in ((0.0, 0.9), (0.1, 0.5), (1.0, 0.05), (3.5, 0.005), (12.0, 1e-6))]
+
+
+def rank_test(a, b):
+    exact = len(set(a + b)) == len(a + b) and max(len(a), len(b)) <= 20
+    method = "exact" if exact else "asymptotic"
+    return {"a": a, "b": b, "p": float(stats.mannwhitneyu(a, b, alternative="two-sided", method=method).pvalue)}
+
+
+def rank_tests(sets):
+    five = [1.0, 2.0, 3.0, 4.0, 5.0]
+    pairs = [([1.0], [2.0]), (five, [x + 10 for x in five]), (five, [x + 0.5 for x in five]),
+             ([3.0, 1.0, 7.5], [2.0, 8.0, 9.0, 4.0]), (sets["five"], sets["ties"]),
+             (sets["ties"], [x + 1 for x in sets["ties"]]), (sets["normal-odd"], sets["spikes"]),
+             (sets["constant"], sets["constant"][:4]), (sets["negative"][:20], sets["normal-odd"][:20])]
+    return [rank_test(a, b) for a, b in pairs]
+
+
+def discoveries():
+    lists = [[0.01], [0.01, 0.02, 0.03, 0.04], [0.9, 0.0005, 0.2, 0.0004, 0.04, 1.0], [0.5, 0.5, 0.5]]
+    return [{"p": p, "corrected": stats.false_discovery_control(p).tolist()} for p in lists]
+
+
 def make(sets):
     ratios = [("spikes", "normal-odd"), ("normal-odd", "lognormal-even"), ("ties", "spikes")]
     sizes = [1, 2, 5, 6, 7, 8, 9, 10, 11, 20, 31, 50, 99, 100, 1000, 1001, 12345, 100000]
@@ -124,6 +151,9 @@ def make(sets):
         "probabilities": PROBABILITIES,
         "sets": {name: describe(samples) for name, samples in sets.items()},
         "ratios": [describe_ratio(sets, a, b) for a, b in ratios],
+        "student": student(),
+        "rank_tests": rank_tests(sets),
+        "discoveries": discoveries(),
         "order_ranks": [
             {"n": n, "confidence": c, "rank": order_rank(n, c)}
             for n in sizes

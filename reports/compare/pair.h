@@ -1,0 +1,32 @@
+/* pair.h: which row of one side stands against which of the other. */
+#ifndef ORTHO_REPORTS_COMPARE_PAIR_H
+#define ORTHO_REPORTS_COMPARE_PAIR_H
+
+#include "reports/compare/compare.h"
+
+/* {"key": [row, ...]} of a side, in the order of the first document that has the case: a row for
+ * each document that has it. */
+ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out);
+
+/* What a side was measured on, compared with the side's other documents first (ARGUMENT). */
+ortho_status ortho_side_check(const ortho_compare_side *side);
+
+/* "GPU name" or "CPU model"; NULL where the document tells none. */
+const char *ortho_compare_device(const json_t *document);
+
+/* Appends to `refused` {"key", "what", "a", "b"} for what the documents as wholes differ in, device
+ * or model; returns how many. */
+size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused);
+
+/* Whether two rows of one key are of one thing: n, k, entries. Else appends to `refused`. */
+bool ortho_refuse_rows(const char *key, const json_t *a, const json_t *b, json_t *refused);
+
+/* Splits the cases that one side alone has: those that differ from one of the other side's only in
+ * density, l2 or the like are refused, with both values; the keys of the others go to the lists. */
+ortho_status ortho_refuse_alone(const json_t *a, const json_t *b, json_t *out);
+
+/* Words on what differs in the documents' contexts and doesn't forbid a comparison: driver, flags,
+ * seed. A list of strings. */
+json_t *ortho_compare_notes(const json_t *a, const json_t *b);
+
+#endif

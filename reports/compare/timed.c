@@ -1,0 +1,189 @@
+#include "reports/compare/timed.h"
+
+#include "common/error.h"
+#include "reports/json_set.h"
+#include "reports/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t process_count(const json_t *row)
+{
+    size_t told = json_array_size(ortho_model_at(row, "time_ns.processes"));
+    return told > 0 ? told : 1;
+}
+
+static size_t sample_count(const json_t *row)
+{
+    return json_array_size(ortho_model_at(row, "time_ns.samples"));
+}
+
+static ortho_status refuse(const json_t *row, const char *what)
+{
+    const char *key = ortho_model_string(row, "key");
+    return ortho_fail(ORTHO_E_FORMAT, "%.120s: time_ns.%s", key != NULL ? key : "?", what);
+}
+
+/* How many samples each of a row's processes gave, into counts. */
+static ortho_status take_counts(const json_t *row, size_t *counts)
+{
+    const json_t *told = ortho_model_at(row, "time_ns.processes");
+    size_t samples = sample_count(row), sum = 0;
+    counts[0] = samples;
+    for (size_t i = 0; i < json_array_size(told); i++) {
+        const json_t *count = json_array_get(told, i);
+        json_int_t n = json_integer_value(count);
+        if (n < 1 || (size_t)n > samples)
+            return refuse(row, "processes: not a count of samples");
+        counts[i] = (size_t)n;
+        sum += counts[i];
+    }
+    if (samples == 0)
+        return refuse(row, "samples: none: without raw samples nothing can be compared");
+    if (json_array_size(told) > 0 && sum != samples)
+        return refuse(row, "processes: they don't add up to the samples");
+    return ORTHO_OK;
+}
+
+static ortho_status take_samples(const json_t *row, double *out)
+{
+    const json_t *samples = ortho_model_at(row, "time_ns.samples");
+    for (size_t i = 0; i < json_array_size(samples); i++) {
+        out[i] = json_number_value(json_array_get(samples, i));
+        if (!(out[i] > 0) || !isfinite(out[i]))
+            return refuse(row, "samples: not all are times");
+    }
+    return ORTHO_OK;
+}
+
+static ortho_status take_side(const json_t *rows, int s, ortho_timed *out)
+{
+    size_t i, samples = 0, processes = 0, at = 0, process = 0;
+    const json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        samples += sample_count(row);
+        processes += process_count(row);
+    }
+    out->samples[s] = malloc((samples + 1) * sizeof(double));
+    out->counts[s] = malloc((processes + 1) * sizeof(size_t));
+    if (out->samples[s] == NULL || out->counts[s] == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for samples");
+    json_array_foreach(rows, i, row)
+    {
+        ortho_status status = take_counts(row, out->counts[s] + process);
+        if (status == ORTHO_OK)
+            status = take_samples(row, out->samples[s] + at);
+        if (status != ORTHO_OK)
+            return status;
+        process += process_count(row);
+        at += sample_count(row);
+    }
+    out->side[s] = (ortho_effect_side){out->samples[s], out->counts[s], processes};
+    return ORTHO_OK;
+}
+
+ortho_status ortho_timed_take(const json_t *a_rows, const json_t *b_rows, ortho_timed *out)
+{
+    ortho_timed made = {0};
+    ortho_status status = take_side(a_rows, 0, &made);
+    if (status == ORTHO_OK)
+        status = take_side(b_rows, 1, &made);
+    if (status == ORTHO_OK)
+        *out = made;
+    else
+        ortho_timed_free(&made);
+    return status;
+}
+
+void ortho_timed_free(ortho_timed *timed)
+{
+    for (int s = 0; s < 2; s++) {
+        free(timed->samples[s]);
+        free(timed->counts[s]);
+    }
+    *timed = (ortho_timed){0};
+}
+
+/* ---- geometric means ------------------------------------------------------------------------- */
+
+static bool same_text(const json_t *a, const json_t *b, const char *key)
+{
+    const char *left = ortho_model_string(a, key), *right = ortho_model_string(b, key);
+    return left != NULL && right != NULL && strcmp(left, right) == 0;
+}
+
+static bool same_group(const ortho_timed *a, const ortho_timed *b)
+{
+    return same_text(a->one, b->one, "op") && same_text(a->one, b->one, "variant") &&
+           same_text(a->one, b->one, "backend") && a->side[0].processes == b->side[0].processes &&
+           a->side[1].processes == b->side[1].processes;
+}
+
+/* The mean over the group of the logarithms of each process's medians. Returns how many cases. */
+static size_t gather(const ortho_timed *all, size_t count, size_t first, int s, double *logs,
+                     double *room, ortho_effect_centers *out)
+{
+    size_t cases = 0, processes = all[first].side[s].processes;
+    double within = 0;
+    memset(logs, 0, processes * sizeof *logs);
+    for (size_t i = first; i < count; i++) {
+        if (!same_group(&all[first], &all[i]) || !ortho_effect_logs(&all[i].side[s], room))
+            continue;
+        for (size_t p = 0; p < processes; p++)
+            logs[p] += room[p];
+        within += s == 0 ? all[i].effect.within_a : all[i].effect.within_b;
+        cases++;
+    }
+    for (size_t p = 0; p < processes; p++)
+        logs[p] /= (double)cases;
+    *out = (ortho_effect_centers){logs, processes, within / ((double)cases * (double)cases)};
+    return cases;
+}
+
+static ortho_status add_group(const ortho_timed *all, size_t count, size_t first,
+                              const ortho_effect_options *options, json_t *list)
+{
+    size_t pa = all[first].side[0].processes, pb = all[first].side[1].processes;
+    double *logs = malloc(2 * (pa + pb) * sizeof *logs);
+    if (logs == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
+    ortho_effect_centers a, b;
+    ortho_effect mean;
+    double *room = logs + pa + pb;
+    size_t cases = gather(all, count, first, 0, logs, room, &a);
+    gather(all, count, first, 1, logs + pa, room, &b);
+    ortho_effect_of_centers(&a, &b, options, &mean);
+    json_t *one = json_object();
+    static const char *const names[] = {"op", "variant", "backend"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_object_set(one, names[i], json_object_get(all[first].one, names[i]));
+    ortho_json_int(one, "cases", (int64_t)cases);
+    ortho_json_real(one, "ratio", mean.ratio);
+    ortho_json_real(one, "lo", mean.interval.lo);
+    ortho_json_real(one, "hi", mean.interval.hi);
+    json_array_append_new(list, one);
+    free(logs);
+    return ORTHO_OK;
+}
+
+ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
+                                const ortho_effect_options *options, json_t **out)
+{
+    json_t *list = json_array();
+    ortho_status status =
+        list != NULL ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
+    for (size_t i = 0; i < count && status == ORTHO_OK; i++) {
+        bool known = false;
+        for (size_t j = 0; j < i && !known; j++)
+            known = same_group(&all[j], &all[i]);
+        if (!known)
+            status = add_group(all, count, i, options, list);
+    }
+    if (status == ORTHO_OK)
+        *out = list;
+    else
+        json_decref(list);
+    return status;
+}

@@ -1,0 +1,98 @@
+/*
+ * How often a comparison cries wolf, and how often it sees one: many pairs of results of made-up
+ * machines whose processes differ and whose samples remember their neighbours.
+ */
+#include "tests/unit/comparison_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* Pairs of which some case is called so. */
+typedef struct called {
+    int faster, slower, ambiguous;
+} called;
+
+static int any(const json_t *summary, const char *verdict)
+{
+    return json_integer_value(json_object_get(summary, verdict)) > 0;
+}
+
+static called trials(const machine *m, double slowdown, int pairs, int cases, uint64_t seed)
+{
+    ortho_random g = ortho_random_seeded(seed);
+    ortho_compare_options options = usual_options(200);
+    called found = {0};
+    for (int i = 0; i < pairs; i++) {
+        options.seed = (uint64_t)i + 1;
+        json_t *a = made_up_side(m, 1e5, cases, &g);
+        json_t *b = made_up_side(m, 1e5 * slowdown, cases, &g);
+        json_t *out = compared(a, b, &options);
+        assert_non_null(out);
+        const json_t *summary = json_object_get(out, "summary");
+        found.faster += any(summary, "faster");
+        found.slower += any(summary, "slower");
+        found.ambiguous += any(summary, "ambiguous");
+        json_decref(out);
+    }
+    return found;
+}
+
+/* 10,000 pairs of results of one program: at most 80 in which anything is called. */
+static void identical_programs(void **state)
+{
+    static const struct {
+        machine m;
+        int pairs, cases;
+    } all[] = {
+        {{0.03, 0.01, 0.5, 0, 1, 20}, 2500, 3},      /* one process, as different as allowed */
+        {{0.01, 0.02, 0.8, 0.05, 1, 20}, 1500, 3},   /* noisy, and a neighbour who interrupts */
+        {{0.03, 0.01, 0.5, 0.02, 3, 12}, 2000, 2},   /* the fewest that tell their own spread */
+        {{0.005, 0.01, 0.5, 0.02, 5, 12}, 2000, 2},  /* a good machine */
+        {{0.05, 0.005, 0.9, 0, 5, 12}, 1000, 2},     /* a bad one */
+        {{0.02, 0.01, 0.3, 0.02, 10, 10}, 1000, 2}}; /* a patient user */
+    int alarms = 0, pairs = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        called c = trials(&all[i].m, 1, all[i].pairs, all[i].cases, 10 + i);
+        print_message("%zu processes, %.1f %% between them: %d slower, %d faster of %d\n",
+                      all[i].m.processes, 100 * all[i].m.between, c.slower, c.faster, all[i].pairs);
+        alarms += c.slower + c.faster;
+        pairs += all[i].pairs;
+    }
+    assert_int_equal(pairs, 10000);
+    assert_true(alarms <= 80);
+}
+
+/* 3 % slower, five processes a side, half a percent between them. */
+static void a_planted_slowdown(void **state)
+{
+    static const machine m = {0.005, 0.01, 0.5, 0.01, 5, 40};
+    (void)state;
+    called slower = trials(&m, 1.03, 400, 1, 77), faster = trials(&m, 1 / 1.03, 100, 1, 78);
+    print_message("3 %% slower: found in %d of 400\n", slower.slower);
+    assert_true(slower.slower >= 380 && slower.faster == 0);
+    assert_true(faster.faster >= 95 && faster.slower == 0);
+}
+
+/* One process a side proves little: what two processes may differ by is no slowdown. */
+static void one_process_proves_little(void **state)
+{
+    static const machine m = {0, 0.001, 0, 0, 1, 40};
+    (void)state;
+    called little = trials(&m, 1.06, 20, 1, 5), much = trials(&m, 1.25, 20, 1, 5);
+    assert_true(little.slower == 0 && little.ambiguous == 20);
+    assert_int_equal(much.slower, 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(identical_programs),
+        cmocka_unit_test(a_planted_slowdown),
+        cmocka_unit_test(one_process_proves_little),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
