@@ -54,6 +54,7 @@ case "$*" in
 */none) exit 1 ;;
 *junit*) [ -z "$NO_JUNIT" ] || { echo "no format junit" >&2; exit 2; } ;;
 esac
+echo "${XDG_STATE_HOME:-none}" >>"$LOG.state"
 echo "$name $command $* $(env | grep -c '^ORTHO_BENCH_')" >>"$LOG"
 for word in "$@"; do
     [ "$last" != --out ] || file=$word
@@ -174,6 +175,15 @@ runs() { grep -o '^[a-z]* run' "$LOG" | cut -d' ' -f1 | tr '\n' ' '; }
     grep -qxF "head run --quiet --variant csr --case a b --out $OUT/head-1.json 0" "$LOG"
 }
 
+@test "runs are kept out of the user's history; compare may know the machine" {
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state ORTHO_BENCH_STATE=$BATS_TEST_TMPDIR/state
+    compare base head --processes 1 --out "$OUT"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c "^$TMPDIR/" "$LOG.state")" -eq 2 ]
+    [ "$(grep -cx "$XDG_STATE_HOME" "$LOG.state")" -eq 4 ]
+    grep -q '^base run .* 0$' "$LOG"
+}
+
 @test "options that would take the results elsewhere are refused" {
     for flag in --out=x -ox --report --dry-run --processes --baseline=main --save-baseline; do
         compare base head --out "$OUT" -- "$flag"
@@ -216,6 +226,8 @@ runs() { grep -o '^[a-z]* run' "$LOG" | cut -d' ' -f1 | tr '\n' ' '; }
     compare main head --processes 1 --out "$OUT"
     [ "$status" -eq 0 ]
     [[ "$output" == *"base and head are the same"* ]]
+    compare "$(git -C "$REPO" rev-parse base)" head --processes 1 --out "$OUT-2"
+    [[ "$output" == *"building $(git -C "$REPO" rev-parse --short base) (some"* ]]
 }
 
 @test "a revision that isn't there" {
