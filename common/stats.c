@@ -11,6 +11,7 @@
 #include "common/random.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,6 +248,133 @@ free_bottom:
 free_top:
     side_free(&top);
     return result;
+}
+
+/* ---- processes ------------------------------------------------------------------------------ */
+
+/* Of what is drawn: the processes of one thing, or of two that share them. */
+typedef struct crew {
+    size_t count;
+    side *top, *bottom; /* [count]; bottom is NULL where there is one thing */
+    double *values;     /* [count]: a resample's */
+} crew;
+
+static void sides_free(side *sides, size_t count)
+{
+    for (size_t i = 0; sides != NULL && i < count; i++)
+        side_free(&sides[i]);
+    free(sides);
+}
+
+static side *sides_new(const ortho_processes *p)
+{
+    const double *samples = p->samples;
+    side *sides = calloc(p->count, sizeof *sides);
+    for (size_t i = 0; sides != NULL && i < p->count; samples += p->counts[i++])
+        if (!side_init(&sides[i], samples, p->counts[i])) {
+            sides_free(sides, i);
+            return NULL;
+        }
+    return sides;
+}
+
+static void crew_free(crew *c)
+{
+    sides_free(c->top, c->count);
+    sides_free(c->bottom, c->count);
+    free(c->values);
+}
+
+static int crew_init(crew *c, const ortho_processes *a, const ortho_processes *b)
+{
+    *c = (crew){.count = a->count,
+                .top = sides_new(a),
+                .bottom = b != NULL ? sides_new(b) : NULL,
+                .values = malloc(a->count * sizeof *c->values)};
+    if (c->top != NULL && c->values != NULL && (b == NULL) == (c->bottom == NULL))
+        return 1;
+    crew_free(c);
+    return 0;
+}
+
+static double crew_resample(crew *c, ortho_random *g)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        size_t drawn = ortho_random_below(g, c->count);
+        c->values[i] = side_resample(&c->top[drawn], g);
+        if (c->bottom != NULL)
+            c->values[i] /= side_resample(&c->bottom[drawn], g);
+    }
+    return median_in_place(c->values, c->count);
+}
+
+/* Whether each process gave something. */
+static int all_gave(const ortho_processes *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->counts[i] == 0)
+            return 0;
+    return p->count > 0;
+}
+
+static ortho_interval bootstrap_crew(const ortho_processes *a, const ortho_processes *b,
+                                     double confidence, int resamples, uint64_t seed)
+{
+    crew c;
+    ortho_interval result = {NAN, NAN};
+    if (resamples < 1 || !crew_init(&c, a, b))
+        return result;
+    double *values = malloc((size_t)resamples * sizeof *values);
+    ortho_random g = ortho_random_seeded(seed);
+    for (int i = 0; values != NULL && i < resamples; i++)
+        values[i] = crew_resample(&c, &g);
+    if (values != NULL)
+        result = percentile_interval(values, (size_t)resamples, confidence);
+    free(values);
+    crew_free(&c);
+    return result;
+}
+
+/* Of each process the median of a, over that of b where there is one; then the median of these. */
+static double median_of_medians(const ortho_processes *a, const ortho_processes *b)
+{
+    double *values = malloc(a->count * sizeof *values);
+    if (values == NULL)
+        return NAN;
+    size_t at = 0, bt = 0;
+    for (size_t i = 0; i < a->count; at += a->counts[i], bt += b != NULL ? b->counts[i] : 0, i++) {
+        values[i] = ortho_median(a->samples + at, a->counts[i]);
+        if (b != NULL)
+            values[i] /= ortho_median(b->samples + bt, b->counts[i]);
+    }
+    double result = median_in_place(values, a->count);
+    free(values);
+    return result;
+}
+
+double ortho_processes_median(const ortho_processes *p)
+{
+    return all_gave(p) ? median_of_medians(p, NULL) : NAN;
+}
+
+double ortho_processes_ratio(const ortho_processes *a, const ortho_processes *b)
+{
+    bool fit = all_gave(a) && all_gave(b) && a->count == b->count;
+    return fit ? median_of_medians(a, b) : NAN;
+}
+
+ortho_interval ortho_bootstrap_processes(const ortho_processes *p, double confidence, int resamples,
+                                         uint64_t seed)
+{
+    return all_gave(p) ? bootstrap_crew(p, NULL, confidence, resamples, seed)
+                       : (ortho_interval){NAN, NAN};
+}
+
+ortho_interval ortho_bootstrap_processes_ratio(const ortho_processes *a, const ortho_processes *b,
+                                               double confidence, int resamples, uint64_t seed)
+{
+    bool fit = all_gave(a) && all_gave(b) && a->count == b->count;
+    return fit ? bootstrap_crew(a, b, confidence, resamples, seed) : (ortho_interval){NAN, NAN};
 }
 
 /* ---- order statistics ----------------------------------------------------------------------- */

@@ -35,6 +35,32 @@ ortho_interval ortho_bootstrap_median(const double *samples, size_t n, double co
 ortho_interval ortho_bootstrap_ratio(const double *a, size_t na, const double *b, size_t nb,
                                      double confidence, int resamples, uint64_t seed);
 
+/* Samples that several processes took, those of one process after those of another. */
+typedef struct ortho_processes {
+    const double *samples;
+    const size_t *counts; /* [count]: how many of `samples`, in order, each process gave */
+    size_t count;
+} ortho_processes;
+
+/* The median of the processes' medians: each process weighs the same, however many samples it gave.
+ * NaN where one gave none. */
+double ortho_processes_median(const ortho_processes *p);
+
+/* Percentile bootstrap CI of that median, on two levels: a resample draws processes with
+ * replacement, and of each drawn process samples with replacement. So it tells how well the median
+ * over processes is known, of which no number of samples of one process tells anything. With P
+ * processes it can't reach beyond the smallest and the largest of them, so that it covers at most 1
+ * - 2^(1-P): 75 % for 3, 94 % for 5. One process: as ortho_bootstrap_median. */
+ortho_interval ortho_bootstrap_processes(const ortho_processes *p, double confidence, int resamples,
+                                         uint64_t seed);
+
+/* Of two things that were timed in the same processes (a->count == b->count): the median over
+ * processes of median(a) / median(b) within a process, and its interval. Processes are drawn for
+ * both at once, so what makes a process slow as a whole cancels. Medians of b must not be 0. */
+double ortho_processes_ratio(const ortho_processes *a, const ortho_processes *b);
+ortho_interval ortho_bootstrap_processes_ratio(const ortho_processes *a, const ortho_processes *b,
+                                               double confidence, int resamples, uint64_t seed);
+
 /* Distribution-free CI of the median from order statistics (binomial), for large n and for the stop
  * rule: cheap, no randomness. Where so few samples can't reach the confidence (fewer than 6 for
  * 95 %), the smallest and the largest sample. */

@@ -102,7 +102,7 @@ static json_t *cpu_facts(void)
 }
 
 /* The command line as the kernel has it. */
-static json_t *command_line(void)
+json_t *ob_environment_command(void)
 {
     json_t *words = json_array();
     FILE *f = fopen("/proc/self/cmdline", "r");
@@ -166,7 +166,7 @@ json_t *ob_environment_context(const ob_options *options, const ortho_model_fact
     json_object_set_new(c, "compiler", json_string("gcc " __VERSION__));
 #endif
     json_object_set_new(c, "flags", json_string(ORTHO_FLAGS));
-    json_object_set_new(c, "command", command_line());
+    json_object_set_new(c, "command", ob_environment_command());
     json_object_set_new(c, "options", ob_options_echo(options));
     json_object_set_new(c, "host", json_string(host));
     json_object_set_new(c, "os", json_string(os));

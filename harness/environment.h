@@ -15,6 +15,9 @@ struct json_t;
 struct json_t *ob_environment_context(const ob_options *options, const ortho_model_facts *model,
                                       const char *choice, const ob_timer *timer);
 
+/* The words of this process's command line. */
+struct json_t *ob_environment_command(void);
+
 /* High-water mark of this process's resident memory in bytes; 0 when it can't be told. */
 size_t ob_environment_max_rss(void);
 

@@ -119,9 +119,12 @@ void ob_help_man(FILE *out)
         "# FILES\n\n_\\~/.config/ortho\\-bench/config.ini_\n\tOptions, one _name = value_ a line, "
         "with the names of the long options; under _$XDG\\_CONFIG\\_HOME_ where that is "
         "set. An unknown name is an error.\n\n"
+        "_\\~/.local/state/ortho\\-bench/_\n\tBaselines and the history; under "
+        "_$XDG\\_STATE\\_HOME_ where that is set.\n\n"
         "# ENVIRONMENT\n\n*ORTHO\\_BENCH\\_OPTION*\n\tAn option by its long name in capitals, "
         "dashes as underscores: ORTHO\\_BENCH\\_CASE\\_TIMEOUT=2. It yields to the command line "
         "and overrides the config file.\n\n"
+        "*ORTHO\\_BENCH\\_STATE*\n\tThe folder for baselines and the history.\n\n"
         "*NO\\_COLOR*\n\tWhen set and not empty, *\\-\\-color* auto means never.\n\n",
         out);
     print_exits(out);

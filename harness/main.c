@@ -7,6 +7,7 @@
 #include "harness/log.h"
 #include "harness/memory.h"
 #include "harness/observe.h"
+#include "harness/processes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +72,8 @@ int main(int argc, char **argv)
         return finish(ob_memory_child(argc, argv));
     if (argc > 1 && strcmp(argv[1], "__observe") == 0)
         return finish(ob_observe_child(argc, argv));
+    if (argc > 1 && strcmp(argv[1], "__process") == 0)
+        return finish(ob_process_child(argc, argv));
     char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
     if (arguments == NULL)
         return OB_EXIT_RUNTIME;

@@ -5,7 +5,6 @@
 #include "common/error.h"
 #include "harness/child.h"
 #include "harness/counter_choice.h"
-#include "harness/options_value.h"
 #include "harness/plan.h"
 #include "harness/results.h"
 
@@ -67,46 +66,16 @@ static bool wants(const ob_options *options, ob_observe what)
     }
 }
 
-/* ---- the child's command line ---------------------------------------------------------------- */
-
-static void free_arguments(char **argv)
-{
-    for (char **a = argv; a != NULL && *a != NULL; a++)
-        free(*a);
-    free(argv);
-}
-
-/* One option as a flag; false when memory is short. */
-static bool put_flag(const char *name, const char *text, char **out)
-{
-    const ob_option *option = ob_option_find(name);
-    bool flag = option != NULL && option->type == OB_VALUE_FLAG;
-    if (asprintf(out, flag ? "--%s" : "--%s=%s", name, text) >= 0)
-        return true;
-    *out = NULL;
-    return false;
-}
-
 /* Three words of our own and the flags of a run with these options; NULL when memory is short. */
 static char **arguments(const watch *w)
 {
     const char *const first[] = {"ortho-bench", "__observe", words[w->what]};
-    json_t *echo = ob_options_echo(w->options), *value;
+    json_t *echo = ob_options_echo(w->options);
     if (echo != NULL && w->key != NULL)
         json_object_set_new(echo, "case", json_string(w->key));
-    char **argv = calloc(json_object_size(echo) + 4, sizeof *argv);
-    const char *name;
-    int n = 0;
-    bool whole = echo != NULL && argv != NULL;
-    for (; whole && n < 3; n++)
-        whole = (argv[n] = strdup(first[n])) != NULL;
-    json_object_foreach(echo, name, value) whole =
-        whole && put_flag(name, json_string_value(value), &argv[n++]);
+    char **argv = echo != NULL ? ob_child_arguments(first, 3, echo) : NULL;
     json_decref(echo);
-    if (whole)
-        return argv;
-    free_arguments(argv);
-    return NULL;
+    return argv;
 }
 
 /* ---- what it says ---------------------------------------------------------------------------- */
@@ -207,7 +176,7 @@ static void watch_child(watch *w)
     ortho_status status = argv != NULL
                               ? ob_child_start(argv, &out, &pid)
                               : ortho_fail(ORTHO_E_MEMORY, "no memory for a child's arguments");
-    free_arguments(argv);
+    ob_child_arguments_free(argv);
     if (status == ORTHO_OK) {
         read_lines(w, out);
         explain(w, ob_child_wait(pid));

@@ -3,39 +3,25 @@
 #include "harness/observe.h"
 
 #include "common/error.h"
+#include "harness/child.h"
 #include "harness/commands/command.h"
 #include "harness/counters.h"
 #include "harness/options_load.h"
 
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static void say(json_t *line)
-{
-    (void)json_dumpf(line, stdout, JSON_COMPACT);
-    putchar('\n');
-    fflush(stdout);
-    json_decref(line);
-}
 
 static void on_begin(void *ctx, int index, const char *key, const char *phase)
 {
     (void)ctx, (void)index;
-    say(json_pack("{s:s, s:s}", "begin", key, "phase", phase));
+    ob_child_say(json_pack("{s:s, s:s}", "begin", key, "phase", phase));
 }
 
 static void on_end(void *ctx, int index, const json_t *row)
 {
     (void)ctx, (void)index;
-    say(json_pack("{s:O}", "row", row));
-}
-
-static void on_signal(int number)
-{
-    (void)number;
-    ob_session_interrupt();
+    ob_child_say(json_pack("{s:O}", "row", row));
 }
 
 static bool parse_what(const char *word, ob_observe *what)
@@ -61,22 +47,19 @@ int ob_observe_child(int argc, char **argv)
     ortho_status status =
         ob_options_load(ob_command_default(), argc - 2, argv + 2, &options, &asked);
     if (status != ORTHO_OK) {
-        say(json_pack("{s:s}", "why", ortho_last_message()));
+        ob_child_say(json_pack("{s:s}", "why", ortho_last_message()));
         return OB_EXIT_USAGE;
     }
     options.observe = what;
-    struct sigaction action = {.sa_handler = on_signal};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    ob_child_catch_signals();
     ob_progress progress = {.begin = on_begin, .end = on_end};
     json_t *results = NULL;
     int code = ob_session_run(&options, &progress, &results);
     json_t *about = json_object_get(json_object_get(results, "context"), "cupti");
     if (results == NULL)
-        say(json_pack("{s:s}", "why", ortho_last_message()));
+        ob_child_say(json_pack("{s:s}", "why", ortho_last_message()));
     else if (about != NULL)
-        say(json_pack("{s:O}", "cupti", about));
+        ob_child_say(json_pack("{s:O}", "cupti", about));
     json_decref(results);
     ob_options_clear(&options);
     return code;

@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "harness/options_suggest.h"
 #include "harness/options_value.h"
+#include "harness/state.h"
 
 #include <ctype.h>
 #include <getopt.h>
@@ -100,10 +101,10 @@ static ortho_status elsewhere(const ob_command *command, const ob_option *option
     static const struct {
         unsigned bit;
         const char *name;
-    } takers[] = {{OB_FOR_RUN, "run"},          {OB_FOR_VERIFY, "verify"},
-                  {OB_FOR_LIST, "list"},        {OB_FOR_INSPECT, "inspect"},
-                  {OB_FOR_REPORT, "report"},    {OB_FOR_DOCTOR, "doctor"},
-                  {OB_FOR_ANNOTATE, "annotate"}};
+    } takers[] = {{OB_FOR_RUN, "run"},           {OB_FOR_VERIFY, "verify"},
+                  {OB_FOR_LIST, "list"},         {OB_FOR_INSPECT, "inspect"},
+                  {OB_FOR_REPORT, "report"},     {OB_FOR_DOCTOR, "doctor"},
+                  {OB_FOR_ANNOTATE, "annotate"}, {OB_FOR_HISTORY, "history"}};
     const char *taker = "another command";
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
         if (option->commands & takers[i].bit) {
@@ -220,6 +221,8 @@ static ortho_status unknown_variable(const char *name)
             names[n] = text[n];
             n++;
         }
+    if (n < NAMES_MAX)
+        names[n++] = OB_STATE_VARIABLE;
     const char *near = ob_suggest(name, names, n);
     if (near != NULL)
         return ortho_fail(ORTHO_E_ARGUMENT, "environment: %s names no option: did you mean %s?",
@@ -248,6 +251,8 @@ static ortho_status read_environment(ob_loading *loading)
         snprintf(name, sizeof name, "%.*s", (int)(equals - *entry < 79 ? equals - *entry : 79),
                  *entry);
         const ob_option *option = option_of_variable(name);
+        if (option == NULL && strcmp(name, OB_STATE_VARIABLE) == 0)
+            continue;
         if (option == NULL)
             return unknown_variable(name);
         ortho_status status = ob_loading_set(loading, option, equals + 1, name);

@@ -10,7 +10,8 @@
 
 struct json_t;
 
-#define OB_LIST_MAX 64
+#define OB_LIST_MAX      64
+#define OB_PROCESSES_MAX 64
 
 typedef enum ob_exit {
     OB_EXIT_OK = 0,
@@ -79,6 +80,7 @@ typedef struct ob_options {
     uint64_t seed;
     int threads;          /* 0: all */
     const char *case_key; /* --case: only this one */
+    int processes;        /* --processes: time every case in so many, one after the other; 1 */
     double case_timeout;  /* seconds of timing for a case */
     double min_time;      /* seconds of samples wanted before the CI is trusted: default 0.2 */
     double ci_target;     /* relative width of the median's CI at which to stop: default 0.02 */
@@ -97,12 +99,22 @@ typedef struct ob_options {
     ob_observe observe; /* not of users: what this process is there to find out */
     bool verify_only;   /* the command `verify`: every check, no more timing than they need */
     const char *config; /* --config; NULL: the user's own, if there is one */
+
+    const char *save_baseline; /* --save-baseline NAME; NULL: none is kept */
+    const char *baseline;      /* --baseline NAME; NULL: nothing to compare with */
+    bool no_history;           /* --no-history: this run is not recorded */
+    bool list_baselines;       /* `list` */
+    const char *history_case;  /* `history --case`; NULL: the runs */
+    const char *since;         /* `history`; NULL: everything */
+    int limit;                 /* `history`; 0: all */
+    bool import;               /* `history` */
+
     bool list_variants, list_models, list_formats, list_cases, list_counters; /* `list` */
     double threshold;              /* --threshold: of a ratio of times, a share */
     double process_spread;         /* --process-spread, a share; 0: what the machine is known for */
     bool strict;                   /* an ambiguous case fails a comparison */
     const char *comparison_format; /* --format of `compare`; NULL: its table */
-    bool json;                     /* `inspect`, `doctor`, `annotate` */
+    bool json;                     /* `inspect`, `doctor`, `annotate`, `history` */
     int operand_count;             /* what follows the options */
     char **operands;
     struct ob_string *strings; /* owns what the pointers above point to */

@@ -94,7 +94,9 @@ static void print_value(FILE *f, const ob_option *option, const ob_options *opti
         return;
     case OB_VALUE_NUMBER:
     case OB_VALUE_SHARE:
-        print_number(f, *(const double *)at);
+        /* a zero that can't be asked for is one that isn't set */
+        if (option->fallback != NULL || *(const double *)at >= option->min)
+            print_number(f, *(const double *)at);
         return;
     }
 }

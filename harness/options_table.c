@@ -259,6 +259,18 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_TIMING,
      .help = "Seeds activations, the bootstrap and imposed rows; it is kept in the results.",
      .example = "--seed 42"},
+    {.name = "processes",
+     .argument = "N",
+     .type = OB_VALUE_WHOLE,
+     .offset = FIELD(processes),
+     .fallback = "1",
+     .min = 1,
+     .max = OB_PROCESSES_MAX,
+     .commands = OB_FOR_RUN,
+     .group = OB_GROUP_TIMING,
+     .help = "Time every case in N processes, one after the other, and tell the median over them. "
+             "Each process has pages and a speed of its own; from 3 on the interval knows that.",
+     .example = "--processes 5"},
     {.name = "case-timeout",
      .argument = "SECONDS",
      .type = OB_VALUE_NUMBER,
@@ -380,7 +392,7 @@ const ob_option ob_option_table[] = {
     {.name = "json",
      .type = OB_VALUE_FLAG,
      .offset = FIELD(json),
-     .commands = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE,
+     .commands = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE | OB_FOR_HISTORY,
      .group = OB_GROUP_OUTPUT,
      .help = "One JSON object instead of text.",
      .flag_only = true},
@@ -431,13 +443,14 @@ const ob_option ob_option_table[] = {
      .argument = "SHARE",
      .type = OB_VALUE_SHARE,
      .offset = FIELD(process_spread),
-     .unset = "what this machine is known for, else 3%",
-     .min = 1e-6,
+     .fallback = "0",
      .max = 1,
      .commands = OB_FOR_RUN | OB_FOR_COMPARE,
      .group = OB_GROUP_GATE,
      .help = "How much the time of one program differs between processes, as a standard "
-             "deviation: it widens the intervals of a side with fewer than three processes.",
+             "deviation: it widens the intervals of a side with fewer than three processes. 0 "
+             "takes what "
+             "is known of this machine, else 3%.",
      .example = "--process-spread 0.5%"},
 
     /* ---- lists ---- */
@@ -477,6 +490,7 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_LISTS,
      .help = "The cases that a run with the same options would do.",
      .flag_only = true},
+#include "harness/options_table_history.inc"
 
     /* ---- general ---- */
     {.name = "config",

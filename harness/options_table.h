@@ -38,6 +38,7 @@ typedef enum ob_words_from {
     OB_WORDS_WRITERS,
     OB_WORDS_COMPARISON_WRITERS,
     OB_WORDS_COUNTERS, /* groups joined by commas, and metrics, which are checked as they are set */
+    OB_WORDS_BASELINES, /* names, checked by their characters as they are set */
     OB_WORDS_FILES,
     OB_WORDS_FOLDERS
 } ob_words_from;
@@ -53,8 +54,9 @@ enum {
     OB_FOR_DOCTOR = 64,
     OB_FOR_ANNOTATE = 128,
     OB_FOR_COMPARE = 256,
+    OB_FOR_HISTORY = 512,
     OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST | OB_FOR_ANNOTATE,
-    OB_FOR_ALL = 511
+    OB_FOR_ALL = 1023
 };
 
 typedef enum ob_option_group {

@@ -6,6 +6,7 @@
 #include "harness/options_value.h"
 
 #include "common/error.h"
+#include "harness/baseline.h"
 #include "harness/counter_choice.h"
 #include "harness/options_suggest.h"
 
@@ -165,6 +166,11 @@ static ortho_status set_text(const ob_option *option, const char *text, ob_optio
     }
     if (option->from == OB_WORDS_COUNTERS) {
         ortho_status status = check_counters(text);
+        if (status != ORTHO_OK)
+            return status;
+    }
+    if (option->from == OB_WORDS_BASELINES) {
+        ortho_status status = ob_baseline_check(text);
         if (status != ORTHO_OK)
             return status;
     }

@@ -48,6 +48,14 @@ json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
     return row;
 }
 
+uint64_t ob_row_seed(uint64_t seed, const char *key)
+{
+    uint64_t h = seed ^ 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *c = key; *c != '\0'; c++)
+        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    return h;
+}
+
 bool ob_row_stands(const json_t *row)
 {
     const char *status = json_string_value(json_object_get(row, "status"));

@@ -26,6 +26,9 @@ struct json_t;
 /* What names a case: key to synthetic. The caller owns the row. */
 struct json_t *ob_row_new(const ob_case *c, const ob_options *options, bool synthetic);
 
+/* The seed of a row's bootstraps: of the run's seed and its key. */
+uint64_t ob_row_seed(uint64_t seed, const char *key);
+
 /* Whether a row's status lets it show numbers: ok or ambiguous. */
 bool ob_row_stands(const struct json_t *row);
 

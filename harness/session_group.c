@@ -285,10 +285,7 @@ void ob_group_sample(ob_session *s, ob_lane *lanes, int count)
 
 static uint64_t row_seed(const ob_session *s, const ob_lane *lane)
 {
-    uint64_t h = s->options->seed ^ 0xcbf29ce484222325u;
-    for (const char *c = lane->c->key; *c != '\0'; c++)
-        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
-    return h;
+    return ob_row_seed(s->options->seed, lane->c->key);
 }
 
 /* The first baseline of the group that has a time. */

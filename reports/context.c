@@ -150,11 +150,51 @@ static ortho_status put_cupti(const json_t *context, const ortho_line_sink *sink
     return whole ? ORTHO_OK : ORTHO_E_MEMORY;
 }
 
+/* How many processes the document tells of; of these, how many gave times. */
+static size_t processes_told(const json_t *context, size_t *finished)
+{
+    size_t i;
+    const json_t *process, *list = ortho_model_at(context, "processes");
+    *finished = 0;
+    json_array_foreach(list, i, process)
+    {
+        const char *status = ortho_model_string(process, "status");
+        *finished += status != NULL && strcmp(status, "ok") == 0;
+    }
+    return json_array_size(list);
+}
+
+/* "times over 5 processes: medians of their medians"; and what became of those that are missing. */
+static void put_processes(const json_t *results, const ortho_line_sink *sink)
+{
+    char line[192];
+    size_t most = 0, finished, told = processes_told(ortho_model_at(results, "context"), &finished);
+    for (size_t i = 0; i < ortho_model_count(results); i++) {
+        const json_t *row = ortho_model_row(results, i);
+        bool timed = row != NULL && ortho_model_timed(row);
+        size_t its = timed ? json_array_size(ortho_model_at(row, "time_ns.processes")) : 0;
+        most = its > most ? its : most;
+    }
+    if (most > 1) {
+        snprintf(line, sizeof line,
+                 "times of %zu processes: the median of their medians, and its interval", most);
+        sink->line(sink->ctx, line, ORTHO_TONE_PLAIN);
+    }
+    if (finished > 0 && told > finished) {
+        snprintf(line, sizeof line,
+                 "PROCESSES MISSING: %zu of %zu didn't finish, their times are left out.",
+                 told - finished, told);
+        sink->line(sink->ctx, line, ORTHO_TONE_DOUBT);
+    }
+}
+
 #define LINE(words) put_line(context, sink, words, sizeof words / sizeof *(words))
 
 ortho_status ortho_context_lines(const json_t *results, const ortho_line_sink *sink)
 {
     const json_t *context = ortho_model_at(results, "context");
+    size_t finished;
+    processes_told(context, &finished);
     ortho_status status = LINE(ran);
     if (status == ORTHO_OK)
         status = ortho_model_on_gpu(results) ? LINE(gpu) : LINE(machine);
@@ -162,6 +202,7 @@ ortho_status ortho_context_lines(const json_t *results, const ortho_line_sink *s
         status = LINE(host);
     if (status != ORTHO_OK || LINE(model) != ORTHO_OK || LINE(choice) != ORTHO_OK)
         return ORTHO_E_MEMORY;
+    put_processes(results, sink);
     if (ortho_model_synthetic(results))
         sink->line(sink->ctx,
                    "SYNTHETIC weights: made, not trained. Times are real; quality and the lanes' "
@@ -175,7 +216,10 @@ ortho_status ortho_context_lines(const json_t *results, const ortho_line_sink *s
     if (put_throttled(results, sink) != ORTHO_OK || put_cupti(context, sink) != ORTHO_OK)
         return ORTHO_E_MEMORY;
     if (ortho_model_true(context, "interrupted"))
-        sink->line(sink->ctx, "INTERRUPTED: cases are missing.", ORTHO_TONE_DOUBT);
+        sink->line(sink->ctx,
+                   finished > 0 ? "INTERRUPTED: processes are missing."
+                                : "INTERRUPTED: cases are missing.",
+                   ORTHO_TONE_DOUBT);
     return ORTHO_OK;
 }
 

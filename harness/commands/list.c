@@ -2,6 +2,7 @@
 #include "common/error.h"
 #include "datasets/datasets.h"
 #include "harness/commands/command.h"
+#include "harness/commands/list_baselines.h"
 #include "harness/commands/list_counters.h"
 #include "harness/log.h"
 #include "harness/options_table.h"
@@ -70,7 +71,8 @@ static int list(const ob_options *options)
 {
     ob_log log = ob_log_open(options);
     bool nothing_asked = !options->list_models && !options->list_formats &&
-                         !options->list_counters && !options->list_cases;
+                         !options->list_counters && !options->list_cases &&
+                         !options->list_baselines;
     int code = OB_EXIT_OK;
     if (options->list_variants || nothing_asked)
         list_variants(stdout);
@@ -82,6 +84,8 @@ static int list(const ob_options *options)
         code = ob_list_counters(stdout, &log);
     if (options->list_cases && code == OB_EXIT_OK)
         code = ob_session_list(options, stdout);
+    if (options->list_baselines && code == OB_EXIT_OK)
+        code = ob_list_baselines(stdout, &log);
     return code;
 }
 
@@ -89,10 +93,11 @@ extern const ob_command ob_command_list;
 const ob_command ob_command_list = {
     .name = "list",
     .bit = OB_FOR_LIST,
-    .summary = "name the variants, models, formats, counters, or the cases of a run",
+    .summary = "name the variants, models, formats, counters, baselines, or the cases of a run",
     .about = "Names the variants of this build; with --models the known models and which are at "
              "hand, with --formats the writers and plots, with --counters the groups of hardware "
-             "counters, with --cases the cases that a run with the same options would do.",
+             "counters, with --cases the cases that a run with the same options would do, with "
+             "--baselines the results that `run --save-baseline` kept.",
     .examples = {{"ortho-bench list", "the variants, their backends and operations"},
                  {"ortho-bench list --models", "which weights are at hand, how to get others"},
                  {"ortho-bench list --counters", "what the GPU can count, and how to read it"},

@@ -5,9 +5,11 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "harness/commands/command.h"
+#include "harness/commands/keep.h"
 #include "harness/commands/outcome.h"
 #include "harness/commands/verdicts.h"
 #include "harness/options_table.h"
+#include "harness/processes.h"
 #include "harness/progress.h"
 
 #include <errno.h>
@@ -102,18 +104,33 @@ static ortho_status deliver(const json_t *results, const ob_options *options, co
     return saved != ORTHO_OK ? saved : printed != ORTHO_OK ? printed : reported;
 }
 
+static size_t finished_processes(const json_t *results)
+{
+    size_t i, count = 0;
+    const json_t *process, *context = json_object_get(results, "context");
+    json_array_foreach(json_object_get(context, "processes"), i, process)
+    {
+        const char *status = json_string_value(json_object_get(process, "status"));
+        count += status != NULL && strcmp(status, "ok") == 0;
+    }
+    return count;
+}
+
 int ob_session_watch(const ob_options *options, const ob_log *log, const char *partial,
                      json_t **results)
 {
     running r = {.view = ob_progress_open(log), .partial = partial, .checked = time(NULL)};
     catch_signals();
     ob_progress progress = callbacks(&r);
-    int code = ob_session_run(options, &progress, results);
+    bool several = options->processes > 1 && !options->profile && !options->verify_only;
+    int code = several ? ob_processes_run(options, &progress, results)
+                       : ob_session_run(options, &progress, results);
     ob_progress_close(&r.view);
     if (*results == NULL && code != OB_EXIT_INTERRUPTED) /* nothing was run: say why */
         ob_log_error(log, "%s", ortho_last_message());
     if (code == OB_EXIT_INTERRUPTED)
-        ob_log_note(log, "interrupted: these are the cases that were finished");
+        ob_log_note(log, "interrupted: these are the %s that were finished",
+                    finished_processes(*results) > 0 ? "processes" : "cases");
     return code;
 }
 
@@ -188,6 +205,8 @@ static int profile(const ob_options *options)
         return code;
     ob_verdicts_print(results, options->verbose);
     print_commands(results);
+    if (options->save_baseline != NULL)
+        ob_log_note(&log, "--profile takes no times: no baseline is saved");
     json_decref(results);
     return code;
 }
@@ -206,6 +225,8 @@ static int run(const ob_options *options)
         status = ob_outcome_check(out);
     if (status == ORTHO_OK && options->report != NULL)
         status = ortho_make_folders(options->report);
+    if (status == ORTHO_OK)
+        status = ob_keep_check(options);
     if (tell_failure(&log, status) != ORTHO_OK)
         return OB_EXIT_RUNTIME;
     bool has_partial = strcmp(out, "-") != 0 &&
@@ -217,6 +238,9 @@ static int run(const ob_options *options)
     status = deliver(results, options, out, &log);
     if (status == ORTHO_OK && has_partial)
         unlink(partial);
+    const char *file = status == ORTHO_OK && strcmp(out, "-") != 0 ? out : NULL;
+    ortho_status kept = ob_keep(results, options, file, &log);
+    status = status == ORTHO_OK ? kept : status;
     json_decref(results);
     return code == OB_EXIT_OK && status != ORTHO_OK ? OB_EXIT_RUNTIME : code;
 }

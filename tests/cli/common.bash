@@ -3,8 +3,9 @@
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     export XDG_CONFIG_HOME=$BATS_TEST_TMPDIR/config
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
     export ORTHO_BENCH_BACKEND=cpu # the same on a machine with a GPU
-    unset NO_COLOR
+    unset NO_COLOR ORTHO_BENCH_STATE
     PYTHON=${ORTHO_PYTHON:-python3}
     BENCH=${ORTHO_BENCH:?path of the ortho-bench to test}
 }

@@ -16,7 +16,7 @@ load common
 }
 
 @test "each command has help of its own, both ways" {
-    for command in run list inspect verify report annotate doctor help version; do
+    for command in run list inspect verify report annotate history doctor help version; do
         try help $command
         wants 0
         says "usage: ortho-bench $command"
@@ -43,13 +43,6 @@ load common
     [ ! -s out ]
     try list --modles
     wants 2 "did you mean --models?"
-}
-
-@test "options of later work are not offered" {
-    for option in --processes=3; do
-        try $option
-        wants 2 "unknown option"
-    done
 }
 
 @test "an unknown command, in command position and after help" {

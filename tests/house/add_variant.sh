@@ -20,7 +20,7 @@ awk '
 ' docs/ADDING-A-VARIANT.md
 [ "$(find blocks -type f | wc -l)" -ge 6 ] || { echo "the document lost its blocks" >&2 && exit 1; }
 
-export ORTHO_BENCH_CASE_TIMEOUT=1
+export ORTHO_BENCH_CASE_TIMEOUT=1 ORTHO_BENCH_STATE=$copy/state
 for block in blocks/*; do
     read -r kind what wanted <"$block"
     tail -n +2 "$block" >body

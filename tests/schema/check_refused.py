@@ -19,6 +19,12 @@ def ok(d):
     return first(d, status="ok", variant="csr", op="gemm")
 
 
+def in_processes(d, counts, *statuses):
+    ok(d)["time_ns"].update(processes=counts)
+    d["context"].update(processes=[{"status": s} if s == "ok" else {"status": s, "reason": "killed by signal 9"}
+                                   for s in statuses])
+
+
 BREACHES = {
     "another-schema": lambda d: d.update(schema="ortho-bench/2"),
     "no-context": lambda d: d.pop("context"),
@@ -42,6 +48,11 @@ BREACHES = {
     "lanes-above-one": lambda d: ok(d)["divergence"]["predicted"].update(value=1.5),
     "lanes-unlike-histogram": lambda d: ok(d)["divergence"]["predicted"].update(value=0.99),
     "interval-off-median": lambda d: ok(d)["time_ns"].update(lo=ok(d)["time_ns"]["hi"], hi=ok(d)["time_ns"]["hi"]),
+    "processes-short-of-samples": lambda d: in_processes(d, [10, 13], "ok", "ok"),
+    "processes-none": lambda d: in_processes(d, [], "ok"),
+    "processes-empty": lambda d: in_processes(d, [0, 24], "ok", "ok"),
+    "processes-not-finished": lambda d: in_processes(d, [12, 12], "ok", "failed"),
+    "process-failed-without-reason": lambda d: d["context"].update(processes=[{"status": "failed"}]),
     "key-twice": lambda d: d["results"].append(copy.deepcopy(ok(d))),
     "not-a-number": lambda d: ok(d).update(bytes=float("nan")),
 }

@@ -26,6 +26,7 @@ def refuse_duplicates(pairs):
 
 def contradictions(document):
     keys = set()
+    told = document["context"].get("processes")
     for i, row in enumerate(document["results"]):
         where = f"results[{i}]"
         if row["key"] in keys:
@@ -36,6 +37,10 @@ def contradictions(document):
             yield f"{where}.time_ns: lo <= median <= hi does not hold"
         if time and max(time.get("throttled", [0])) >= len(time["samples"]):
             yield f"{where}.time_ns.throttled: there is no sample {max(time['throttled'])}"
+        if time and sum(time.get("processes", [len(time["samples"])])) != len(time["samples"]):
+            yield f"{where}.time_ns.processes: gave {sum(time['processes'])} samples of {len(time['samples'])}"
+        if time and told and len(time.get("processes", [])) > sum(p["status"] == "ok" for p in told):
+            yield f"{where}.time_ns.processes: more than finished by context.processes"
         tokens = row.get("tokens_per_s")
         if tokens and not tokens["lo"] <= tokens["value"] <= tokens["hi"]:
             yield f"{where}.tokens_per_s: lo <= value <= hi does not hold"

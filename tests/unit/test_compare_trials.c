@@ -66,6 +66,16 @@ static void identical_programs(void **state)
     assert_true(alarms <= 80);
 }
 
+/* Sixty cases are sixty chances: one in four such pairs would be called without a correction. */
+static void many_cases(void **state)
+{
+    static const machine m = {0.05, 0.005, 0, 0, 5, 8};
+    (void)state;
+    called c = trials(&m, 1, 100, 60, 31);
+    print_message("sixty cases: %d slower, %d faster of 100\n", c.slower, c.faster);
+    assert_true(c.slower + c.faster <= 4);
+}
+
 /* 3 % slower, five processes a side, half a percent between them. */
 static void a_planted_slowdown(void **state)
 {
@@ -91,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(identical_programs),
+        cmocka_unit_test(many_cases),
         cmocka_unit_test(a_planted_slowdown),
         cmocka_unit_test(one_process_proves_little),
     };

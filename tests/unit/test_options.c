@@ -79,6 +79,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_true(o.alpha == 1);
     assert_string_equal(o.ortho_rows, "sieve");
     assert_int_equal(o.seed, 1);
+    assert_int_equal(o.processes, 1);
     assert_true(o.case_timeout == 5 && o.min_time == 0.2 && o.ci_target == 0.02);
     assert_string_equal(o.format, "table");
     assert_int_equal(o.plot, OB_PLOT_NOWHERE);
@@ -225,6 +226,9 @@ static void numbers(void **state)
     refuse("--alpha 1e-400", "out of range");
     refuse("--ci-target 0", "out of range");
     refuse("--case-timeout 0", "out of range");
+    refuse("--processes 0", "out of range");
+    refuse("--processes 65", "out of range");
+    refuse("--processes 1.5", "--processes");
     refuse("--min-time nan", "--min-time: 'nan' is not a number");
 }
 
@@ -232,7 +236,6 @@ static void flags_that_are_wrong(void **state)
 {
     (void)state;
     refuse("--varaint csr", "unknown option --varaint: did you mean --variant?");
-    refuse("--processes 3", "unknown option --processes");
     refuse("--pass prefill", "--pass: 'prefill' is unknown");
     refuse("--pl tty", "--pl is ambiguous: --plugin or --plot?");
     refuse("--=x", "unknown option --");

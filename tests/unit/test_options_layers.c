@@ -184,7 +184,7 @@ static void config_errors_name_file_and_line(void **state)
     refuse_config(s, "config = other.ini\n", 1, "'config' can't be set in a file");
     refuse_config(s, "json = true\n", 1, "'json' can't be set in a file");
     refuse_config(s, "seed = 1\nvariant = cs\n", 2, "variant: no variant 'cs'");
-    refuse_config(s, "processes = 3\n", 1, "unknown option 'processes'");
+    refuse_config(s, "processes = 3\nprocess = 3\n", 2, "unknown option 'process'");
     char lengthy[2000];
     memset(lengthy, 'a', sizeof lengthy);
     memcpy(lengthy, "model = ", 8);

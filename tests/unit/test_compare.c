@@ -1,0 +1,389 @@
+/* What a comparison pairs, refuses, and says beside the times. */
+#include "tests/unit/comparison_files.h"
+
+#include "common/error.h"
+#include "reports/compare/view.h"
+#include "reports/model.h"
+#include "reports/reports.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const machine quiet = {0.001, 0.002, 0, 0, 5, 20};
+
+static json_t *side(double ns, int cases, uint64_t seed)
+{
+    ortho_random g = ortho_random_seeded(seed);
+    return made_up_side(&quiet, ns, cases, &g);
+}
+
+static json_t *row(json_t *document, size_t i)
+{
+    return json_array_get(json_object_get(document, "results"), i);
+}
+
+static json_t *usual(json_t *a, json_t *b)
+{
+    ortho_compare_options options = usual_options(200);
+    json_t *out = compared(a, b, &options);
+    assert_non_null(out);
+    return out;
+}
+
+static int count(const json_t *out, const char *name)
+{
+    return (int)json_integer_value(json_object_get(json_object_get(out, "summary"), name));
+}
+
+static void reads(const json_t *node, const char *path, const char *wanted)
+{
+    const char *text = ortho_model_string(node, path);
+    assert_non_null(text);
+    assert_string_equal(text, wanted);
+}
+
+static const json_t *first_of(const json_t *out, const char *list)
+{
+    return json_array_get(json_object_get(out, list), 0);
+}
+
+static void verdicts(void **state)
+{
+    static const struct {
+        double factor;
+        const char *verdict;
+        ortho_comparison_verdict whole;
+    } all[] = {{1.1, "SLOWER", ORTHO_COMPARISON_SLOWER},
+               {0.9, "FASTER", ORTHO_COMPARISON_FASTER},
+               {1, "SAME", ORTHO_COMPARISON_SAME},
+               {1.01, "SAME", ORTHO_COMPARISON_SAME}, /* seen, and below the threshold */
+               {1.0199, "AMBIGUOUS", ORTHO_COMPARISON_AMBIGUOUS}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        json_t *out = usual(side(1e5, 1, 1), side(1e5 * all[i].factor, 1, 2));
+        reads(first_of(out, "cases"), "verdict", all[i].verdict);
+        assert_int_equal(ortho_comparison_read(out), all[i].whole);
+        double ratio = ortho_model_number(first_of(out, "cases"), "time.ratio");
+        assert_true(fabs(ratio / all[i].factor - 1) < 0.003);
+        assert_true(ortho_model_number(first_of(out, "cases"), "time.lo") < ratio);
+        assert_true(ortho_model_number(first_of(out, "cases"), "time.hi") > ratio);
+        assert_null(ortho_model_at(first_of(out, "cases"), "time.widened"));
+        json_decref(out);
+    }
+}
+
+/* What can't be compared is refused by the name of what differs. */
+static void refusals(void **state)
+{
+    static const struct {
+        const char *part, *key, *value, *what, *of;
+    } all[] = {{"cpu", "model", "another", "device", "*"}, {"model", "hash", "4567", "model", "*"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        json_t *b = side(1e5, 2, 2);
+        json_object_set_new(json_object_get(json_object_get(b, "context"), all[i].part), all[i].key,
+                            json_string(all[i].value));
+        json_t *out = usual(side(1e5, 2, 1), b);
+        assert_int_equal(count(out, "refused"), 1);
+        reads(first_of(out, "refused"), "what", all[i].what);
+        reads(first_of(out, "refused"), "key", all[i].of);
+        reads(first_of(out, "refused"), "b", all[i].value);
+        assert_int_equal(json_array_size(json_object_get(out, "cases")), 0);
+        assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_NOTHING);
+        json_decref(out);
+    }
+}
+
+static void another_setting(void **state)
+{
+    static const struct {
+        const char *key, *now;
+    } all[] = {{"density", "0.05"}, {"l2", "warm"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        json_t *b = side(1e5, 2, 2);
+        json_object_set_new(row(b, 1), "key", json_string("another key"));
+        json_object_set_new(row(b, 1), all[i].key, i == 0 ? json_real(0.05) : json_string("warm"));
+        json_t *out = usual(side(1e5, 2, 1), b);
+        assert_int_equal(count(out, "refused"), 1);
+        reads(first_of(out, "refused"), "what", all[i].key);
+        reads(first_of(out, "refused"), "b", all[i].now);
+        assert_int_equal(count(out, "same"), 1);
+        assert_int_equal(count(out, "only_a") + count(out, "only_b"), 0);
+        json_decref(out);
+    }
+    /* Another split under the same key. */
+    json_t *b = side(1e5, 1, 2);
+    json_object_set_new(row(b, 0), "nnz", json_integer(41));
+    json_t *out = usual(side(1e5, 1, 1), b);
+    reads(first_of(out, "refused"), "what", "nnz");
+    json_decref(out);
+}
+
+static void alone(void **state)
+{
+    (void)state;
+    json_t *a = side(1e5, 2, 1), *b = side(1e5, 2, 2);
+    json_object_set_new(row(a, 1), "key", json_string("old"));
+    json_object_set_new(row(a, 1), "variant", json_string("old"));
+    json_object_set_new(row(b, 1), "key", json_string("new"));
+    json_object_set_new(row(b, 1), "variant", json_string("new"));
+    json_t *out = usual(a, b);
+    assert_string_equal(json_string_value(first_of(out, "only_a")), "old");
+    assert_string_equal(json_string_value(first_of(out, "only_b")), "new");
+    assert_int_equal(count(out, "same"), 1);
+    json_decref(out);
+}
+
+static void set_status(json_t *one, const char *status)
+{
+    json_object_set_new(one, "status", json_string(status));
+    json_object_set_new(one, "reason", json_string("out of bounds"));
+}
+
+static void wrong_and_untimed(void **state)
+{
+    (void)state;
+    json_t *b = side(1e5, 3, 2);
+    set_status(row(b, 0), "failed");
+    set_status(row(b, 1), "skipped");
+    json_t *out = usual(side(1e5, 3, 1), b);
+    assert_int_equal(count(out, "wrong"), 1);
+    assert_int_equal(count(out, "untimed"), 1);
+    reads(first_of(out, "cases"), "reason", "failed in b: out of bounds");
+    assert_null(json_object_get(first_of(out, "cases"), "time"));
+    assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_WRONG);
+    json_decref(out);
+    /* What was wrong before isn't b's fault. */
+    json_t *a = side(1e5, 1, 1);
+    b = side(1e5, 1, 2);
+    set_status(row(a, 0), "failed");
+    set_status(row(b, 0), "failed");
+    out = usual(a, b);
+    assert_int_equal(count(out, "wrong"), 0);
+    assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_NOTHING);
+    json_decref(out);
+    /* A row that was never verified shows no time, whatever it claims. */
+    b = side(1e5, 1, 2);
+    json_object_del(row(b, 0), "verified");
+    out = usual(side(1e5, 1, 1), b);
+    assert_null(json_object_get(first_of(out, "cases"), "time"));
+    json_decref(out);
+}
+
+static void samples_that_are_none(void **state)
+{
+    static const char *const bad[] = {"[3, 4]", "[0, 100]", "[\"5\"]", "[101]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        json_t *b = side(1e5, 1, 2);
+        json_object_set_new(json_object_get(row(b, 0), "time_ns"), "processes",
+                            json_loads(bad[i], 0, NULL));
+        json_t *out = usual(side(1e5, 1, 1), b);
+        reads(first_of(out, "cases"), "verdict", "UNTIMED");
+        assert_non_null(strstr(ortho_model_string(first_of(out, "cases"), "reason"), "processes"));
+        json_decref(out);
+    }
+    json_t *b = side(1e5, 1, 2);
+    json_array_set_new(json_object_get(json_object_get(row(b, 0), "time_ns"), "samples"), 7,
+                       json_real(-1));
+    json_t *out = usual(side(1e5, 1, 1), b);
+    reads(first_of(out, "cases"), "verdict", "UNTIMED");
+    json_decref(out);
+}
+
+/* ---- beside the times ------------------------------------------------------------------------ */
+
+static const char *flag_of(const json_t *out, size_t i)
+{
+    const char *text =
+        json_string_value(json_array_get(ortho_model_at(first_of(out, "cases"), "flags"), i));
+    return text != NULL ? text : "";
+}
+
+static void faster_but_less_exact(void **state)
+{
+    (void)state;
+    json_t *b = side(0.8e5, 1, 2);
+    json_object_set_new(json_object_get(row(b, 0), "verified"), "rel_error", json_real(1e-5));
+    json_t *out = usual(side(1e5, 1, 1), b);
+    assert_non_null(strstr(flag_of(out, 0), "faster, but less exact: relative error 1e-05 where"));
+    assert_int_equal(count(out, "flagged"), 1);
+    assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_FASTER);
+    json_decref(out);
+    out = usual(side(1e5, 1, 1), side(0.8e5, 1, 2)); /* as exact as before */
+    assert_int_equal(count(out, "flagged"), 0);
+    json_decref(out);
+}
+
+static void more_bytes_are_a_regression(void **state)
+{
+    (void)state;
+    json_t *b = side(1e5, 1, 2);
+    json_object_set_new(json_object_get(row(b, 0), "peak_bytes"), "working", json_integer(1 << 20));
+    json_t *out = usual(side(1e5, 1, 1), b);
+    assert_int_equal(count(out, "larger"), 1);
+    assert_int_equal(count(out, "same"), 1);
+    assert_string_equal(flag_of(out, 0), "takes more temporaries: 1.00 MiB where it was 4.00 KiB");
+    assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_SLOWER);
+    json_decref(out);
+    b = side(1e5, 1, 2);
+    json_object_set_new(json_object_get(row(b, 0), "peak_bytes"), "working", json_integer(8192));
+    out = usual(side(1e5, 1, 1), b); /* a page: no change */
+    assert_int_equal(count(out, "larger"), 0);
+    json_decref(out);
+}
+
+/* Where a reference moved, the machine did; that is told and gates nothing. */
+static void references_gate_nothing(void **state)
+{
+    (void)state;
+    json_t *a = side(1e5, 2, 1), *b = side(1e5, 2, 2), *slow = side(1.2e5, 2, 3);
+    json_object_set(row(b, 1), "time_ns", json_object_get(row(slow, 1), "time_ns"));
+    json_object_set_new(row(a, 1), "role", json_string("baseline"));
+    json_object_set_new(row(b, 1), "role", json_string("baseline"));
+    json_t *out = usual(a, b);
+    const json_t *notes = ortho_model_at(out, "context.notes");
+    assert_int_equal(count(out, "slower"), 0);
+    assert_int_equal(count(out, "references"), 1);
+    assert_int_equal(ortho_comparison_read(out), ORTHO_COMPARISON_SAME);
+    assert_int_equal(json_array_size(notes), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(notes, 0)), "the machine differs"));
+    json_decref(slow);
+    json_decref(out);
+}
+
+/* Several files of a side are several processes of it; of another model they are no side. */
+static void several_files(void **state)
+{
+    static const machine one = {0.001, 0.002, 0, 0, 1, 20};
+    const char *files[] = {"1.json", "2.json", "3.json"};
+    ortho_compare_options options = usual_options(200);
+    ortho_random g = ortho_random_seeded(4);
+    json_t *a[3], *b[3], *out = NULL;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        a[i] = made_up_side(&one, 1e5, 1, &g);
+        b[i] = made_up_side(&one, 1.1e5, 1, &g);
+    }
+    ortho_compare_side left = {a, files, 3}, right = {b, files, 3};
+    assert_int_equal(ortho_compare(&left, &right, &options, &out), ORTHO_OK);
+    assert_int_equal(count(out, "slower"), 1);
+    assert_int_equal(ortho_model_number(out, "context.a.processes"), 3);
+    reads(out, "context.b.name", "1.json and 2 more");
+    reads(first_of(out, "cases"), "time.mann_whitney.over", "processes");
+    json_decref(out);
+    json_object_set_new(json_object_get(json_object_get(b[2], "context"), "model"), "hash",
+                        json_string("other"));
+    assert_int_equal(ortho_compare(&left, &right, &options, &out), ORTHO_E_ARGUMENT);
+    assert_non_null(
+        strstr(ortho_last_message(), "1.json and 3.json are no one side: another model"));
+    for (int i = 0; i < 3; i++) {
+        json_decref(a[i]);
+        json_decref(b[i]);
+    }
+}
+
+static void geometric_means(void **state)
+{
+    (void)state;
+    json_t *a = side(1e5, 2, 1), *b = side(1e5, 2, 2), *slow = side(1.21e5, 2, 3);
+    json_object_set(row(b, 1), "time_ns", json_object_get(row(slow, 1), "time_ns"));
+    json_t *out = usual(a, b);
+    const json_t *mean = first_of(out, "groups");
+    assert_int_equal(json_array_size(json_object_get(out, "groups")), 1);
+    assert_int_equal(ortho_model_number(mean, "cases"), 2);
+    assert_true(fabs(ortho_model_number(mean, "ratio") - 1.1) < 0.003);
+    json_decref(slow);
+    json_decref(out);
+}
+
+/* ---- writers --------------------------------------------------------------------------------- */
+
+static char *written(const json_t *document, const char *name)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    const ortho_writer *writer = ortho_comparison_writer_find(name);
+    assert_non_null(writer);
+    assert_int_equal(writer->write(document, &(ortho_writer_options){0}, out), ORTHO_OK);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void verdict_first(void **state)
+{
+    (void)state;
+    json_t *b = side(1.1e5, 2, 2);
+    json_object_set_new(row(b, 1), "synthetic", json_true());
+    json_t *a = side(1e5, 2, 1);
+    json_object_set_new(row(a, 1), "synthetic", json_true());
+    json_t *out = usual(a, b);
+    char *md = written(out, "md"), *table = written(out, "table");
+    assert_ptr_equal(strstr(md, "## SLOWER: 2 slower"), md);
+    assert_non_null(strstr(md, "(SYNTHETIC)"));
+    assert_non_null(strstr(table, "SYNTHETIC weights"));
+    assert_non_null(strstr(table, "SLOWER: 2 slower"));
+    free(md);
+    free(table);
+    json_decref(out);
+}
+
+static void hostile_names(void **state)
+{
+    static const char name[] = "x|y\033[31m<script>@all\n## SAME";
+    (void)state;
+    json_t *a = side(1e5, 1, 1), *b = side(1.2e5, 1, 2);
+    json_object_set_new(row(a, 0), "key", json_string(name));
+    json_object_set_new(row(b, 0), "key", json_string(name));
+    json_object_set_new(json_object_get(b, "context"), "commit", json_string(name));
+    json_t *out = usual(a, b);
+    for (size_t i = 0; ortho_comparison_writers[i] != NULL; i++) {
+        char *text = written(out, ortho_comparison_writers[i]->name);
+        assert_null(strchr(text, '\033'));
+        assert_null(strstr(text, "\n## SAME"));
+        if (strcmp(ortho_comparison_writers[i]->name, "md") == 0)
+            assert_true(strstr(text, "<script>") == NULL && strstr(text, "x|y") == NULL);
+        free(text);
+    }
+    json_decref(out);
+}
+
+/* A comment on GitHub holds 65,536 characters. */
+static void long_comments(void **state)
+{
+    (void)state;
+    json_t *a = side(1e5, 400, 1), *b = side(1.2e5, 400, 2);
+    json_t *out = usual(a, b);
+    char *md = written(out, "md");
+    assert_true(strlen(md) < 65536);
+    assert_non_null(strstr(md, "and 300 more"));
+    free(md);
+    json_decref(out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(another_setting),
+        cmocka_unit_test(alone),
+        cmocka_unit_test(wrong_and_untimed),
+        cmocka_unit_test(samples_that_are_none),
+        cmocka_unit_test(faster_but_less_exact),
+        cmocka_unit_test(more_bytes_are_a_regression),
+        cmocka_unit_test(references_gate_nothing),
+        cmocka_unit_test(several_files),
+        cmocka_unit_test(geometric_means),
+        cmocka_unit_test(verdict_first),
+        cmocka_unit_test(hostile_names),
+        cmocka_unit_test(long_comments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
