@@ -5,6 +5,7 @@ SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -nam
 TIDY    := $(shell find $(FOLDERS) -name '*.c')
 SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
            scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \
+           scripts/compare-revisions \
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
 prefix ?= /usr/local
 

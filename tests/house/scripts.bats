@@ -28,7 +28,7 @@ EOF
 }
 
 @test "each script explains itself" {
-    for script in setup test check-gpu readme-tables; do # bench passes --help on
+    for script in setup test check-gpu readme-tables compare-revisions; do # bench passes --help on
         run "$ROOT/scripts/$script" --help
         [ "$status" -eq 0 ]
         [[ "$output" == *"usage: scripts/$script"* ]]

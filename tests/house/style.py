@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 
-SUFFIXES = {".c", ".h", ".cpp", ".cu", ".cuh", ".py", ".sh", ".cmake", ".md", ".json", ".bats"}
+SUFFIXES = {".c", ".h", ".cpp", ".cu", ".cuh", ".py", ".sh", ".cmake", ".md", ".json", ".bats", ".yml"}
 FOLDERS = ("include", "common", "kernels", "variants", "datasets", "reports", "lib", "harness",
-           "cmake", "scripts", "tests", "python", "docs", ".ci")
+           "cmake", "scripts", "tests", "python", "docs", ".ci", ".github")
 MAX_LINES = 500
 LONG_BY_NATURE = {".md", ".json"}  # prose and data
 MAX_BYTES = 2 << 20  # of a tracked file: raw results are the largest
