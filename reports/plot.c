@@ -204,6 +204,13 @@ void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi)
     fputs(")\n", gp);
 }
 
+void ortho_plot_palette(FILE *gp)
+{
+    fputs("set palette defined (0 '#440154', 0.125 '#472d7b', 0.25 '#3b528b', 0.375 '#2c728e', "
+          "0.5 '#21918c', 0.625 '#28ae80', 0.75 '#5ec962', 0.875 '#addc30', 1 '#fde725')\n",
+          gp);
+}
+
 static size_t append(char *out, size_t size, size_t used, const char *format, const char *word)
 {
     int added = used < size ? snprintf(out + used, size - used, format, word) : 0;
@@ -249,21 +256,41 @@ static void put_word(FILE *gp, const json_t *results, const char *before, const 
     put_cut(text, 48, gp);
 }
 
+/* The fewest and the most of something that the timed cases have. */
+typedef struct span {
+    size_t least, most;
+} span;
+
+static void take(span *s, size_t n)
+{
+    s->least = s->most == 0 || n < s->least ? n : s->least;
+    s->most = n > s->most ? n : s->most;
+}
+
+static void put_span(FILE *gp, const char *before, span s, const char *after)
+{
+    if (s.least == s.most)
+        fprintf(gp, "%s%zu%s", before, s.most, after);
+    else
+        fprintf(gp, "%s%zu to %zu%s", before, s.least, s.most, after);
+}
+
 static void put_sample_counts(FILE *gp, const json_t *results)
 {
-    size_t least = SIZE_MAX, most = 0;
+    span samples = {0}, processes = {0};
     for (size_t i = 0; i < ortho_model_count(results); i++) {
         const json_t *row = ortho_model_row(results, i);
         size_t n = json_array_size(ortho_model_at(row, "time_ns.samples"));
+        size_t parts = json_array_size(ortho_model_at(row, "time_ns.processes"));
         if (n == 0 || !ortho_model_timed(row))
             continue;
-        least = n < least ? n : least;
-        most = n > most ? n : most;
+        take(&samples, n);
+        take(&processes, parts > 0 ? parts : 1); /* absent: one process */
     }
-    if (most > 0 && least == most)
-        fprintf(gp, " · n = %zu samples a case", most);
-    else if (most > 0)
-        fprintf(gp, " · n = %zu to %zu samples a case", least, most);
+    if (samples.most > 0)
+        put_span(gp, " · n = ", samples, " samples a case");
+    if (processes.most > 1)
+        put_span(gp, ", of ", processes, " processes");
 }
 
 /* What did the work: the GPU and its driver, or the CPU. */
