@@ -13,6 +13,8 @@ static const char *const colors[] = {"#0072B2", "#E69F00", "#009E73", "#D55E00",
 static const int patterns[] = {3, 4, 1, 5, 2, 6, 7};
 static const int points[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2};
 
+#define SUBTITLE_ROOM 124 /* columns that fit at the usual size */
+
 #define LENGTH(a) ((int)(sizeof(a) / sizeof *(a)))
 
 /* ---- series --------------------------------------------------------------------------------- */
@@ -173,7 +175,8 @@ void ortho_plot_title(FILE *gp, const char *title, const char *subtitle)
     ortho_plot_quote(title, 120, gp);
     fputs(" at screen 0.02, 0.955 left font ',17'\n    set label 2 ", gp);
     ortho_plot_quote(subtitle, 150, gp);
-    fputs(" at screen 0.02, 0.91 left font ',11' tc rgb '#444444' }\n", gp);
+    fprintf(gp, " at screen 0.02, 0.91 left font ',%d' tc rgb '#444444' }\n",
+            ortho_text_width(subtitle) > SUBTITLE_ROOM ? 9 : 11);
 }
 
 void ortho_plot_unit(FILE *gp, const char *unit)

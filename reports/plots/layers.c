@@ -293,7 +293,7 @@ static void put_headings(const picture *p, FILE *gp)
              over != NULL ? over : "the baseline");
     ortho_text_trim(title);
     if (p->variants > 1)
-        snprintf(best, sizeof best, " · the best of %d variants by geometric mean", p->variants);
+        snprintf(best, sizeof best, " · best of %d variants by geometric mean", p->variants);
     if (p->missing > 0)
         snprintf(missing, sizeof missing, " · × no verified speed-up");
     snprintf(subtitle, sizeof subtitle, "%s%s%s%s", setting, best, missing,
