@@ -193,6 +193,8 @@ void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi)
     static const double steps[] = {1, 2, 5};
     const char *before = "";
     char digits[32];
+    lo = fmax(lo, 1e-30); /* a list of tics has an end, whatever a document holds */
+    hi = fmin(fmax(hi, 2 * lo), 1e30);
     int count = hi / lo < 200 ? LENGTH(steps) : 1; /* only the decades on a long axis */
     fprintf(gp, "set logscale %c\nset %crange [%.6g:%.6g]\nset %ctics (", axis, axis, lo, hi, axis);
     for (double decade = pow(10, floor(log10(lo))); decade <= hi; decade *= 10)

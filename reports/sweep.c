@@ -61,7 +61,8 @@ static char *line_id(const json_t *row, const char *key)
 
 static bool may_stand(const json_t *row, const char *key)
 {
-    return row != NULL && ortho_plot_compared(row) && ortho_model_number(row, key) > 0;
+    double value = ortho_model_number(row, key);
+    return row != NULL && ortho_plot_compared(row) && value > 1e-12 && value < 1e12;
 }
 
 /* Adds a timed row to the lines: for each its first row and the values that it has. */
@@ -359,7 +360,8 @@ static void put_notes(const picture *p, char *out, size_t size)
     if (p->beyond > 0)
         snprintf(beyond, sizeof beyond, " · %d slower case%s beyond the picture", p->beyond,
                  p->beyond == 1 ? "" : "s");
-    snprintf(out, size, "%s%s%s", p->crossed > 0 ? " · ○ crosses the baseline" : "", gaps, beyond);
+    snprintf(out, size, "%s%s%s", p->crossed > 0 ? " · ○ = baseline, interpolated" : "", gaps,
+             beyond);
 }
 
 /* What the lines share, the swept number left out. */

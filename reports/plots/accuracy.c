@@ -185,7 +185,8 @@ static double disagreement(const picture *p)
             const entry *one = &p->entries[a], *other = &p->entries[b];
             if (one->rule == other->rule && ortho_model_number(one->first, "density") ==
                                                 ortho_model_number(other->first, "density"))
-                most = fmax(most, fabs(one->value / other->value - 1));
+                most = fmax(most, fabs(one->value - other->value) /
+                                      fmax(fabs(one->value), fabs(other->value)));
         }
     return most;
 }

@@ -34,13 +34,20 @@ static const struct {
     {"clocks.temp_c", "clocks.temp_c", "clocks.temp_c", NULL, "highest temperature, °C"},
 };
 
+/* NAN where it is none that a device has. */
+static double reading(const json_t *row, const char *path)
+{
+    double value = ortho_model_number(row, path);
+    return value > 0 && value < 1e6 ? value : NAN;
+}
+
 /* Everything that ran on the GPU heats it: ceilings and the harness's own cases too. */
 static bool counts(const json_t *row)
 {
     if (row == NULL || !ortho_model_timed(row))
         return false;
     for (int i = 0; i < PANELS; i++)
-        if (ortho_model_number(row, panels[i].middle) > 0)
+        if (!isnan(reading(row, panels[i].middle)))
             return true;
     return false;
 }
@@ -68,9 +75,9 @@ static void take_row(picture *p, const json_t *row)
 {
     p->cases++;
     for (int i = 0; i < PANELS; i++) {
-        double middle = ortho_model_number(row, panels[i].middle);
-        p->lo[i] = fmin(p->lo[i], fmin(middle, ortho_model_number(row, panels[i].lowest)));
-        p->hi[i] = fmax(p->hi[i], fmax(middle, ortho_model_number(row, panels[i].highest)));
+        double middle = reading(row, panels[i].middle);
+        p->lo[i] = fmin(p->lo[i], fmin(middle, reading(row, panels[i].lowest)));
+        p->hi[i] = fmax(p->hi[i], fmax(middle, reading(row, panels[i].highest)));
     }
     if (!is_throttled(row))
         return;
@@ -84,8 +91,7 @@ static ortho_status open_picture(const json_t *results, picture *out)
     for (int i = 0; i < PANELS; i++) {
         out->lo[i] = INFINITY;
         out->hi[i] = -INFINITY;
-        out->limit[i] =
-            panels[i].limit != NULL ? ortho_model_number(results, panels[i].limit) : NAN;
+        out->limit[i] = panels[i].limit != NULL ? reading(results, panels[i].limit) : NAN;
     }
     for (size_t i = 0; i < ortho_model_count(results); i++)
         if (counts(ortho_model_row(results, i)))
@@ -109,11 +115,11 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
         if (!counts(row))
             continue;
         const double values[] = {++place,
-                                 ortho_model_number(row, panels[0].lowest),
-                                 ortho_model_number(row, panels[0].middle),
-                                 ortho_model_number(row, panels[0].highest),
-                                 ortho_model_number(row, panels[1].middle),
-                                 ortho_model_number(row, panels[2].middle),
+                                 reading(row, panels[0].lowest),
+                                 reading(row, panels[0].middle),
+                                 reading(row, panels[0].highest),
+                                 reading(row, panels[1].middle),
+                                 reading(row, panels[2].middle),
                                  is_throttled(row) ? (double)ortho_model_throttled(row) : NAN};
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             ortho_plot_number(values[v], tsv);
@@ -168,7 +174,7 @@ static double step_of(double least)
 static void put_scale(const picture *p, int index, FILE *gp)
 {
     double lo = p->lo[index], hi = p->hi[index], limit = p->limit[index];
-    if (limit > 0 && limit < 2 * hi)
+    if (limit < 2 * hi)
         hi = fmax(hi, limit);
     double room = fmax(0.12 * (hi - lo), 0.02 * hi);
     fprintf(gp, "set yrange [%.6g:%.6g]\nset ytics %.6g\n", lo - room > 0 ? lo - room : 0,
@@ -181,7 +187,7 @@ static void put_curves(const picture *p, int index, FILE *gp)
     static const char *const colors[PANELS] = {"#0072B2", "#D55E00", "#009E73"};
     const int columns[PANELS] = {3, 5, 6};
     fputs("plot ", gp);
-    if (p->limit[index] > 0)
+    if (!isnan(p->limit[index]))
         fprintf(gp, "%.9g with lines lc rgb '#000000' dt 2 lw 1.2 title 'limit', \\\n    ",
                 p->limit[index]);
     if (index == 0)

@@ -108,8 +108,7 @@ static void put_headings(const picture *p, FILE *gp)
     snprintf(subtitle, sizeof subtitle, "of the Ortho loop%s%s%s", measured, missing, exact);
     ortho_plot_title(gp, "Active lanes of a warp, measured against predicted", subtitle);
     ortho_plot_unit(gp, p->cases == 0  ? "counted by an instrumented build, % of 32 lanes"
-                        : p->exact > 0 ? "measured by CUPTI, or counted (+) by an instrumented "
-                                         "build, % of 32 lanes"
+                        : p->exact > 0 ? "measured by CUPTI (+ counted by an instrumented build), %"
                                        : "measured by CUPTI, % of 32 lanes");
 }
 

@@ -22,6 +22,7 @@ static const char *const kind_names[KINDS] = {"predicted", "measured", "counted"
 
 typedef struct strip {
     double issued[KINDS][LANES];
+    bool has[KINDS];
     int slices;
 } strip;
 
@@ -30,7 +31,7 @@ typedef struct picture {
     strip strips[ORTHO_PLOT_SERIES];
     const json_t *first; /* the row whose setting all share */
     int shown;
-    bool has[KINDS]; /* in some strip; rows of a strip that has it all have it */
+    bool has[KINDS]; /* in some strip */
 } picture;
 
 /* A prediction needs no time, but a variant that computes the wrong thing has no lanes to show. */
@@ -81,6 +82,7 @@ static void add_row(picture *p, int series, const json_t *row, const bool wanted
     for (int kind = 0; kind < KINDS; kind++) {
         if (wanted[kind])
             add(&p->strips[series], kind, issued[kind]);
+        p->strips[series].has[kind] = wanted[kind];
         p->has[kind] = p->has[kind] || wanted[kind];
     }
 }
@@ -175,8 +177,7 @@ static void put_headings(const picture *p, FILE *gp)
     snprintf(subtitle, sizeof subtitle, "%s%s · %s · %d slice%s",
              p->has[MEASURED] ? "predicted by the lane model, measured by CUPTI"
                               : "of the lane model, not measured",
-             p->has[EXACT] ? ", counted by an instrumented build" : "", setting, most,
-             most == 1 ? "" : "s added");
+             p->has[EXACT] ? ", counted" : "", setting, most, most == 1 ? "" : "s added");
     ortho_plot_title(gp,
                      p->has[MEASURED] ? "Active lanes of a warp, predicted and measured"
                      : p->has[EXACT]  ? "Active lanes of a warp, predicted and counted"
@@ -191,9 +192,9 @@ static void put_ratios(const picture *p, const summary *sum, char *out, size_t s
     bool alone = !p->has[MEASURED] && !p->has[EXACT];
     for (int kind = 0; kind < KINDS && used < size; kind++) {
         int added = 0;
-        if (p->has[kind] && isnan(sum->ratio[kind]))
+        if (kind == MEASURED && p->has[kind] && isnan(sum->ratio[kind]))
             added = snprintf(out + used, size - used, " / –");
-        else if (p->has[kind])
+        else if (!isnan(sum->ratio[kind]))
             added = snprintf(out + used, size - used, "%s%.1f", kind > 0 ? " / " : "",
                              100 * sum->ratio[kind]);
         used += added > 0 ? (size_t)added : 0;
@@ -250,8 +251,7 @@ typedef struct bars {
     const char *title; /* NULL: none */
 } bars;
 
-/* The bars of one kind of a strip: from one side of their lane to the other. The key names the two
- * kinds once. */
+/* The bars of one kind of a strip: from one side of their lane to the other. */
 static void put_kind(const picture *p, int series, const bars *b, FILE *gp)
 {
     int base = p->shown - 1 - b->place;
@@ -260,29 +260,40 @@ static void put_kind(const picture *p, int series, const bars *b, FILE *gp)
             "(%d + %.2f * $%d / $4) with boxxyerror ",
             b->before, b->place, b->column, base, b->from, b->to, base, base, SCALE, b->column);
     ortho_plot_fill(gp, series);
-    if (b->title != NULL && b->place == 0)
+    if (b->title != NULL)
         fprintf(gp, " title '%s'", b->title);
     else
         fputs(" notitle", gp);
 }
 
-/* One bar a lane in the variant's colour, or one in that of each kind, side by side. */
+/* The first strip that has a kind names it in the key. */
+static bool names_kind(const picture *p, int series, int kind)
+{
+    for (int s = 0; s < series; s++)
+        if (p->strips[s].has[kind])
+            return false;
+    return true;
+}
+
+/* One bar a lane in the variant's colour; side by side in those of the kinds where the picture has
+ * several. */
 static void put_bars(const picture *p, int series, int place, FILE *gp)
 {
     static const int columns[KINDS] = {2, 7, 8};
-    int kinds = p->has[PREDICTED] + p->has[MEASURED] + p->has[EXACT], at = 0;
-    double width = 0.84 / kinds;
+    const bool *has = p->strips[series].has;
+    bool alone = !p->has[MEASURED] && !p->has[EXACT];
+    double width = 0.84 / (has[PREDICTED] + has[MEASURED] + has[EXACT]), from = -0.42;
     for (int kind = 0; kind < KINDS; kind++) {
-        if (!p->has[kind])
+        if (!has[kind])
             continue;
-        bars b = {.before = place == 0 && at == 0 ? "plot " : ", \\\n    ",
+        bars b = {.before = place == 0 && kind == PREDICTED ? "plot " : ", \\\n    ",
                   .place = place,
                   .column = columns[kind],
-                  .from = -0.42 + at * width,
-                  .to = -0.42 + (at + 1) * width,
-                  .title = kinds > 1 ? kind_names[kind] : NULL};
-        put_kind(p, kinds > 1 ? kind : series, &b, gp);
-        at++;
+                  .from = from,
+                  .to = from + width,
+                  .title = !alone && names_kind(p, series, kind) ? kind_names[kind] : NULL};
+        put_kind(p, alone ? series : kind, &b, gp);
+        from += width;
     }
 }
 

@@ -363,8 +363,8 @@ static void put_terminal(const picture *p, FILE *gp)
         fprintf(gp, "    plot $data using ($4 == %d ? $1 : NaN):2:5 with labels center\n", p->best);
     else
         fprintf(gp,
-                "    plot $data using ($4 == %d && $3 > 0 ? $1 : NaN):2:"
-                "(word(blocks, 1 + int(7.99 * ($3 - %.9g) / %.9g))) with labels center\n",
+                "    plot $data using ($4 == %d ? $1 : NaN):2:(strcol(5) eq '×' ? '×' : "
+                "word(blocks, 1 + int(7.99 * ($3 - %.9g) / %.9g))) with labels center\n",
                 p->best, p->lo, span);
 }
 

@@ -32,19 +32,29 @@ static bool has_word(const json_t *row, const char *key, const char *word)
     return its != NULL && strcmp(its, word) == 0;
 }
 
+/* No machine has such a number, and no axis. */
+static double in_sight(double value)
+{
+    return value > 1e-12 && value < 1e12 ? value : NAN;
+}
+
 /* Operations per byte that must move; NAN where nothing is computed or moved. */
 static double intensity(const json_t *row)
 {
     double bytes = ortho_model_number(row, "bytes"), flops = ortho_model_number(row, "flops");
-    return bytes > 0 && flops > 0 ? flops / bytes : NAN;
+    return bytes > 0 && flops > 0 ? in_sight(flops / bytes) : NAN;
+}
+
+static double rate(const json_t *row)
+{
+    return in_sight(ortho_model_gflops(row));
 }
 
 /* The series of a row that has a point; -1: none. The ceilings are of one backend. */
 static int series_of(const picture *p, const json_t *row)
 {
     if (row == NULL || !ortho_plot_compared(row) || !has_word(row, "op", p->op) ||
-        !has_word(row, "backend", p->backend) || isnan(ortho_model_gflops(row)) ||
-        isnan(intensity(row)))
+        !has_word(row, "backend", p->backend) || isnan(rate(row)) || isnan(intensity(row)))
         return -1;
     return ortho_series_of(&p->series, row);
 }
@@ -62,23 +72,18 @@ static void gather(const json_t *results, const char *op, picture *p)
         p->warm += has_word(row, "l2", "warm");
         p->left = fmin(p->left, intensity(row));
         p->right = fmax(p->right, intensity(row));
-        p->low = fmin(p->low, ortho_model_gflops(row));
-        p->high = fmax(p->high, ortho_model_gflops(row));
+        p->low = fmin(p->low, rate(row));
+        p->high = fmax(p->high, rate(row));
     }
-}
-
-static double positive(double value)
-{
-    return value > 0 ? value : NAN;
 }
 
 /* A slice of a GPU (MIG) has no datasheet. */
 static void find_roofs(const json_t *results, picture *p)
 {
     ortho_datasheet sheet;
-    p->measured.gbps = positive(ortho_model_number(results, "context.ceilings.read_gbps"));
+    p->measured.gbps = in_sight(ortho_model_number(results, "context.ceilings.read_gbps"));
     p->measured.gflops =
-        1e3 * positive(ortho_model_number(results, "context.ceilings.tensor_tflops"));
+        1e3 * in_sight(ortho_model_number(results, "context.ceilings.tensor_tflops"));
     p->promised = (roof){NAN, NAN};
     if (ortho_model_on_gpu(results) && !ortho_model_true(results, "context.gpu.mig") &&
         ortho_datasheet_find(ortho_model_string(results, "context.gpu.name"), &sheet))
@@ -119,7 +124,7 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
         ortho_plot_setting(row, setting, sizeof setting);
         ortho_plot_number(intensity(row), tsv);
         fputc('\t', tsv);
-        ortho_plot_number(ortho_model_gflops(row), tsv);
+        ortho_plot_number(rate(row), tsv);
         fprintf(tsv, "\t%d\t", s);
         ortho_plot_field(p.series.name[s], tsv);
         fputc('\t', tsv);
