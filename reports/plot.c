@@ -7,11 +7,12 @@
 #include <string.h>
 
 /* Okabe and Ito's colours, told apart by colour-blind readers; patterns, dashes and points repeat
- * with other periods, so that two series never share all of them, and print in grey. */
+ * with other periods, so that two series never share all of them, and print in grey. Each has a
+ * point of its own. */
 static const char *const colors[] = {"#0072B2", "#E69F00", "#009E73", "#D55E00",
                                      "#56B4E9", "#CC79A7", "#8A5A2B", "#F0E442"};
 static const int patterns[] = {3, 4, 1, 5, 2, 6, 7};
-static const int points[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2};
+static const int points[ORTHO_PLOT_SERIES] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2, 1, 15, 14, 3};
 
 #define SUBTITLE_ROOM 124 /* columns that fit at the usual size */
 
@@ -77,13 +78,12 @@ void ortho_plot_fill(FILE *gp, int series)
 void ortho_plot_line(FILE *gp, int series)
 {
     fprintf(gp, "lc rgb '%s' dt %d lw 2 pt %d ps 0.9", ortho_plot_color(series), series % 5 + 1,
-            points[series % LENGTH(points)]);
+            points[series]);
 }
 
 void ortho_plot_points(FILE *gp, int series)
 {
-    fprintf(gp, "lc rgb '%s' pt %d ps 0.7", ortho_plot_color(series),
-            points[series % LENGTH(points)]);
+    fprintf(gp, "lc rgb '%s' pt %d ps 0.7", ortho_plot_color(series), points[series]);
 }
 
 /* ---- words ---------------------------------------------------------------------------------- */

@@ -445,7 +445,7 @@ static void put_line(const picture *p, int series, const char *before, FILE *gp)
             "$data using ($5 == %d && strcol(7) ne 'crossover' ? $1 : NaN):2 with linespoints ",
             before, series, ortho_plot_color(series), series);
     if (series == p->baseline)
-        fprintf(gp, "lc rgb '%s' dt 1 lw 3.5 pt 5 ps 0.8", ortho_plot_color(series));
+        fprintf(gp, "lc rgb '%s' dt 1 lw 3.5 pt 15 ps 0.8", ortho_plot_color(series));
     else
         ortho_plot_line(gp, series);
     fputs(" title ", gp);

@@ -130,6 +130,12 @@ static json_t *crossing_document(const char *key, const double at[2])
 {
     json_t *document = document_new();
     const double times[2] = {5000, 20000};
+    for (int i = 0; i < 2; i++) { /* of as many values, and a smaller slice */
+        json_t *small = row_add(document, "dense", 10000);
+        set_number(small, key, at[i]);
+        set_number(small, "n", 10);
+        set_word(small, "proj", "k");
+    }
     for (int i = 0; i < 2; i++) {
         set_number(row_add(document, "dense", 10000), key, at[i]);
         set_number(row_add(document, "csr", times[i]), key, at[i]);
@@ -168,6 +174,7 @@ static void batches(void **state)
     (void)state;
     json_t *document = crossing_document("m", (const double[]){1, 16});
     char *text = script_of(document, "batch");
+    assert_non_null(strstr(text, "'gemm · L0.gate · density 0.01 · medians"));
     assert_non_null(strstr(text, "title 'dense (cuBLAS)'"));
     assert_non_null(strstr(text, "lc rgb '#000000' dt 1 lw 3.5"));
     assert_non_null(strstr(text, "title 'at 4.00'"));
@@ -178,7 +185,7 @@ static void batches(void **state)
     json_array_foreach(rows, i, row)
     {
         set_word(row, "backend", "cpu");
-        if (i == 5) /* csr at 16 */
+        if (i == 7) /* csr at 16 */
             refute(row);
     }
     text = script_of(document, "batch");
@@ -390,6 +397,7 @@ static void exact_lanes(void **state)
     free(text);
     text = script_of(document, "lanes");
     assert_int_equal(count_of(text, "title 'counted'"), 1);
+    assert_int_equal(count_of(text, "title 'measured'"), 1); /* of three that were */
     assert_non_null(strstr(text, "'86.5 / 87.1 / 86.5 %'"));
     free(text);
     size_t i;
@@ -421,6 +429,18 @@ static void take_rows(json_t *document, json_t *other)
 {
     json_array_extend(json_object_get(document, "results"), json_object_get(other, "results"));
     json_decref(other);
+}
+
+/* A list of tics ends, whatever a document holds. */
+static void no_end_of_tics(void **state)
+{
+    (void)state;
+    json_t *document = document_new();
+    json_t *row = row_add(document, "csr", 1000);
+    json_object_set_new(json_object_get(row, "time_ns"), "samples",
+                        json_pack("[f, f]", 1e-320, 1.7e308));
+    has(script_of(document, "samples"), "set logscale x");
+    json_decref(document);
 }
 
 /* Names that try to run a command, in every place that a plot takes words from. */
@@ -468,6 +488,7 @@ int main(void)
         cmocka_unit_test(accuracy_points), cmocka_unit_test(accuracy_labels),
         cmocka_unit_test(clock_panels),    cmocka_unit_test(exact_lanes),
         cmocka_unit_test(processes),       cmocka_unit_test(hostile_names),
+        cmocka_unit_test(no_end_of_tics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
