@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#define FAR 32 /* times the points' intensity: a ridge beyond it would press them into a corner */
+
 typedef struct roof {
     double gbps, gflops; /* NAN: not known */
 } roof;
@@ -169,13 +171,15 @@ static double height(roof r, double at)
     return fmin(r.gbps * at, r.gflops); /* fmin passes a NaN over */
 }
 
-/* From the points to the ridge, where there is one, with the roof in sight. */
+/* From the points to the ridge, where there is one that they come near, with the roof in sight. */
 static void put_axes(const picture *p, FILE *gp)
 {
     const roof roofs[] = {p->measured, p->promised};
     double right = p->right, high = p->high;
-    for (int i = 0; i < 2; i++)
-        right = fmax(right, roofs[i].gflops / roofs[i].gbps);
+    for (int i = 0; i < 2; i++) {
+        double ridge = roofs[i].gflops / roofs[i].gbps;
+        right = ridge < FAR * p->right ? fmax(right, ridge) : right;
+    }
     for (int i = 0; i < 2; i++)
         high = fmax(high, height(roofs[i], right * 2));
     ortho_plot_log_axis(gp, 'x', p->left / 2, right * 2);

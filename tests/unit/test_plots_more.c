@@ -111,6 +111,9 @@ static void roofline_roofs(void **state)
     free(text);
     set_number(ceilings, "tensor_tflops", 780);
     has(script_of(document, "roofline"), "measured 3000 GB/s, 780 TFLOP/s · datasheet");
+    has(script_of(document, "roofline"), "set xrange [2:8]"); /* the ridge, at 260, is far */
+    set_number(computing_row(document, "coo", 1000), "bytes", 100000);
+    has(script_of(document, "roofline"), "set xrange [2:590.746]");
     json_object_set_new(gpu, "mig", json_true());
     has_not(script_of(document, "roofline"), "datasheet");
     json_object_set_new(gpu, "mig", json_false());
