@@ -72,23 +72,15 @@ static void put_sources(const json_t *map, FILE *gp)
     }
 }
 
-/* Viridis, which keeps its order in grey and for colour-blind readers. */
-static void put_palette(FILE *gp)
-{
-    fputs("set palette defined (0 '#440154', 0.125 '#472d7b', 0.25 '#3b528b', 0.375 '#2c728e', "
-          "0.5 '#21918c', 0.625 '#28ae80', 0.75 '#5ec962', 0.875 '#addc30', 1 '#fde725')\n"
-          "set cbrange [0:1]\nunset colorbox\n",
-          gp);
-}
-
 static ortho_status write_body(const json_t *map, FILE *gp)
 {
     const char *title = ortho_model_string(map, "title");
     const char *subtitle = ortho_model_string(map, "subtitle");
     fputs("# metric, row, colour, value, line, source\n", gp);
     ortho_plot_title(gp, title != NULL ? title : "", subtitle != NULL ? subtitle : "");
-    put_palette(gp);
+    ortho_plot_palette(gp);
     fprintf(gp,
+            "set cbrange [0:1]\nunset colorbox\n"
             "set lmargin at screen 0.64; set rmargin at screen 0.98\n"
             "set tmargin at screen 0.84; set bmargin at screen 0.08\n"
             "unset key; unset grid; unset border; unset ytics\n"

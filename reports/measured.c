@@ -17,10 +17,20 @@ double ortho_measured_number(const json_t *row, const char *part, const char *ke
     return ortho_model_timed(row) && is_ok(object) ? ortho_model_number(object, key) : NAN;
 }
 
+static double share(double value)
+{
+    return value >= 0 && value <= 1 ? value : NAN; /* else it is no share, whatever it is */
+}
+
 double ortho_measured_lanes(const json_t *row)
 {
-    double lanes = ortho_measured_number(row, "divergence.measured", "value");
-    return lanes >= 0 && lanes <= 1 ? lanes : NAN; /* else it is no share, whatever it is */
+    return share(ortho_measured_number(row, "divergence.measured", "value"));
+}
+
+/* It carries no status: where it stands, it was counted. */
+double ortho_exact_lanes(const json_t *row)
+{
+    return ortho_model_timed(row) ? share(ortho_model_number(row, "divergence.exact.value")) : NAN;
 }
 
 double ortho_measured_difference(const json_t *row)
@@ -58,6 +68,11 @@ bool ortho_measured_histogram(const json_t *row, double out[ORTHO_LANES])
 {
     return ortho_model_timed(row) && is_ok(ortho_model_at(row, "divergence.measured")) &&
            ortho_lanes_histogram(row, "divergence.measured.histogram", out);
+}
+
+bool ortho_exact_histogram(const json_t *row, double out[ORTHO_LANES])
+{
+    return ortho_model_timed(row) && ortho_lanes_histogram(row, "divergence.exact.histogram", out);
 }
 
 /* ---- activity ------------------------------------------------------------------------------- */

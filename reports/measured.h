@@ -16,6 +16,9 @@ double ortho_measured_number(const json_t *row, const char *part, const char *ke
 
 /* Measured active lanes of the Ortho loop, 0 to 1. */
 double ortho_measured_lanes(const json_t *row);
+/* The same as an instrumented build counted them (-DORTHO_COUNT_LANES=ON):
+ * trips are weighed there, not instructions. */
+double ortho_exact_lanes(const json_t *row);
 /* Measured / predicted - 1. */
 double ortho_measured_difference(const json_t *row);
 /* Why there are no measured lanes; NULL where there are, or where nobody looked. Valid as long as
@@ -26,6 +29,7 @@ const char *ortho_measured_reason(const json_t *row);
 #define ORTHO_LANES 33
 bool ortho_lanes_histogram(const json_t *row, const char *path, double out[ORTHO_LANES]);
 bool ortho_measured_histogram(const json_t *row, double out[ORTHO_LANES]);
+bool ortho_exact_histogram(const json_t *row, double out[ORTHO_LANES]);
 
 typedef struct ortho_activity {
     double ns, time, difference; /* difference: ns / time - 1 */

@@ -7,11 +7,14 @@
 #include <string.h>
 
 /* Okabe and Ito's colours, told apart by colour-blind readers; patterns, dashes and points repeat
- * with other periods, so that two series never share all of them, and print in grey. */
+ * with other periods, so that two series never share all of them, and print in grey. Each has a
+ * point of its own. */
 static const char *const colors[] = {"#0072B2", "#E69F00", "#009E73", "#D55E00",
                                      "#56B4E9", "#CC79A7", "#8A5A2B", "#F0E442"};
 static const int patterns[] = {3, 4, 1, 5, 2, 6, 7};
-static const int points[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2};
+static const int points[ORTHO_PLOT_SERIES] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 2, 1, 15, 14, 3};
+
+#define SUBTITLE_ROOM 124 /* columns that fit at the usual size */
 
 #define LENGTH(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -75,13 +78,12 @@ void ortho_plot_fill(FILE *gp, int series)
 void ortho_plot_line(FILE *gp, int series)
 {
     fprintf(gp, "lc rgb '%s' dt %d lw 2 pt %d ps 0.9", ortho_plot_color(series), series % 5 + 1,
-            points[series % LENGTH(points)]);
+            points[series]);
 }
 
 void ortho_plot_points(FILE *gp, int series)
 {
-    fprintf(gp, "lc rgb '%s' pt %d ps 0.7", ortho_plot_color(series),
-            points[series % LENGTH(points)]);
+    fprintf(gp, "lc rgb '%s' pt %d ps 0.7", ortho_plot_color(series), points[series]);
 }
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -173,7 +175,8 @@ void ortho_plot_title(FILE *gp, const char *title, const char *subtitle)
     ortho_plot_quote(title, 120, gp);
     fputs(" at screen 0.02, 0.955 left font ',17'\n    set label 2 ", gp);
     ortho_plot_quote(subtitle, 150, gp);
-    fputs(" at screen 0.02, 0.91 left font ',11' tc rgb '#444444' }\n", gp);
+    fprintf(gp, " at screen 0.02, 0.91 left font ',%d' tc rgb '#444444' }\n",
+            ortho_text_width(subtitle) > SUBTITLE_ROOM ? 9 : 11);
 }
 
 void ortho_plot_unit(FILE *gp, const char *unit)
@@ -190,6 +193,8 @@ void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi)
     static const double steps[] = {1, 2, 5};
     const char *before = "";
     char digits[32];
+    lo = fmax(lo, 1e-30); /* a list of tics has an end, whatever a document holds */
+    hi = fmin(fmax(hi, 2 * lo), 1e30);
     int count = hi / lo < 200 ? LENGTH(steps) : 1; /* only the decades on a long axis */
     fprintf(gp, "set logscale %c\nset %crange [%.6g:%.6g]\nset %ctics (", axis, axis, lo, hi, axis);
     for (double decade = pow(10, floor(log10(lo))); decade <= hi; decade *= 10)
@@ -202,6 +207,13 @@ void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi)
             before = ", ";
         }
     fputs(")\n", gp);
+}
+
+void ortho_plot_palette(FILE *gp)
+{
+    fputs("set palette defined (0 '#440154', 0.125 '#472d7b', 0.25 '#3b528b', 0.375 '#2c728e', "
+          "0.5 '#21918c', 0.625 '#28ae80', 0.75 '#5ec962', 0.875 '#addc30', 1 '#fde725')\n",
+          gp);
 }
 
 static size_t append(char *out, size_t size, size_t used, const char *format, const char *word)
@@ -249,21 +261,41 @@ static void put_word(FILE *gp, const json_t *results, const char *before, const 
     put_cut(text, 48, gp);
 }
 
+/* The fewest and the most of something that the timed cases have. */
+typedef struct span {
+    size_t least, most;
+} span;
+
+static void take(span *s, size_t n)
+{
+    s->least = s->most == 0 || n < s->least ? n : s->least;
+    s->most = n > s->most ? n : s->most;
+}
+
+static void put_span(FILE *gp, const char *before, span s, const char *after)
+{
+    if (s.least == s.most)
+        fprintf(gp, "%s%zu%s", before, s.most, after);
+    else
+        fprintf(gp, "%s%zu to %zu%s", before, s.least, s.most, after);
+}
+
 static void put_sample_counts(FILE *gp, const json_t *results)
 {
-    size_t least = SIZE_MAX, most = 0;
+    span samples = {0}, processes = {0};
     for (size_t i = 0; i < ortho_model_count(results); i++) {
         const json_t *row = ortho_model_row(results, i);
         size_t n = json_array_size(ortho_model_at(row, "time_ns.samples"));
+        size_t parts = json_array_size(ortho_model_at(row, "time_ns.processes"));
         if (n == 0 || !ortho_model_timed(row))
             continue;
-        least = n < least ? n : least;
-        most = n > most ? n : most;
+        take(&samples, n);
+        take(&processes, parts > 0 ? parts : 1); /* absent: one process */
     }
-    if (most > 0 && least == most)
-        fprintf(gp, " · n = %zu samples a case", most);
-    else if (most > 0)
-        fprintf(gp, " · n = %zu to %zu samples a case", least, most);
+    if (samples.most > 0)
+        put_span(gp, " · n = ", samples, " samples a case");
+    if (processes.most > 1)
+        put_span(gp, ", of ", processes, " processes");
 }
 
 /* What did the work: the GPU and its driver, or the CPU. */

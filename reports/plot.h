@@ -55,6 +55,11 @@ void ortho_plot_unit(FILE *gp, const char *unit);
 /* A logarithmic axis ('x' or 'y') with tics at 1, 2, 5 of each decade; 0 < lo < hi. */
 void ortho_plot_log_axis(FILE *gp, char axis, double lo, double hi);
 
+/* Viridis from 0 to 1 of `set cbrange`: it keeps its order in grey and for colour-blind readers.
+ * Text on it is white below ORTHO_PLOT_LIGHT of the range, else black. */
+#define ORTHO_PLOT_LIGHT 0.6
+void ortho_plot_palette(FILE *gp);
+
 /* "gemm · m 1 · density 0.01 · ..." of what all rows of a group share, the slice left out. */
 void ortho_plot_setting(const json_t *row, char *out, size_t size);
 

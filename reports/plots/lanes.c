@@ -3,7 +3,7 @@
  * issues, as its lane model predicts over the slices' real row lengths. One histogram a variant,
  * stacked; the histograms of all slices of one setting are added. Where CUPTI measured the Ortho
  * loop's instructions, two bars stand side by side, predicted and measured, of the slices that were
- * measured.
+ * measured; a third where an instrumented build counted the lanes.
  */
 #include "common/error.h"
 #include "reports/measured.h"
@@ -16,10 +16,13 @@
 #define LANES ORTHO_LANES
 #define SCALE 0.82 /* of a strip's height that the tallest bar takes */
 
-enum { PREDICTED, MEASURED, KINDS };
+enum { PREDICTED, MEASURED, EXACT, KINDS };
+
+static const char *const kind_names[KINDS] = {"predicted", "measured", "counted"};
 
 typedef struct strip {
     double issued[KINDS][LANES];
+    bool has[KINDS];
     int slices;
 } strip;
 
@@ -28,7 +31,7 @@ typedef struct picture {
     strip strips[ORTHO_PLOT_SERIES];
     const json_t *first; /* the row whose setting all share */
     int shown;
-    bool measured; /* only rows that were measured are in it */
+    bool has[KINDS]; /* in some strip */
 } picture;
 
 /* A prediction needs no time, but a variant that computes the wrong thing has no lanes to show. */
@@ -65,31 +68,38 @@ static void add(strip *s, int kind, const double histogram[LANES])
         s->issued[kind][lane] += histogram[lane];
 }
 
-/* Adds a row; a variant of which nothing was measured keeps its prediction. */
-static void add_row(picture *p, int series, const json_t *row, bool measured_only)
+/* Adds a row that has all of `wanted`, and no more of it. */
+static void add_row(picture *p, int series, const json_t *row, const bool wanted[KINDS])
 {
-    double predicted[LANES], measured[LANES];
-    strip *s = &p->strips[series];
-    bool is_measured = ortho_measured_histogram(row, measured);
-    if (!counts(row, predicted) || (measured_only && !is_measured))
-        return;
-    s->slices++;
-    add(s, PREDICTED, predicted);
-    if (is_measured)
-        add(s, MEASURED, measured);
-    p->measured = p->measured || is_measured;
+    double issued[KINDS][LANES];
+    const bool has[KINDS] = {counts(row, issued[PREDICTED]),
+                             ortho_measured_histogram(row, issued[MEASURED]),
+                             ortho_exact_histogram(row, issued[EXACT])};
+    for (int kind = 0; kind < KINDS; kind++)
+        if (wanted[kind] && !has[kind])
+            return;
+    p->strips[series].slices++;
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (wanted[kind])
+            add(&p->strips[series], kind, issued[kind]);
+        p->strips[series].has[kind] = wanted[kind];
+        p->has[kind] = p->has[kind] || wanted[kind];
+    }
 }
 
-/* Of each variant the slices that were measured; all, where none was: unlike slices are not
- * compared. */
+/* Of each variant the slices of which the most is known: unlike slices are not compared. */
 static void add_rows(picture *p, int series, const json_t *results)
 {
-    for (int all = 0; all < 2 && p->strips[series].slices == 0; all++)
+    static const bool wanted[][KINDS] = {{[PREDICTED] = true, [MEASURED] = true, [EXACT] = true},
+                                         {[PREDICTED] = true, [MEASURED] = true},
+                                         {[PREDICTED] = true, [EXACT] = true},
+                                         {[PREDICTED] = true}};
+    for (size_t w = 0; w < sizeof wanted / sizeof *wanted && p->strips[series].slices == 0; w++)
         for (size_t i = 0; i < ortho_model_count(results); i++) {
             const json_t *row = ortho_model_row(results, i);
             if (row != NULL && ortho_series_of(&p->series, row) == series &&
                 same_setting(row, p->first))
-                add_row(p, series, row, all == 0);
+                add_row(p, series, row, wanted[w]);
         }
     p->shown += p->strips[series].slices > 0;
 }
@@ -108,7 +118,7 @@ static ortho_status open_picture(const json_t *results, picture *out)
 }
 
 typedef struct summary {
-    double issued[KINDS], ratio[KINDS]; /* NAN ratio: nothing was measured */
+    double issued[KINDS], ratio[KINDS]; /* NAN ratio: not known */
     double tallest;                     /* the largest share of a bin, of both */
 } summary;
 
@@ -129,7 +139,7 @@ static summary summarise(const strip *s)
 }
 
 /* active lanes, share of the issued instructions as predicted, strip (from the top), the strip's
- * tallest share, series, variant, share as measured */
+ * tallest share, series, variant, share as measured, as counted */
 static ortho_status write_data(const json_t *results, FILE *tsv)
 {
     picture p;
@@ -148,6 +158,8 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
             ortho_plot_field(p.series.name[s], tsv);
             fputc('\t', tsv);
             ortho_plot_number(p.strips[s].issued[MEASURED][lane] / sum.issued[MEASURED], tsv);
+            fputc('\t', tsv);
+            ortho_plot_number(p.strips[s].issued[EXACT][lane] / sum.issued[EXACT], tsv);
             fputc('\n', tsv);
         }
         place++;
@@ -157,47 +169,60 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
 
 static void put_headings(const picture *p, FILE *gp)
 {
-    char setting[160], subtitle[256];
+    char setting[160], subtitle[320];
     int most = 0;
     for (int s = 0; s < ORTHO_PLOT_SERIES; s++)
         most = p->strips[s].slices > most ? p->strips[s].slices : most;
     ortho_plot_setting(p->first, setting, sizeof setting);
-    snprintf(subtitle, sizeof subtitle, "%s · %s · %d slice%s",
-             p->measured ? "predicted by the lane model, measured by CUPTI"
-                         : "of the lane model, not measured",
-             setting, most, most == 1 ? "" : "s added");
+    snprintf(subtitle, sizeof subtitle, "%s%s · %s · %d slice%s",
+             p->has[MEASURED] ? "predicted by the lane model, measured by CUPTI"
+                              : "of the lane model, not measured",
+             p->has[EXACT] ? ", counted" : "", setting, most, most == 1 ? "" : "s added");
     ortho_plot_title(gp,
-                     p->measured ? "Active lanes of a warp, predicted and measured"
-                                 : "Active lanes of a warp, predicted",
+                     p->has[MEASURED] ? "Active lanes of a warp, predicted and measured"
+                     : p->has[EXACT]  ? "Active lanes of a warp, predicted and counted"
+                                      : "Active lanes of a warp, predicted",
                      subtitle);
+}
+
+/* "32.9 / 37.0 %", of the kinds that the picture has; "–" where a strip hasn't got one. */
+static void put_ratios(const picture *p, const summary *sum, char *out, size_t size)
+{
+    size_t used = 0;
+    bool alone = !p->has[MEASURED] && !p->has[EXACT];
+    for (int kind = 0; kind < KINDS && used < size; kind++) {
+        int added = 0;
+        if (kind == MEASURED && p->has[kind] && isnan(sum->ratio[kind]))
+            added = snprintf(out + used, size - used, " / –");
+        else if (!isnan(sum->ratio[kind]))
+            added = snprintf(out + used, size - used, "%s%.1f", kind > 0 ? " / " : "",
+                             100 * sum->ratio[kind]);
+        used += added > 0 ? (size_t)added : 0;
+    }
+    if (used < size)
+        snprintf(out + used, size - used, " %%%s", alone ? " active" : "");
 }
 
 /* What the histograms of a strip come to, at its right, and where their means are. */
 static void put_summary(const picture *p, int series, int place, FILE *gp)
 {
+    static const int dashes[KINDS] = {2, 1, 3};
     summary sum = summarise(&p->strips[series]);
     double base = p->shown - 1 - place, below = base + 0.45 - 0.045 * p->shown;
-    char active[64];
-    bool measured = !isnan(sum.ratio[MEASURED]);
-    if (measured)
-        snprintf(active, sizeof active, "%.1f / %.1f %%", 100 * sum.ratio[PREDICTED],
-                 100 * sum.ratio[MEASURED]);
-    else
-        snprintf(active, sizeof active, "%.1f %% %s", 100 * sum.ratio[PREDICTED],
-                 p->measured ? "/ –" : "active");
+    char active[96];
+    put_ratios(p, &sum, active, sizeof active);
     fprintf(gp,
             "if (!tty) { set label %d '%s' at 33.3, %.2f left font ',12'\n"
             "    set label %d 'tallest bar %.1f %%' at 33.3, %.2f left font ',9' tc rgb '#666666'\n"
-            "    set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt 2 lc rgb '#000000' "
-            "front }\n",
-            10 + 2 * place, active, base + 0.45, 11 + 2 * place, 100 * sum.tallest, below,
-            1 + 2 * place, 32 * sum.ratio[PREDICTED], base, 32 * sum.ratio[PREDICTED], base + 0.9);
-    if (measured)
-        fprintf(gp,
-                "if (!tty) { set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt 1 "
-                "lc rgb '#000000' front }\n",
-                2 + 2 * place, 32 * sum.ratio[MEASURED], base, 32 * sum.ratio[MEASURED],
-                base + 0.9);
+            "}\n",
+            10 + 2 * place, active, base + 0.45, 11 + 2 * place, 100 * sum.tallest, below);
+    for (int kind = 0; kind < KINDS; kind++)
+        if (!isnan(sum.ratio[kind]))
+            fprintf(gp,
+                    "if (!tty) { set arrow %d from %.3f, %.2f to %.3f, %.2f nohead lw 1.6 dt %d "
+                    "lc rgb '#000000' front }\n",
+                    1 + KINDS * place + kind, 32 * sum.ratio[kind], base, 32 * sum.ratio[kind],
+                    base + 0.9, dashes[kind]);
 }
 
 /* Beside each strip its name, and at the right what the histogram comes to. */
@@ -226,8 +251,7 @@ typedef struct bars {
     const char *title; /* NULL: none */
 } bars;
 
-/* The bars of one kind of a strip: from one side of their lane to the other. The key names the two
- * kinds once. */
+/* The bars of one kind of a strip: from one side of their lane to the other. */
 static void put_kind(const picture *p, int series, const bars *b, FILE *gp)
 {
     int base = p->shown - 1 - b->place;
@@ -236,31 +260,41 @@ static void put_kind(const picture *p, int series, const bars *b, FILE *gp)
             "(%d + %.2f * $%d / $4) with boxxyerror ",
             b->before, b->place, b->column, base, b->from, b->to, base, base, SCALE, b->column);
     ortho_plot_fill(gp, series);
-    if (b->title != NULL && b->place == 0)
+    if (b->title != NULL)
         fprintf(gp, " title '%s'", b->title);
     else
         fputs(" notitle", gp);
 }
 
-/* One bar a lane in the variant's colour, or two in those of predicted and measured. */
+/* The first strip that has a kind names it in the key. */
+static bool names_kind(const picture *p, int series, int kind)
+{
+    for (int s = 0; s < series; s++)
+        if (p->strips[s].has[kind])
+            return false;
+    return true;
+}
+
+/* One bar a lane in the variant's colour; side by side in those of the kinds where the picture has
+ * several. */
 static void put_bars(const picture *p, int series, int place, FILE *gp)
 {
-    bars b = {.before = place == 0 ? "plot " : ", \\\n    ",
-              .place = place,
-              .column = 2,
-              .from = -0.42,
-              .to = p->measured ? 0 : 0.42,
-              .title = p->measured ? "predicted" : NULL};
-    put_kind(p, p->measured ? PREDICTED : series, &b, gp);
-    if (!p->measured)
-        return;
-    b = (bars){.before = ", \\\n    ",
-               .place = place,
-               .column = 7,
-               .from = 0,
-               .to = 0.42,
-               .title = "measured"};
-    put_kind(p, MEASURED, &b, gp);
+    static const int columns[KINDS] = {2, 7, 8};
+    const bool *has = p->strips[series].has;
+    bool alone = !p->has[MEASURED] && !p->has[EXACT];
+    double width = 0.84 / (has[PREDICTED] + has[MEASURED] + has[EXACT]), from = -0.42;
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (!has[kind])
+            continue;
+        bars b = {.before = place == 0 && kind == PREDICTED ? "plot " : ", \\\n    ",
+                  .place = place,
+                  .column = columns[kind],
+                  .from = from,
+                  .to = from + width,
+                  .title = !alone && names_kind(p, series, kind) ? kind_names[kind] : NULL};
+        put_kind(p, alone ? series : kind, &b, gp);
+        from += width;
+    }
 }
 
 static ortho_status write_body(const json_t *results, FILE *gp)
@@ -270,7 +304,7 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     if (status != ORTHO_OK)
         return status;
     fputs("# active lanes, share of issued as predicted, strip from the top, its tallest share, "
-          "series, variant, share as measured\n",
+          "series, variant, share as measured, as counted\n",
           gp);
     put_headings(&p, gp);
     fprintf(gp,
@@ -280,8 +314,9 @@ static ortho_status write_body(const json_t *results, FILE *gp)
             "    set lmargin at screen 0.17; set bmargin at screen 0.17\n"
             "    set xlabel 'active lanes, of 32' offset 0,0.3 }\n",
             p.shown,
-            p.measured ? "if (!tty) { set key at screen 0.985, 0.895 right top horizontal }"
-                       : "unset key");
+            p.has[MEASURED] || p.has[EXACT]
+                ? "if (!tty) { set key at screen 0.985, 0.895 right top horizontal }"
+                : "unset key");
     put_strips(&p, gp);
     int place = 0;
     for (int s = 0; s < ORTHO_PLOT_SERIES; s++)

@@ -133,6 +133,13 @@ static void put_line(const picture *p, int series, size_t count, const char *bef
     ortho_plot_quote(p->series.name[series], 14, gp);
 }
 
+/* Samples that are all alike have a range too: gnuplot takes no empty one. */
+static void put_range(const picture *p, FILE *gp)
+{
+    double room = p->hi - p->lo > 1e-3 * p->hi ? 0.05 * (p->hi - p->lo) : 1e-3 * p->hi;
+    fprintf(gp, "set xrange [%.6g:%.6g]\n", (p->lo - room) / 1e3, (p->hi + room) / 1e3);
+}
+
 static ortho_status write_body(const json_t *results, FILE *gp)
 {
     picture p;
@@ -145,8 +152,7 @@ static ortho_status write_body(const json_t *results, FILE *gp)
     if (p.hi / p.lo >= 4)
         ortho_plot_log_axis(gp, 'x', p.lo / 1e3 / 1.15, p.hi / 1e3 * 1.15);
     else
-        fprintf(gp, "set xrange [%.6g:%.6g]\n", (p.lo - 0.05 * (p.hi - p.lo)) / 1e3,
-                (p.hi + 0.05 * (p.hi - p.lo)) / 1e3);
+        put_range(&p, gp);
     fputs("if (!tty) { set xlabel 'µs a call' offset 0,0.2; set bmargin at screen 0.17 }\n", gp);
     const char *before = "plot ";
     for (size_t i = 0; i < p.group->count; i++) {

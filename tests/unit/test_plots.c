@@ -1,61 +1,13 @@
 /* Plots: what stands in their data, that failed rows are never drawn as numbers, that gnuplot takes
  * the scripts (also alone), and that a name can't run a command. */
 #define _GNU_SOURCE
-#include "common/error.h"
-#include "reports/gnuplot.h"
-#include "reports/model.h"
-#include "reports/plot.h"
-#include "reports/reports.h"
+#include "tests/unit/plot_files.h"
 
-#include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define EXAMPLE     ORTHO_SOURCE_DIR "/tests/schema/example.json"
-#define EXAMPLE_GPU ORTHO_SOURCE_DIR "/tests/schema/example-gpu.json"
-
-static json_t *load(const char *path)
-{
-    json_t *document = NULL;
-    assert_int_equal(ortho_results_load(path, &document), ORTHO_OK);
-    return document;
-}
 
 static json_t *example(void)
 {
     return load(EXAMPLE);
-}
-
-static const ortho_plot *find_plot(const char *name)
-{
-    for (size_t i = 0; ortho_plots[i] != NULL; i++)
-        if (strcmp(ortho_plots[i]->name, name) == 0)
-            return ortho_plots[i];
-    fail_msg("no plot %s", name);
-    return NULL;
-}
-
-static char *data_of(const json_t *document, const char *name)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    assert_int_equal(find_plot(name)->data(document, out), ORTHO_OK);
-    fclose(out);
-    return text;
-}
-
-static bool have_gnuplot(void)
-{
-    return ortho_gnuplot_run("/dev/null", NULL, NULL) != ORTHO_E_UNSUPPORTED;
 }
 
 static void speedup_data(void **state)
@@ -101,8 +53,6 @@ static void lanes_data(void **state)
     free(text);
     json_decref(document);
 }
-
-static char *script_of(const json_t *document, const char *name);
 
 /* The shares of one kind of a variant's bars sum to 1, or all are absent. */
 static double share_sum(const char *data, const char *variant, bool measured)
@@ -209,16 +159,6 @@ static void divergence_points(void **state)
     json_decref(document);
 }
 
-static char *script_of(const json_t *document, const char *name)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    assert_int_equal(ortho_plot_script(document, find_plot(name), out), ORTHO_OK);
-    fclose(out);
-    return text;
-}
-
 /* The foot of a picture names what did the work. */
 static void captions(void **state)
 {
@@ -322,29 +262,6 @@ static void quoting(void **state)
     free(text);
 }
 
-static void remove_folder(const char *folder)
-{
-    DIR *d = opendir(folder);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.')
-            unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
-    assert_int_equal(rmdir(folder), 0); /* the folder to draw in is gone too */
-}
-
-static void count_lines(void *ctx, const char *line)
-{
-    *(int *)ctx += strncmp(line, "drew ", 5) == 0;
-}
-
-static bool fills(const json_t *document, const ortho_plot *plot)
-{
-    FILE *out = fopen("/dev/null", "w");
-    ortho_status status = plot->data(document, out);
-    fclose(out);
-    return status == ORTHO_OK;
-}
-
 /* The whole folder, with a variant whose name tries to run a command, drawn; then each script alone
  * in an empty folder, which must give the same bytes. */
 static void folder_and_scripts(void **state)
@@ -363,7 +280,8 @@ static void folder_and_scripts(void **state)
                             json_string("'; system('touch owned') #`touch owned`{"));
     int drawn = 0;
     assert_int_equal(ortho_report_folder(document, folder, count_lines, &drawn), ORTHO_OK);
-    assert_int_equal(drawn, strcmp(*state, EXAMPLE_GPU) == 0 ? 6 : 5); /* the CPU's has no CUPTI */
+    /* Both are of one layer; the CPU's has neither CUPTI nor clocks. */
+    assert_int_equal(drawn, strcmp(*state, EXAMPLE_GPU) == 0 ? 10 : 8);
     for (i = 0; ortho_plots[i] != NULL; i++) {
         static const char *const kinds[] = {"svg", "png"};
         if (!fills(document, ortho_plots[i]))
@@ -387,6 +305,14 @@ static void folder_and_scripts(void **state)
     remove_folder(alone);
 }
 
+/* What a picture says on a terminal: its variants, where they have a key. */
+static const char *words_of(const char *plot)
+{
+    return strcmp(plot, "accuracy") == 0 ? "Accuracy against bits"
+           : strcmp(plot, "clocks") == 0 ? "SM clock, MHz"
+                                         : "csr";
+}
+
 static void terminal(void **state)
 {
     if (!have_gnuplot())
@@ -400,7 +326,7 @@ static void terminal(void **state)
         FILE *out = open_memstream(&text, &size);
         assert_int_equal(ortho_plot_tty(document, ortho_plots[i], 100, 30, out), ORTHO_OK);
         fclose(out);
-        assert_non_null(strstr(text, "csr"));
+        assert_non_null(strstr(text, words_of(ortho_plots[i]->name)));
         assert_null(strchr(text, '\033'));
         free(text);
     }
