@@ -369,17 +369,6 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_OUTPUT,
      .help = "What stdout gets; `ortho-bench list --formats` names them all.",
      .example = "--format csv"},
-    {.name = "format",
-     .argument = "NAME",
-     .type = OB_VALUE_NAME,
-     .offset = FIELD(comparison_format),
-     .unset = "table, and json for --out",
-     .from = OB_WORDS_COMPARISON_WRITERS,
-     .commands = OB_FOR_COMPARE,
-     .group = OB_GROUP_OUTPUT,
-     .help = "What the comparison is written as.",
-     .example = "--format md",
-     .flag_only = true},
     {.name = "plot",
      .argument = "WHERE",
      .type = OB_VALUE_CHOICE,
@@ -420,38 +409,8 @@ const ob_option ob_option_table[] = {
              "permission, another profiler, a metric that this chip hasn't got.",
      .example = "--counters dram --require-counters"},
 
-    /* ---- comparisons ---- */
-    {.name = "threshold",
-     .argument = "SHARE",
-     .type = OB_VALUE_SHARE,
-     .offset = FIELD(threshold),
-     .fallback = "0.02",
-     .min = 1e-4,
-     .max = 10,
-     .commands = OB_FOR_RUN | OB_FOR_COMPARE,
-     .group = OB_GROUP_GATE,
-     .help = "A case is slower or faster when its time changed by more than this, and chance "
-             "doesn't explain it.",
-     .example = "--threshold 2%"},
-    {.name = "strict",
-     .type = OB_VALUE_FLAG,
-     .offset = FIELD(strict),
-     .commands = OB_FOR_RUN | OB_FOR_COMPARE,
-     .group = OB_GROUP_GATE,
-     .help = "End with exit code 5 when for some case nobody can tell."},
-    {.name = "process-spread",
-     .argument = "SHARE",
-     .type = OB_VALUE_SHARE,
-     .offset = FIELD(process_spread),
-     .fallback = "0",
-     .max = 1,
-     .commands = OB_FOR_RUN | OB_FOR_COMPARE,
-     .group = OB_GROUP_GATE,
-     .help = "How much the time of one program differs between processes, as a standard "
-             "deviation: it widens the intervals of a side with fewer than three processes. 0 "
-             "takes what "
-             "is known of this machine, else 3%.",
-     .example = "--process-spread 0.5%"},
+/* ---- comparisons ---- */
+#include "harness/options_table_gate.inc"
 
     /* ---- lists ---- */
     {.name = "variants",

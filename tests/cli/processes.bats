@@ -79,7 +79,7 @@ EOF
     try --model random:512x512 --variant csr,coo --threads 1 --l2 warm --case-timeout 0.2 --min-time 0.005 \
         --ci-target 1 --processes 2 --out r.json
     wants 0
-    [ ! -e "$XDG_STATE_HOME" ]
+    [ ! -e "$XDG_STATE_HOME/ortho-bench/spread.json" ]
     try --model random:512x512 --variant csr,coo --threads 1 --l2 warm --case-timeout 0.2 --min-time 0.005 \
         --ci-target 1 --processes 3 --out r.json
     wants 0 "processes of this machine are"

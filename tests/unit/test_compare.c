@@ -81,7 +81,9 @@ static void refusals(void **state)
 {
     static const struct {
         const char *part, *key, *value, *what, *of;
-    } all[] = {{"cpu", "model", "another", "device", "*"}, {"model", "hash", "4567", "model", "*"}};
+    } all[] = {{"cpu", "model", "another", "device", "*"},
+               {"cpu", "cores", "64", "number of cores", "*"},
+               {"model", "hash", "4567", "model", "*"}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         json_t *b = side(1e5, 2, 2);
