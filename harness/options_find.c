@@ -22,6 +22,18 @@ static size_t add_word(const char **words, size_t n, size_t max, const char *wor
     return n;
 }
 
+/* Names, then the extensions that are no name: "md". Of two words joined by a dot nobody thinks. */
+static size_t add_writers(const char **words, size_t n, size_t max)
+{
+    for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
+        n = add_word(words, n, max, (*w)->name);
+    for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
+        if ((*w)->extension != NULL && strchr((*w)->extension, '.') == NULL &&
+            strcmp((*w)->extension, ortho_writer_find((*w)->extension)->name) != 0)
+            n = add_word(words, n, max, (*w)->extension);
+    return n;
+}
+
 size_t ob_option_words(const ob_option *option, const char **words, size_t max)
 {
     size_t n = 0;
@@ -37,8 +49,7 @@ size_t ob_option_words(const ob_option *option, const char **words, size_t max)
         return add_word(words, n, max, "all");
     }
     if (option->from == OB_WORDS_WRITERS)
-        for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
-            n = add_word(words, n, max, (*w)->name);
+        n = add_writers(words, n, max);
     for (const ob_word *w = option->words; w != NULL && w->word != NULL; w++)
         n = add_word(words, n, max, w->word);
     return n;

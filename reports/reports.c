@@ -10,6 +10,9 @@ const ortho_writer *ortho_writer_find(const char *name)
     for (size_t i = 0; ortho_writers[i] != NULL; i++)
         if (strcmp(ortho_writers[i]->name, name) == 0)
             return ortho_writers[i];
+    for (size_t i = 0; ortho_writers[i] != NULL; i++)
+        if (ortho_writers[i]->extension != NULL && strcmp(ortho_writers[i]->extension, name) == 0)
+            return ortho_writers[i];
     return NULL;
 }
 
