@@ -74,6 +74,8 @@ static bool varies(const json_t *results, const setting *s, char shared[256])
         if (row == NULL)
             continue;
         read_setting(row, s, value, &number);
+        if (value[0] == '\0') /* a sieve has no dtype, and doesn't differ in it */
+            continue;
         if (any && strcmp(value, shared) != 0)
             return true;
         memcpy(shared, value, sizeof value);
@@ -243,6 +245,8 @@ void ortho_page_status(ortho_html *h, const json_t *row, bool synthetic)
                    marks[status], status == ORTHO_CASE_FAILED ? "FAILED" : name);
     if (synthetic || ortho_model_true(row, "synthetic"))
         ortho_html_raw(h, " <b class=\"status synthetic\">SYNTHETIC</b>");
+    if (ortho_model_timed(row) && ortho_model_throttled(row) > 0)
+        ortho_html_raw(h, " <b class=\"status ambiguous\">† throttled</b>");
     if (*reason != '\0') {
         char *cut = ortho_text_cut(reason, 160); /* whole in the case's details */
         ortho_html_raw(h, " <span class=\"reason\">");

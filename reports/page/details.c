@@ -128,13 +128,11 @@ static void put_processes(ortho_html *h, const json_t *row)
 
 static void put_timing(ortho_html *h, const json_t *row)
 {
-    char lo[32], hi[32], interval[80] = "";
+    char interval[80] = "";
     double low = ortho_model_number(row, "time_ns.lo"),
            high = ortho_model_number(row, "time_ns.hi");
-    ortho_text_time(low, lo, sizeof lo);
-    ortho_text_time(high, hi, sizeof hi);
-    if (!isnan(low) && !isnan(high))
-        snprintf(interval, sizeof interval, "%s to %s", lo, hi);
+    if (!isnan(low) && !isnan(high)) /* three digits would make one of the two ends */
+        snprintf(interval, sizeof interval, "%.6g to %.6g µs", low / 1000, high / 1000);
     put_time(h, row, "median", "time_ns.median");
     put_fact(h, "95 % interval of the median", interval);
     put_time(h, row, "median absolute deviation", "time_ns.mad");
@@ -215,16 +213,16 @@ static void put_kernels(ortho_html *h, const json_t *row, const char *id)
 static void put_counter(ortho_html *h, const json_t *row, const char *name)
 {
     ortho_counter counter;
-    char text[32];
+    char text[64];
     if (!ortho_counter_read(row, name, &counter))
         return;
     ortho_html_raw(h, "<tr>");
     ortho_html_row_header(h, name);
     if (counter.reason == NULL) {
-        ortho_html_number(h, counter.value, ortho_text_number(counter.value, text));
-        ortho_html_cell(h, counter.unit);
+        ortho_counter_value(counter.value, counter.unit, text, sizeof text);
+        ortho_html_number(h, counter.value, text);
     } else {
-        ortho_html_raw(h, "<td class=\"number\">n/a</td><td>");
+        ortho_html_raw(h, "<td>n/a: ");
         ortho_html_text(h, counter.reason);
         ortho_html_raw(h, "</td>");
     }
@@ -233,8 +231,8 @@ static void put_counter(ortho_html *h, const json_t *row, const char *name)
 
 static void put_counters(ortho_html *h, const json_t *row, const char *id)
 {
-    static const ortho_html_column columns[] = {
-        {.title = "counter"}, {.title = "value", .number = true}, {.title = "unit, or why not"}};
+    static const ortho_html_column columns[] = {{.title = "counter"},
+                                                {.title = "value", .number = true}};
     char caption_id[64];
     ortho_group alone = {.rows = &row, .count = 1};
     ortho_counter_table t = {0}; /* leaves out the metrics that a formula made something of */
@@ -248,7 +246,7 @@ static void put_counters(ortho_html *h, const json_t *row, const char *id)
                                                   .caption = "Counters, of runs of their own",
                                                   .classes = "sort",
                                                   .columns = columns,
-                                                  .count = 3});
+                                                  .count = 2});
     for (size_t i = 0; i < t.lines; i++)
         put_counter(h, row, ortho_counter_table_name(&t, i));
     ortho_html_table_end(h);

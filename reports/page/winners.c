@@ -59,7 +59,7 @@ static void put_table(ortho_html *h, const ortho_groups *groups, size_t file)
         h, &(ortho_html_table){.id = id,
                                .caption = "The fastest verified variant of each setting; "
                                           "ambiguous cases don't compete",
-                               .classes = "sort",
+                               .classes = "sort settings",
                                .columns = columns,
                                .count = sizeof columns / sizeof *columns});
     for (size_t g = 0; g < groups->count; g++) {
