@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "common/output.h"
+#include "reports/verdict.h"
 
 #include <string.h>
 
@@ -16,10 +17,23 @@ const ortho_writer *ortho_writer_find(const char *name)
     return NULL;
 }
 
+static ortho_status write_any(const struct json_t *document, const ortho_writer *writer,
+                              const ortho_writer_options *options, FILE *out)
+{
+    if (!ortho_is_comparison(document))
+        return writer->write(document, options, out);
+    if (writer->compare != NULL)
+        return writer->compare(document, options, out);
+    return ortho_fail(ORTHO_E_UNSUPPORTED,
+                      "%s has no form for a comparison: --format md has one, and --out DIR without "
+                      "--format makes a page of it",
+                      writer->name);
+}
+
 static ortho_status write_stdout(const struct json_t *results, const ortho_writer *writer,
                                  const ortho_writer_options *options)
 {
-    ortho_status status = writer->write(results, options, stdout);
+    ortho_status status = write_any(results, writer, options, stdout);
     if (status == ORTHO_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = ortho_fail(ORTHO_E_IO, "writing to standard output failed");
     return status;
@@ -36,7 +50,7 @@ ortho_status ortho_report_write(const struct json_t *results, const ortho_writer
     ortho_status status = ortho_output_begin(path, &output);
     if (status != ORTHO_OK)
         return status;
-    status = writer->write(results, options, output.stream);
+    status = write_any(results, writer, options, output.stream);
     if (status == ORTHO_OK)
         return ortho_output_commit(&output);
     ortho_output_abort(&output);

@@ -10,7 +10,8 @@ extern const ortho_plot *const ortho_plots[];     /* NULL-terminated, generated 
 /* By its name, or by its extension ("md" is markdown); NULL when there is none. */
 const ortho_writer *ortho_writer_find(const char *name);
 
-/* Writes results with one writer to a path ("-": stdout), never half-written. */
+/* Writes results with one writer to a path ("-": stdout), never half-written. A comparison goes to
+ * the writer's `compare`; UNSUPPORTED where it has none. */
 ortho_status ortho_report_write(const struct json_t *results, const ortho_writer *,
                                 const ortho_writer_options *, const char *path);
 

@@ -145,8 +145,9 @@ static ortho_status run_contest(const ortho_groups *groups, size_t first, bool *
     return status;
 }
 
-#define CONTESTS 8 /* operations that are told: nobody has more, but a document may hold anything  \
-                    */
+#define CONTESTS                                                                                   \
+    8 /* operations that are told: nobody has more, but a document may hold anything               \
+       */
 
 static ortho_status say_contests(const json_t *results, const ortho_line_sink *sink)
 {

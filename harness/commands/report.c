@@ -165,7 +165,7 @@ static ortho_status report_one(const ob_options *options, const char *file, cons
 {
     json_t *results = NULL;
     char folder[PATH_MAX];
-    ortho_status status = ortho_results_load(file, &results);
+    ortho_status status = ortho_document_load(file, &results);
     if (status != ORTHO_OK)
         return status;
     if (options->out != NULL && options->format != NULL)

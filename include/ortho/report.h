@@ -32,6 +32,9 @@ typedef struct ortho_writer {
     const char *extension; /* "md"; NULL for one that is meant for the terminal only */
     const char *summary;
     ortho_status (*write)(const struct json_t *results, const ortho_writer_options *, FILE *out);
+    /* The same of a comparison (schema ortho-bench-compare/1); NULL: it has no form for one. */
+    ortho_status (*compare)(const struct json_t *comparison, const ortho_writer_options *,
+                            FILE *out);
 } ortho_writer;
 
 /* A plot turns results into a headerless TSV block and a gnuplot body. The frame (terminal, fonts,

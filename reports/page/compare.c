@@ -1,5 +1,6 @@
 /* The comparison of two sets of results: what became slower, group by group, case by case. */
 #include "common/error.h"
+#include "reports/counters.h"
 #include "reports/page/parts.h"
 #include "reports/text.h"
 #include "reports/verdict.h"
@@ -23,6 +24,14 @@ static void put_interval(ortho_html *h, double lo, double hi)
     char text[80];
     ortho_html_interval(lo, hi, text, sizeof text);
     ortho_html_number(h, lo, text);
+}
+
+static void put_count(ortho_html *h, double count)
+{
+    char text[32] = "";
+    if (!isnan(count))
+        ortho_text_number(count, text);
+    ortho_html_number(h, count, text);
 }
 
 /* A ratio near 1 needs more digits than three. */
@@ -61,7 +70,7 @@ static void put_groups(ortho_html *h, const json_t *comparison)
         ortho_html_row_header(h, ortho_model_string(group, "variant"));
         ortho_html_cell(h, ortho_model_string(group, "op"));
         ortho_html_cell(h, ortho_model_string(group, "backend"));
-        put_three(h, ortho_model_number(group, "cases"));
+        put_count(h, ortho_model_number(group, "cases"));
         put_ratio(h, ortho_model_number(group, "ratio"));
         put_interval(h, ortho_model_number(group, "lo"), ortho_model_number(group, "hi"));
         ortho_html_raw(h, "</tr>\n");
@@ -119,17 +128,24 @@ static void put_measures(ortho_html *h, const json_t *compared)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *measure = json_array_get(list, i);
         const char *verdict = ortho_model_string(measure, "verdict");
-        char a[32], b[32];
+        const char *unit = ortho_model_string(measure, "unit");
+        char a[64], b[64];
         if (verdict == NULL || strcasecmp(verdict, "same") == 0)
             continue;
         ortho_html_raw(h, comma);
         ortho_html_text(h, ortho_model_string(measure, "name"));
         ortho_html_raw(h, " ");
         ortho_html_text(h, verdict);
-        ortho_text_three(ortho_model_number(measure, "a"), a, sizeof a);
-        ortho_text_three(ortho_model_number(measure, "b"), b, sizeof b);
-        if (ortho_compare_timed(compared) && *a != '\0' && *b != '\0')
-            ortho_html_put(h, " (%s → %s)", a, b);
+        unit = unit != NULL ? unit : "";
+        ortho_counter_value(ortho_model_number(measure, "a"), unit, a, sizeof a);
+        ortho_counter_value(ortho_model_number(measure, "b"), unit, b, sizeof b);
+        if (ortho_compare_timed(compared) && *a != '\0' && *b != '\0') {
+            ortho_html_raw(h, " (");
+            ortho_html_text(h, a);
+            ortho_html_raw(h, " → ");
+            ortho_html_text(h, b);
+            ortho_html_raw(h, ")");
+        }
         comma = ", ";
     }
     ortho_html_raw(h, *comma != '\0' ? "</td>" : "–</td>");
@@ -238,7 +254,7 @@ static void put_keys(ortho_html *h, const json_t *keys, const char *side)
 
 void ortho_page_compare(ortho_html *h, const json_t *comparison)
 {
-    ortho_html_table table = {.classes = "sort",
+    ortho_html_table table = {.classes = "sort settings",
                               .columns = case_columns,
                               .count = sizeof case_columns / sizeof *case_columns};
     ortho_html_raw(h,

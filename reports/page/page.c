@@ -104,7 +104,7 @@ static void put_document_verdict(ortho_html *h, const ortho_page *page, size_t f
 {
     verdict_sink sink = {.h = h};
     const json_t *results = (const json_t *)page->results[file];
-    if (page->count > 1) {
+    if (page->count > 1 && page->comparison == NULL) {
         ortho_html_put(h, "<h3><a href=\"#f%zu\">", file);
         ortho_html_text(h, page->names[file]);
         ortho_html_raw(h, "</a></h3>\n");
@@ -123,7 +123,7 @@ static void put_verdict(ortho_html *h, const ortho_page *page)
         ortho_html_check(
             h, ortho_compare_lines(page->comparison,
                                    &(ortho_line_sink){.ctx = &sink, .line = put_verdict_line}));
-    for (size_t i = 0; i < page->count; i++)
+    for (size_t i = 0; i < page->count && page->comparison == NULL; i++)
         put_document_verdict(h, page, i);
     ortho_html_raw(h, "</section>\n");
 }
@@ -134,6 +134,8 @@ static void put_results(ortho_html *h, const ortho_page *page, size_t file)
     ortho_html_put(h, "<section aria-labelledby=\"f%zu\"><h2 id=\"f%zu\">Results: ", file, file);
     ortho_html_text(h, page->names[file]);
     ortho_html_raw(h, "</h2>\n");
+    if (page->comparison != NULL) /* whose verdict stands at the top */
+        put_document_verdict(h, page, file);
     ortho_page_winners(h, results, file);
     ortho_page_cases(h, results, file);
     ortho_page_plots(h, page->plots != NULL ? page->plots[file] : NULL, file);

@@ -18,4 +18,5 @@ const ortho_writer ortho_writer_json = {
     .extension = "json",
     .summary = "the native document, with every sample",
     .write = write_json,
+    .compare = write_json,
 };

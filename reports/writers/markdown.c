@@ -3,6 +3,7 @@
  * the terminal's. Names are escaped: no word of a results file can close a table, start markup or
  * call a person. A comment holds 65,536 characters: what doesn't fit is left out, and it says so.
  */
+#include "reports/markdown.h"
 #include "common/error.h"
 #include "reports/columns.h"
 #include "reports/counters.h"
@@ -12,61 +13,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define COMMENT_MAX  65000 /* bytes; every character is one at least */
-#define LINE_COLUMNS 600   /* of a line of words: a longer one is cut ... */
-#define LINE_BYTES   2400  /* ... whatever its characters take */
-
-static ortho_status put_escaped(const char *text, FILE *out)
-{
-    char *clean = ortho_text_clean(text);
-    if (clean == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
-    for (const char *c = clean; *c != '\0'; c++) {
-        if (*c == '<' || *c == '>' || *c == '&' || *c == '@')
-            fprintf(out, "&#%d;", *c);
-        else if (strchr("\\`*_[]#|~$", *c) != NULL)
-            fprintf(out, "\\%c", *c);
-        else
-            fputc(*c, out);
-    }
-    free(clean);
-    return ORTHO_OK;
-}
-
-static void put_line(void *ctx, const char *text, ortho_tone tone)
-{
-    FILE *out = ctx;
-    char *cut = ortho_text_cut(text, LINE_COLUMNS);
-    if (cut != NULL && strlen(cut) > LINE_BYTES) { /* of characters without width */
-        cut[LINE_BYTES] = '\0';
-        ortho_text_trim(cut);
-    }
-    bool loud = tone == ORTHO_TONE_DOUBT || tone == ORTHO_TONE_BAD;
-    fputs(loud ? "- **" : "- ", out);
-    put_escaped(cut != NULL ? cut : "?", out);
-    fputs(loud ? "**\n" : "\n", out);
-    free(cut);
-}
-
-/* The verdict is the heading, what follows it a list. */
-typedef struct verdict_sink {
-    FILE *out;
-    bool told;
-} verdict_sink;
-
-static void put_verdict(void *ctx, const char *text, ortho_tone tone)
-{
-    verdict_sink *s = ctx;
-    if (s->told) {
-        put_line(s->out, text, tone);
-        return;
-    }
-    s->told = true;
-    fputs("## ortho-bench: ", s->out);
-    put_escaped(text, s->out);
-    fputs("\n\n", s->out);
-}
 
 static ortho_status put_heading(const ortho_group *group, FILE *out)
 {
@@ -81,7 +27,7 @@ static ortho_status put_heading(const ortho_group *group, FILE *out)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
     }
     fputs("\n### ", out);
-    ortho_status status = put_escaped(text, out);
+    ortho_status status = ortho_markdown_text(text, out);
     fputs("\n\n", out);
     free(text);
     return status;
@@ -90,7 +36,7 @@ static ortho_status put_heading(const ortho_group *group, FILE *out)
 static ortho_status put_words(const char *before, const char *text, FILE *out)
 {
     fputs(before, out);
-    return put_escaped(text, out);
+    return ortho_markdown_text(text, out);
 }
 
 static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
@@ -109,7 +55,7 @@ static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
             status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
         } else if (!told) {
             fprintf(out, " | **%s**: ", ortho_model_status_name(case_status));
-            status = put_escaped(ortho_model_reason(row), out);
+            status = ortho_markdown_text(ortho_model_reason(row), out);
             told = true;
         } else {
             fputs(" | ", out);
@@ -152,7 +98,7 @@ static ortho_status put_counters(const ortho_group *group, FILE *out)
     status = put_counter_lines(&t, out);
     if (json_object_size(t.reasons) > 0)
         fputc('\n', out);
-    ortho_counter_table_notes(&t, &(ortho_line_sink){.ctx = out, .line = put_line});
+    ortho_counter_table_notes(&t, &(ortho_line_sink){.ctx = out, .line = ortho_markdown_line});
 end:
     ortho_counter_table_free(&t);
     return status;
@@ -169,7 +115,7 @@ static void put_note(void *ctx, const char *text, ortho_tone tone)
     notes *n = ctx;
     fputs(n->any ? "" : "\n", n->out);
     n->any = true;
-    put_line(n->out, text, tone);
+    ortho_markdown_line(n->out, text, tone);
 }
 
 static ortho_status put_below(const json_t *results, const ortho_group *group, FILE *out)
@@ -234,11 +180,12 @@ static ortho_status make_part(const json_t *results, const ortho_group *group, p
 static ortho_status part_head(const json_t *results, const ortho_group *group, FILE *out)
 {
     (void)group;
-    verdict_sink sink = {.out = out};
-    ortho_status status =
-        ortho_verdict_lines(results, &(ortho_line_sink){.ctx = &sink, .line = put_verdict});
+    ortho_markdown_sink sink = {.out = out};
+    ortho_status status = ortho_verdict_lines(
+        results, &(ortho_line_sink){.ctx = &sink, .line = ortho_markdown_verdict});
     if (status == ORTHO_OK)
-        status = ortho_context_lines(results, &(ortho_line_sink){.ctx = out, .line = put_line});
+        status = ortho_context_lines(results,
+                                     &(ortho_line_sink){.ctx = out, .line = ortho_markdown_line});
     return status;
 }
 
@@ -291,7 +238,7 @@ static ortho_status make_tables(comment *c, bool urgent)
         ortho_status status = make_part(c->results, &c->groups.group[g], part_group, &text);
         if (status != ORTHO_OK)
             return status;
-        if (c->used + strlen(text) <= COMMENT_MAX) {
+        if (c->used + strlen(text) <= ORTHO_COMMENT_MAX) {
             c->used += strlen(text);
             c->parts[g] = text;
         } else {
@@ -363,4 +310,5 @@ const ortho_writer ortho_writer_markdown = {
     .extension = "md",
     .summary = "a comment for a review, GitHub flavoured: verdict, then tables (also: md)",
     .write = write_markdown,
+    .compare = ortho_markdown_compare,
 };
