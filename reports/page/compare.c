@@ -19,10 +19,12 @@ static void put_three(ortho_html *h, double value)
     ortho_html_number(h, value, text);
 }
 
+/* Near 1 it needs more digits than three. */
 static void put_interval(ortho_html *h, double lo, double hi)
 {
-    char text[80];
-    ortho_html_interval(lo, hi, text, sizeof text);
+    char text[80] = "";
+    if (!isnan(lo) && !isnan(hi))
+        snprintf(text, sizeof text, "[%.4g, %.4g]", lo, hi);
     ortho_html_number(h, lo, text);
 }
 
@@ -34,7 +36,7 @@ static void put_count(ortho_html *h, double count)
     ortho_html_number(h, count, text);
 }
 
-/* A ratio near 1 needs more digits than three. */
+/* So does a ratio. */
 static void put_ratio(ortho_html *h, double ratio)
 {
     char text[32] = "";
@@ -223,7 +225,7 @@ static void put_refused(ortho_html *h, const json_t *comparison)
         h, &(ortho_html_table){.id = "compare-refused",
                                .caption = "Refused: these can't be compared, A and B differ in "
                                           "more than what is judged",
-                               .classes = "sort",
+                               .classes = "sort settings",
                                .columns = columns,
                                .count = 4});
     for (size_t i = 0; i < json_array_size(list); i++) {
