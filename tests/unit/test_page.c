@@ -220,6 +220,7 @@ static void plots(void **state)
     const char *first = strstr(text, "data:image/svg+xml;base64,PHN2Zz5NYW48L3N2Zz4=\"");
     assert_non_null(first);
     assert_non_null(strstr(first, "alt=\"Plot speedup: "));
+    assert_ptr_equal(strstr(text, "data:image"), first);
     assert_null(strstr(first + 1, "data:image"));
     free(text);
     json_decref(document);
