@@ -88,7 +88,7 @@ typedef struct ob_options {
     bool dry_run;
     const char *out;       /* native JSON; NULL: out/<date>-<short id>.json; "-" stdout */
     const char *report;    /* folder for every export and plot; NULL: none */
-    const char *format;    /* writer for stdout: default "table" */
+    const char *format;    /* writer for stdout; NULL: "table", or report's page */
     ob_plot_place plot;    /* OB_PLOT_TTY: draw the speed-up plot in the terminal */
     const char *counters;  /* --counters GROUP,...|all|METRIC,...; NULL: none (counter_choice.h) */
     const char *trace;     /* --trace FILE; NULL: none */

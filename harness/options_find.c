@@ -23,6 +23,23 @@ static size_t add_word(const char **words, size_t n, size_t max, const char *wor
     return n;
 }
 
+/* Names, then the extensions that are no name: "md". Of two words joined by a dot nobody thinks. */
+static size_t add_writers(const ortho_writer *const *writers, const char **words, size_t n,
+                          size_t max)
+{
+    for (const ortho_writer *const *w = writers; *w != NULL; w++)
+        n = add_word(words, n, max, (*w)->name);
+    for (const ortho_writer *const *w = writers; *w != NULL; w++) {
+        const char *extension = (*w)->extension;
+        bool is_name = extension == NULL || strchr(extension, '.') != NULL;
+        for (const ortho_writer *const *v = writers; *v != NULL && !is_name; v++)
+            is_name = strcmp((*v)->name, extension) == 0;
+        if (!is_name)
+            n = add_word(words, n, max, extension);
+    }
+    return n;
+}
+
 size_t ob_option_words(const ob_option *option, const char **words, size_t max)
 {
     size_t n = 0;
@@ -38,11 +55,9 @@ size_t ob_option_words(const ob_option *option, const char **words, size_t max)
         return add_word(words, n, max, "all");
     }
     if (option->from == OB_WORDS_COMPARISON_WRITERS)
-        for (const ortho_writer *const *w = ortho_comparison_writers; *w != NULL; w++)
-            n = add_word(words, n, max, (*w)->name);
+        n = add_writers(ortho_comparison_writers, words, n, max);
     if (option->from == OB_WORDS_WRITERS)
-        for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
-            n = add_word(words, n, max, (*w)->name);
+        n = add_writers(ortho_writers, words, n, max);
     for (const ob_word *w = option->words; w != NULL && w->word != NULL; w++)
         n = add_word(words, n, max, w->word);
     return n;

@@ -324,8 +324,9 @@ const ob_option ob_option_table[] = {
      .from = OB_WORDS_FILES,
      .commands = OB_FOR_RUN | OB_FOR_REPORT | OB_FOR_COMPARE,
      .group = OB_GROUP_OUTPUT,
-     .help = "Where the results go: run writes native JSON with every raw sample, report and "
-             "compare write what --format says; - is stdout.",
+     .help = "Where the results go: run writes native JSON with every raw sample; report makes a "
+             "folder with one page (index.html), every export and every plot, or with --format a "
+             "file; compare writes JSON, or what --format says; - is stdout.",
      .example = "--out results.json",
      .layers_for = OB_FOR_RUN},
     {.name = "report",
@@ -335,8 +336,8 @@ const ob_option ob_option_table[] = {
      .from = OB_WORDS_FOLDERS,
      .commands = OB_FOR_RUN | OB_FOR_REPORT | OB_FOR_ANNOTATE,
      .group = OB_GROUP_OUTPUT,
-     .help = "A folder for every export and plot (SVG, PNG, gnuplot, TSV); annotate draws its heat "
-             "map there.",
+     .help = "A folder for one page (index.html), every export and every plot (SVG, PNG, gnuplot, "
+             "TSV); annotate draws its heat map there.",
      .example = "--report out/report"},
     {.name = "trace",
      .argument = "FILE",
@@ -363,11 +364,11 @@ const ob_option ob_option_table[] = {
      .argument = "NAME",
      .type = OB_VALUE_NAME,
      .offset = FIELD(format),
-     .fallback = "table",
+     .unset = "table; report --out: a page",
      .from = OB_WORDS_WRITERS,
      .commands = OB_FOR_RUN | OB_FOR_REPORT,
      .group = OB_GROUP_OUTPUT,
-     .help = "What stdout gets; `ortho-bench list --formats` names them all.",
+     .help = "What stdout gets, or report's --out; `ortho-bench list --formats` names them all.",
      .example = "--format csv"},
     {.name = "plot",
      .argument = "WHERE",

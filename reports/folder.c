@@ -1,6 +1,7 @@
 /* Everything that can be made of a results document, in one folder. */
 #include "common/error.h"
 #include "common/output.h"
+#include "reports/page/page.h"
 #include "reports/plot.h"
 #include "reports/reports.h"
 
@@ -51,8 +52,8 @@ static ortho_status write_plot(const struct json_t *results, const ortho_plot *p
     return status == ORTHO_E_UNSUPPORTED ? ORTHO_OK : status;
 }
 
-ortho_status ortho_report_folder(const struct json_t *results, const char *folder,
-                                 void (*told)(void *ctx, const char *line), void *ctx)
+ortho_status ortho_report_files(const struct json_t *results, const char *folder,
+                                void (*told)(void *ctx, const char *line), void *ctx)
 {
     telling t = {.told = told, .ctx = ctx, .folder = folder};
     ortho_status status = ortho_make_folders(folder), first = status;
@@ -64,4 +65,37 @@ ortho_status ortho_report_folder(const struct json_t *results, const char *folde
         first = first == ORTHO_OK ? drawn : first; /* the others are drawn all the same */
     }
     return first;
+}
+
+ortho_status ortho_report_page(const ortho_page *page, const char *folder,
+                               void (*told)(void *ctx, const char *line), void *ctx)
+{
+    telling t = {.told = told, .ctx = ctx, .folder = folder};
+    char path[PATH_MAX];
+    ortho_output output = {0};
+    int used = snprintf(path, sizeof path, "%s/index.html", folder);
+    if (used < 0 || used >= PATH_MAX)
+        return ortho_fail(ORTHO_E_ARGUMENT, "%.80s...: the folder's name is too long", folder);
+    ortho_status status = ortho_output_begin(path, &output);
+    if (status != ORTHO_OK)
+        return status;
+    status = ortho_page_write(page, output.stream);
+    if (status != ORTHO_OK) {
+        ortho_output_abort(&output);
+        return status;
+    }
+    status = ortho_output_commit(&output);
+    if (status == ORTHO_OK)
+        tell(&t, "wrote ", path, "");
+    return status;
+}
+
+ortho_status ortho_report_folder(const struct json_t *results, const char *folder,
+                                 void (*told)(void *ctx, const char *line), void *ctx)
+{
+    const char *name = "results.json"; /* the export that lies beside the page */
+    ortho_page page = {.results = &results, .names = &name, .plots = &folder, .count = 1};
+    ortho_status files = ortho_report_files(results, folder, told, ctx);
+    ortho_status made = ortho_report_page(&page, folder, told, ctx); /* without what isn't there */
+    return files != ORTHO_OK ? files : made;
 }

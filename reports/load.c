@@ -2,6 +2,7 @@
  * and what was expected there. Only what every writer relies on is checked here; the whole shape is
  * reports/schema/ortho-bench-1.schema.json. */
 #include "common/error.h"
+#include "reports/compare/compare.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 
@@ -79,7 +80,25 @@ static ortho_status open_file(const char *path, FILE **out)
     return ORTHO_OK;
 }
 
-ortho_status ortho_results_load(const char *path, json_t **out)
+/* What every reader of a comparison relies on. */
+static ortho_status check_comparison(const json_t *document, const char *path)
+{
+    static const struct {
+        const char *key, *what;
+        json_type type;
+    } parts[] = {{"context", "an object", JSON_OBJECT},
+                 {"summary", "an object", JSON_OBJECT},
+                 {"cases", "a list", JSON_ARRAY}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(document, parts[i].key);
+        if (part == NULL || json_typeof(part) != parts[i].type)
+            return ortho_fail(ORTHO_E_FORMAT, "%s: %s: not %s, or missing", path, parts[i].key,
+                              parts[i].what);
+    }
+    return ORTHO_OK;
+}
+
+static ortho_status load(const char *path, bool comparisons, json_t **out)
 {
     bool standard = strcmp(path, "-") == 0;
     const char *name = standard ? "<stdin>" : path;
@@ -92,6 +111,8 @@ ortho_status ortho_results_load(const char *path, json_t **out)
     if (document == NULL)
         status = ortho_fail(ORTHO_E_FORMAT, "%s:%d:%d: %s (byte %d)", name, error.line,
                             error.column, error.text, error.position);
+    else if (comparisons && ortho_is_comparison(document))
+        status = check_comparison(document, name);
     else
         status = check(document, name);
     if (!standard)
@@ -101,4 +122,14 @@ ortho_status ortho_results_load(const char *path, json_t **out)
     else
         json_decref(document);
     return status;
+}
+
+ortho_status ortho_results_load(const char *path, json_t **out)
+{
+    return load(path, false, out);
+}
+
+ortho_status ortho_document_load(const char *path, json_t **out)
+{
+    return load(path, true, out);
 }

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_COLUMNS 600  /* of a line of words: a longer one is cut ... */
+#define LINE_BYTES   2400 /* ... whatever its characters take */
+
 ortho_status ortho_markdown_text(const char *text, FILE *out)
 {
     char *clean = ortho_text_clean(text);
@@ -21,4 +24,39 @@ ortho_status ortho_markdown_text(const char *text, FILE *out)
     }
     free(clean);
     return ORTHO_OK;
+}
+
+/* The caller frees it; NULL without memory. */
+static char *cut_text(const char *text, int columns, size_t bytes)
+{
+    char *cut = ortho_text_cut(text, columns);
+    if (cut != NULL && strlen(cut) > bytes) { /* of characters without width */
+        cut[bytes] = '\0';
+        ortho_text_trim(cut);
+    }
+    return cut;
+}
+
+void ortho_markdown_line(void *ctx, const char *text, ortho_tone tone)
+{
+    FILE *out = ctx;
+    char *cut = cut_text(text, LINE_COLUMNS, LINE_BYTES);
+    bool loud = tone == ORTHO_TONE_DOUBT || tone == ORTHO_TONE_BAD;
+    fputs(loud ? "- **" : "- ", out);
+    ortho_markdown_text(cut != NULL ? cut : "?", out);
+    fputs(loud ? "**\n" : "\n", out);
+    free(cut);
+}
+
+void ortho_markdown_verdict(void *ctx, const char *text, ortho_tone tone)
+{
+    ortho_markdown_sink *s = ctx;
+    if (s->told) {
+        ortho_markdown_line(s->out, text, tone);
+        return;
+    }
+    s->told = true;
+    fputs("## ortho-bench: ", s->out);
+    ortho_markdown_text(text, s->out);
+    fputs("\n\n", s->out);
 }

@@ -34,9 +34,10 @@ static ortho_status plot_terminal(const json_t *results)
 
 ortho_status ob_outcome_print(const json_t *results, const ob_options *options)
 {
-    const ortho_writer *writer = ortho_writer_find(options->format);
+    const char *format = options->format != NULL ? options->format : OB_FORMAT_USUAL;
+    const ortho_writer *writer = ortho_writer_find(format);
     if (writer == NULL)
-        return ortho_fail(ORTHO_E_INTERNAL, "no writer '%s' in this build", options->format);
+        return ortho_fail(ORTHO_E_INTERNAL, "no writer '%s' in this build", format);
     ortho_writer_options how = {.color = ob_color_wanted(options->color, STDOUT_FILENO),
                                 .width = ob_terminal_width(STDOUT_FILENO)};
     ortho_status status = ortho_report_write(results, writer, &how, "-");

@@ -7,10 +7,12 @@
 
 struct json_t;
 
+#define OB_FORMAT_USUAL "table" /* where --format says nothing */
+
 /* Prints to stdout what --format and --plot ask for. */
 ortho_status ob_outcome_print(const struct json_t *results, const ob_options *options);
 
-/* Writes every export and plot into `folder`, telling where. */
+/* Writes every export, every plot and their page into `folder`, telling where. */
 ortho_status ob_outcome_folder(const struct json_t *results, const char *folder, const ob_log *log);
 
 /* Whether a file can be written there, found out before minutes of measuring: makes missing

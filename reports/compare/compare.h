@@ -55,9 +55,10 @@ ortho_comparison_verdict ortho_comparison_read(const json_t *document);
 /* A writer is one file, reports/compare/writers/NAME.c, defining ortho_comparison_writer_NAME; its
  * `write` gets a comparison. Its contract is that of a results' writer. */
 extern const ortho_writer *const ortho_comparison_writers[]; /* NULL-terminated, generated */
+/* By name or extension; NULL when there is none. */
 const ortho_writer *ortho_comparison_writer_find(const char *name);
 
-/* Reads a comparison back. The caller owns the reference. */
-ortho_status ortho_comparison_load(const char *path, json_t **out);
+/* Whether a document says that it is a comparison. */
+bool ortho_is_comparison(const json_t *document);
 
 #endif

@@ -1,7 +1,6 @@
-/* What a comparison comes to, and reading one back. */
+/* What a comparison comes to. */
 #include "reports/compare/summary.h"
 
-#include "common/error.h"
 #include "reports/compare/measures.h"
 #include "reports/json_set.h"
 #include "reports/model.h"
@@ -91,38 +90,14 @@ ortho_comparison_verdict ortho_comparison_read(const json_t *document)
 const ortho_writer *ortho_comparison_writer_find(const char *name)
 {
     for (const ortho_writer *const *w = ortho_comparison_writers; *w != NULL; w++)
-        if (strcmp((*w)->name, name) == 0)
+        if (strcmp((*w)->name, name) == 0 ||
+            ((*w)->extension != NULL && strcmp((*w)->extension, name) == 0))
             return *w;
     return NULL;
 }
 
-static ortho_status check(const json_t *document, const char *path)
+bool ortho_is_comparison(const json_t *document)
 {
-    static const char *const lists[] = {"groups", "cases", "refused", "only_a", "only_b"};
     const char *schema = ortho_model_string(document, "schema");
-    if (schema == NULL || strcmp(schema, ORTHO_COMPARE_SCHEMA) != 0)
-        return ortho_fail(ORTHO_E_FORMAT, "%s: schema: not \"%s\": this is no comparison", path,
-                          ORTHO_COMPARE_SCHEMA);
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (!json_is_array(json_object_get(document, lists[i])))
-            return ortho_fail(ORTHO_E_FORMAT, "%s: %s: not a list, or missing", path, lists[i]);
-    if (!json_is_object(json_object_get(document, "summary")) ||
-        !json_is_object(json_object_get(document, "context")))
-        return ortho_fail(ORTHO_E_FORMAT, "%s: context or summary: missing", path);
-    return ORTHO_OK;
-}
-
-ortho_status ortho_comparison_load(const char *path, json_t **out)
-{
-    json_error_t error;
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (document == NULL)
-        return ortho_fail(ORTHO_E_FORMAT, "%s:%d:%d: %s", path, error.line, error.column,
-                          error.text);
-    ortho_status status = check(document, path);
-    if (status == ORTHO_OK)
-        *out = document;
-    else
-        json_decref(document);
-    return status;
+    return schema != NULL && strcmp(schema, ORTHO_COMPARE_SCHEMA) == 0;
 }

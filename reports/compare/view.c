@@ -122,6 +122,15 @@ ortho_status ortho_comparison_lines(const json_t *document, const ortho_line_sin
     return status;
 }
 
+ortho_status ortho_comparison_told(const json_t *document, const ortho_line_sink *sink)
+{
+    char headline[256];
+    const char *verdict = ortho_model_string(document, "summary.verdict");
+    ortho_comparison_headline(document, headline, sizeof headline);
+    ortho_status status = say(sink, ortho_comparison_tone(verdict), "%s", headline);
+    return status == ORTHO_OK ? ortho_comparison_lines(document, sink) : status;
+}
+
 static ortho_status say_alone(const json_t *document, const char *list, const char *side,
                               const ortho_line_sink *sink)
 {

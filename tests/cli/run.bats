@@ -75,20 +75,66 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     try "${small[@]}" --variant csr --op gemm --out r.json --report rep
     wants 0 "report and plots: rep"
     [ -s rep/results.csv ] && [ -s rep/results.json ]
-    try report r.json --report again --out table.txt
+    try report r.json --report again --format table --out table.txt
     wants 0
     [ -s table.txt ] && [ ! -s out ]
     cmp rep/results.csv again/results.csv
     cp r.json s.json
-    try report r.json s.json --out both.txt
+    try report r.json s.json --format csv --out both.csv
     wants 2 "--out holds one report"
     try report r.json ./r.json --report two
     wants 2 "would share a folder"
     try report r.json s.json --report two --quiet
     wants 0
     [ -s two/r/results.csv ] && [ -s two/s/results.csv ]
+    [ -s rep/index.html ] && [ -s two/s/index.html ]
     try report my.ini
     wants 1 "my.ini"
+}
+
+@test "report --out makes a folder with one page of all files" {
+    try "${small[@]}" --variant csr --op gemm --out r.json
+    wants 0
+    try report r.json -o page
+    wants 0 "page: page/index.html"
+    [ -s page/index.html ] && [ -s page/results.csv ] && [ ! -s out ]
+    cp r.json s.json
+    try report r.json s.json -o both
+    wants 0
+    [ -s both/r/results.json ] && [ -s both/s/results.json ]
+    grep -q 'data-name="s.json"' both/index.html
+    try report r.json ./r.json -o page
+    wants 2 "would share a folder"
+    for file in page.html r.csv notes.txt r.json; do # meant as files
+        try report r.json -o "$file"
+        wants 2 "say which with --format"
+    done
+    try report r.json --format md -o r.md
+    wants 0 "md: r.md"
+    head -1 r.md | grep -q '^## ortho-bench: [A-Z]*: ' # the verdict comes first
+    try report r.json -o - # no folder: the table
+    wants 0
+    says "csr"
+    ORTHO_BENCH_FORMAT=csv try report r.json -o env.csv
+    wants 0 "csv: env.csv"
+}
+
+@test "report reads a comparison: a page's verdict, a comment" {
+    compared=$BATS_TEST_DIRNAME/../page/comparison.json
+    try report "$compared" -o page
+    wants 0 "page: page/index.html"
+    grep -q 'SLOWER: B against A' page/index.html
+    try report "$compared" --format md
+    wants 0
+    head -1 out | grep -q '^## ortho-bench: SLOWER'
+    try report "$compared" --format csv
+    wants 1 "no form for a comparison"
+    cp "$compared" again.json
+    try report "$compared" again.json -o page
+    wants 1 "a second comparison"
+    echo '{"schema": "ortho-bench-compare/1", "context": {}}' >half.json
+    try report half.json -o page
+    wants 1 "summary: not an object, or missing"
 }
 
 @test "Ctrl-C keeps what was measured: exit 130, a whole document that says so" {

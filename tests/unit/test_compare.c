@@ -349,7 +349,7 @@ static void hostile_names(void **state)
         char *text = written(out, ortho_comparison_writers[i]->name);
         assert_null(strchr(text, '\033'));
         assert_null(strstr(text, "\n## SAME"));
-        if (strcmp(ortho_comparison_writers[i]->name, "md") == 0)
+        if (strcmp(ortho_comparison_writers[i]->name, "markdown") == 0)
             assert_true(strstr(text, "<script>") == NULL && strstr(text, "x|y") == NULL);
         free(text);
     }

@@ -81,7 +81,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(o.seed, 1);
     assert_int_equal(o.processes, 1);
     assert_true(o.case_timeout == 5 && o.min_time == 0.2 && o.ci_target == 0.02);
-    assert_string_equal(o.format, "table");
+    assert_null(o.format); /* the table, or report's page */
     assert_int_equal(o.plot, OB_PLOT_NOWHERE);
     assert_int_equal(o.color, OB_COLOR_AUTO);
     assert_false(o.quiet || o.verbose || o.dry_run || o.verify_only);

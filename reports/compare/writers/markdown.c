@@ -1,10 +1,10 @@
 /*
- * md: a comparison for a pull request's comment: the verdict first, what changed in a table, the
- * rest folded away. A comment holds 65,536 characters: a list that is longer than LISTED ends in a
- * word of how many more there are.
+ * markdown: a comparison for a pull request's comment: the verdict first, what changed in a table,
+ * the rest folded away. A comment holds 65,536 characters: a list that is longer than LISTED ends
+ * in a word of how many more there are.
  */
-#include "reports/compare/view.h"
 #include "reports/markdown.h"
+#include "reports/compare/view.h"
 
 #include "common/error.h"
 
@@ -145,7 +145,8 @@ static ortho_status put_folded(const json_t **cases, size_t count, FILE *out)
     return status;
 }
 
-static ortho_status write_md(const json_t *document, const ortho_writer_options *options, FILE *out)
+static ortho_status write_markdown(const json_t *document, const ortho_writer_options *options,
+                                   FILE *out)
 {
     const json_t **cases = NULL;
     size_t count = 0;
@@ -178,11 +179,11 @@ static ortho_status write_md(const json_t *document, const ortho_writer_options 
     return status;
 }
 
-extern const ortho_writer ortho_comparison_writer_md;
-const ortho_writer ortho_comparison_writer_md = {
+extern const ortho_writer ortho_comparison_writer_markdown;
+const ortho_writer ortho_comparison_writer_markdown = {
     .abi = ORTHO_REPORT_ABI,
-    .name = "md",
+    .name = "markdown",
     .extension = "md",
     .summary = "a comparison for a pull request's comment",
-    .write = write_md,
+    .write = write_markdown,
 };
