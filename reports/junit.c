@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CASE_DIGITS  12 /* picoseconds: an empty kernel takes a few hundred */
+#define SUITE_DIGITS 3  /* Jenkins' schema takes no more for a suite */
+
 /* A stream into memory. */
 typedef struct buffer {
     FILE *stream;
@@ -23,7 +26,7 @@ typedef struct buffer {
 
 typedef struct counts {
     size_t cases, of[ORTHO_JUNIT_OUTCOMES];
-    double seconds;
+    double seconds; /* NAN: no case told any */
 } counts;
 
 struct ortho_junit {
@@ -117,22 +120,27 @@ static void put_attribute(const char *name, const char *value, FILE *out)
     fputc('"', out);
 }
 
-/* Seconds to the picosecond, without an exponent (the schemas want a decimal) and with a point in
- * every locale. */
-static void put_seconds(double seconds, FILE *out)
+/* Seconds with `digits` behind the point (zeros at the end left out), without an exponent, as the
+ * schemas want it, and with a point in every locale. */
+static void put_seconds(double seconds, int digits, FILE *out)
 {
-    if (!isfinite(seconds) || seconds < 0)
+    if (!(seconds >= 0 && seconds < 1e12)) /* longer is no time, and too long for a schema */
         return;
     if (seconds >= 1e6) {
         fprintf(out, " time=\"%.0f\"", seconds);
         return;
     }
-    uint64_t ps = (uint64_t)llround(seconds * 1e12), whole = ps / 1000000000000u;
-    char fraction[16];
-    snprintf(fraction, sizeof fraction, "%012" PRIu64, ps % 1000000000000u);
+    uint64_t unit = 1;
+    for (int i = 0; i < digits; i++)
+        unit *= 10;
+    uint64_t parts = (uint64_t)llround(seconds * (double)unit);
+    if (parts == 0 && seconds > 0)
+        parts = 1; /* what took time never reads 0 */
+    char fraction[24];
+    snprintf(fraction, sizeof fraction, "%0*" PRIu64, digits, parts % unit);
     for (size_t end = strlen(fraction); end > 1 && fraction[end - 1] == '0'; end--)
         fraction[end - 1] = '\0';
-    fprintf(out, " time=\"%" PRIu64 ".%s\"", whole, fraction);
+    fprintf(out, " time=\"%" PRIu64 ".%s\"", parts / unit, fraction);
 }
 
 /* The time without its zone, as the schemas want it. */
@@ -183,6 +191,7 @@ ortho_status ortho_junit_begin(const char *name, ortho_junit **out)
         ortho_junit_free(j);
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a JUnit document");
     }
+    j->total.seconds = NAN;
     *out = j;
     return ORTHO_OK;
 }
@@ -211,7 +220,7 @@ void ortho_junit_suite_begin(ortho_junit *j, const ortho_junit_suite *suite)
         return;
     ortho_junit_suite_end(j); /* one that was forgotten */
     j->open = buffer_open(&j->head) && buffer_open(&j->properties) && buffer_open(&j->cases);
-    j->suite = (counts){0};
+    j->suite = (counts){.seconds = NAN};
     if (!j->open) {
         j->failed = true;
         close_suite(j);
@@ -254,6 +263,12 @@ static void put_outcome(const ortho_junit_case *c, FILE *out)
     fprintf(out, "</%s>\n", element);
 }
 
+static void add_seconds(counts *n, double seconds)
+{
+    if (isfinite(seconds) && seconds >= 0)
+        n->seconds = isnan(n->seconds) ? seconds : n->seconds + seconds;
+}
+
 void ortho_junit_add(ortho_junit *j, const ortho_junit_case *c)
 {
     if (!j->open || (unsigned)c->outcome >= ORTHO_JUNIT_OUTCOMES)
@@ -261,11 +276,11 @@ void ortho_junit_add(ortho_junit *j, const ortho_junit_case *c)
     FILE *out = j->cases.stream;
     j->suite.cases++;
     j->suite.of[c->outcome]++;
-    j->suite.seconds += isfinite(c->seconds) && c->seconds > 0 ? c->seconds : 0;
+    add_seconds(&j->suite, c->seconds);
     fputs("    <testcase", out);
     put_attribute("classname", c->classname, out);
     put_attribute("name", c->name != NULL ? c->name : "?", out);
-    put_seconds(c->seconds, out);
+    put_seconds(c->seconds, CASE_DIGITS, out);
     if (c->outcome == ORTHO_JUNIT_PASS && c->note == NULL) {
         fputs("/>\n", out);
         return;
@@ -284,7 +299,7 @@ static void put_counts(const counts *n, FILE *out)
 {
     fprintf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\"", n->cases,
             n->of[ORTHO_JUNIT_FAILURE], n->of[ORTHO_JUNIT_ERROR]);
-    put_seconds(n->seconds, out);
+    put_seconds(n->seconds, SUITE_DIGITS, out);
 }
 
 void ortho_junit_suite_end(ortho_junit *j)
@@ -305,7 +320,7 @@ void ortho_junit_suite_end(ortho_junit *j)
         fprintf(out, "%s  </testsuite>\n", j->cases.text);
     }
     j->total.cases += j->suite.cases;
-    j->total.seconds += j->suite.seconds;
+    add_seconds(&j->total, j->suite.seconds);
     for (int o = 0; o < ORTHO_JUNIT_OUTCOMES; o++)
         j->total.of[o] += j->suite.of[o];
     close_suite(j);
