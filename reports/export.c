@@ -105,15 +105,17 @@ static void put_verdict(const json_t *row, FILE *out)
     double error = ortho_model_number(row, "verified.rel_error");
     double tolerance = ortho_model_number(row, "verified.tolerance");
     char text[2][32];
+    ortho_text_three(error, text[0], sizeof text[0]);
+    ortho_text_three(tolerance, text[1], sizeof text[1]);
     if (before == NULL || strcmp(before, "pass") != 0) {
         fputs("verified: n/a, it computes nothing\n", out);
         return;
     }
     fputs("verified: before and after timing", out);
     if (!isnan(error))
-        fprintf(out, ", relative error %s", ortho_text_number(error, text[0]));
+        fprintf(out, ", relative error %s", text[0]);
     if (!isnan(tolerance))
-        fprintf(out, " (tolerance %s)", ortho_text_number(tolerance, text[1]));
+        fprintf(out, " (tolerance %s)", text[1]);
     fputc('\n', out);
 }
 

@@ -40,9 +40,10 @@ struct ortho_junit {
 
 /* ---- characters ----------------------------------------------------------------------------- */
 
-/* Decodes one code point of at most `left` bytes and returns the bytes taken; a byte that starts no
- * sequence of UTF-8 (overlong, surrogate, too large, broken off) is U+FFFD alone. */
-static size_t decode(const unsigned char *s, size_t left, uint32_t *point)
+/* Decodes one code point and returns the bytes taken; a byte that starts no sequence of UTF-8
+ * (overlong, surrogate, too large, broken off) is U+FFFD alone. The end of the string breaks a
+ * sequence off: it is no byte that continues one. */
+static size_t decode(const unsigned char *s, uint32_t *point)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t length = s[0] < 0x80                   ? 1
@@ -51,7 +52,7 @@ static size_t decode(const unsigned char *s, size_t left, uint32_t *point)
                     : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
                                                   : 0;
     *point = 0xfffd;
-    if (length == 0 || length > left)
+    if (length == 0)
         return 1;
     uint32_t value = length == 1 ? s[0] : s[0] & (0x7fu >> length);
     for (size_t i = 1; i < length; i++) {
@@ -97,10 +98,10 @@ static const char *entity(uint32_t c, bool attribute)
 
 static void put_escaped(const char *text, bool attribute, FILE *out)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t left = strlen(text), taken; left > 0; left -= taken, s += taken) {
+    size_t taken;
+    for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s += taken) {
         uint32_t point;
-        taken = decode(s, left, &point);
+        taken = decode(s, &point);
         const char *escaped = entity(point, attribute);
         if (escaped != NULL)
             fputs(escaped, out);

@@ -120,9 +120,19 @@ static void processes_are_counted(void **state)
     static const struct {
         const char *list;
         size_t count;
-    } cases[] = {{"[1, 2]", 2}, {"[3]", 1},        {"[1, 1, 1]", 3}, {"[]", 0},
-                 {"[1, 1]", 0}, {"[4]", 0},        {"[-1, 4]", 0},   {"[0, 3]", 0},
-                 {"3", 0},      {"[1.5, 1.5]", 0}, {"null", 0},      {"[2, \"1\"]", 0}};
+    } cases[] = {{"[1, 2]", 2},
+                 {"[3]", 1},
+                 {"[1, 1, 1]", 3},
+                 {"[]", 0},
+                 {"[1, 1]", 0},
+                 {"[4]", 0},
+                 {"[-1, 4]", 0},
+                 {"[0, 3]", 0},
+                 {"3", 0},
+                 {"[1.5, 1.5]", 0},
+                 {"null", 0},
+                 {"[2, \"1\"]", 0},
+                 {"[9223372036854775807, 9223372036854775807, 5]", 0}}; /* 3, were it to wrap */
     json_t *row = timed_row("k", "");
     assert_int_equal(ortho_model_processes(row), 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -166,8 +176,10 @@ static void processes_are_shown(void **state)
 static void gha_entry(void **state)
 {
     (void)state;
-    json_t *document = document_of(timed_row("k", "\"synthetic\": true"));
+    json_t *row = timed_row("k", "\"synthetic\": true"), *document = document_of(row);
     json_object_set_new(json_object_get(document, "context"), "interrupted", json_true());
+    json_object_update_new(json_object_get(row, "verified"),
+                           json_pack("{s:f, s:f}", "rel_error", 1.23456e-7, "tolerance", 1e-5));
     add_row(document, json_pack("{s:s, s:s, s:s, s:s}", "key", "f", "op", "gemm", "variant", "v",
                                 "status", "failed"));
     json_t *out = json_with(document, "gha"), *entry = json_array_get(out, 0);
@@ -179,7 +191,8 @@ static void gha_entry(void **state)
     assert_string_equal(ortho_model_string(entry, "extra"),
                         "SYNTHETIC weights: made, not trained\n"
                         "interrupted: cases of this run are missing\n"
-                        "verified: before and after timing\n"
+                        "verified: before and after timing, relative error 1.2e-07 (tolerance "
+                        "1.0e-05)\n"
                         "commit: abc\n"
                         "samples: 3\n"
                         "run: 2 cases: 1 ok, 1 failed");
