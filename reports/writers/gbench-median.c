@@ -2,7 +2,8 @@
  * gbench-median: Google Benchmark's JSON with one row a case, whose real_time is the median: for
  * tools that take every row for a benchmark of its own, as github-action-benchmark's `googlecpp`
  * and Bencher's `cpp_google` do. A case without a verified time is a row with an error, as in
- * gbench; `label` tells that a case is ambiguous.
+ * gbench (tools that ignore error_occurred are better served by gha and bmf, which don't list it);
+ * `label` tells that a case is ambiguous.
  */
 #include "reports/gbench.h"
 #include "reports/reports.h"
