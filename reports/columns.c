@@ -139,6 +139,14 @@ static void cell_verified(const json_t *row, ortho_cell *out)
         snprintf(out->text, sizeof out->text, "pass %.0e", error);
 }
 
+/* One process is what everybody expects. */
+static void cell_processes(const json_t *row, ortho_cell *out)
+{
+    size_t count = ortho_model_processes(row);
+    if (count > 1)
+        snprintf(out->text, sizeof out->text, "%zu", count);
+}
+
 /* Columns of one backend or one kind of row stand only where a row of the group fills them. */
 const ortho_column ortho_columns[] = {
     {.title = "time",
@@ -160,6 +168,11 @@ const ortho_column ortho_columns[] = {
      .meaning = "baseline's median ÷ this median, with its 95 % confidence interval",
      .keep = 2,
      .cell = cell_speedup},
+    {.title = "processes",
+     .meaning = "how many processes, one after the other, gave the samples: one each has its own "
+                "placement in memory, which one process alone can't average out",
+     .keep = 15,
+     .cell = cell_processes},
     {.title = "throttled",
      .meaning = "samples that fell while something held the GPU's clock down; they stay in the "
                 "median, and † marks their row",

@@ -165,6 +165,21 @@ size_t ortho_model_throttled(const json_t *row)
     return json_array_size(ortho_model_at(row, "time_ns.throttled"));
 }
 
+size_t ortho_model_processes(const json_t *row)
+{
+    const json_t *list = ortho_model_at(row, "time_ns.processes");
+    size_t samples = json_array_size(ortho_model_at(row, "time_ns.samples")), told = 0;
+    if (list == NULL)
+        return samples > 0 ? 1 : 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t count = json_integer_value(json_array_get(list, i)); /* 0 when it is none */
+        if (count < 1 || (size_t)count > samples - told)
+            return 0;
+        told += (size_t)count;
+    }
+    return told == samples ? json_array_size(list) : 0;
+}
+
 bool ortho_model_kernel(const json_t *row, ortho_kernel_view *out)
 {
     const json_t *list = ortho_model_at(row, "kernels");

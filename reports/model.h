@@ -53,6 +53,10 @@ double ortho_model_lanes(const json_t *row);       /* predicted active lanes, a 
 /* Samples that fell while something held the GPU's clock down; 0 when none did or nobody looked. */
 size_t ortho_model_throttled(const json_t *row);
 
+/* How many processes the samples came from: 1 where the row has samples and lists no processes; 0
+ * where it has none, or where the list doesn't add up to them. */
+size_t ortho_model_processes(const json_t *row);
+
 /* What stands for a row's kernels: the one that needs the most registers, and the most that any
  * of them spills. False when the row lists none. */
 typedef struct ortho_kernel_view {

@@ -32,6 +32,12 @@ static double sample_count(const json_t *row)
     return count > 0 ? (double)count : NAN;
 }
 
+static double process_count(const json_t *row)
+{
+    size_t count = ortho_model_processes(row);
+    return count > 0 ? (double)count : NAN;
+}
+
 static double throttled_count(const json_t *row)
 {
     size_t count = ortho_model_throttled(row);
@@ -107,6 +113,7 @@ static const field fields[] = {
     {.title = "time_hi_ns", .path = "time_ns.hi", .timed = true},
     {.title = "time_mad_ns", .path = "time_ns.mad", .timed = true},
     {.title = "samples", .timed = true, .derived = sample_count},
+    {.title = "processes", .timed = true, .derived = process_count},
     {.title = "outliers", .path = "time_ns.outliers", .timed = true},
     {.title = "stop", .path = "time_ns.stop", .timed = true},
     {.title = "launches_per_sample", .path = "time_ns.launches_per_sample", .timed = true},

@@ -253,7 +253,7 @@ static ortho_status write_table(const json_t *results, const ortho_writer_option
     return status;
 }
 
-_Static_assert(COLUMNS_MAX >= 16, "one slot a column");
+_Static_assert(COLUMNS_MAX >= 17, "one slot a column");
 
 const ortho_writer ortho_writer_table = {
     .abi = ORTHO_REPORT_ABI,

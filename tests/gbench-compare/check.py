@@ -1,4 +1,4 @@
-"""Google Benchmark's own compare.py reads our gbench export, and finds what was put there.
+"""Google Benchmark's own compare.py reads our gbench and gbench-median exports, and finds what was put there.
 
 usage: check.py EXPORT RESULTS COMPARE
   EXPORT   the program built from export.c
@@ -6,7 +6,8 @@ usage: check.py EXPORT RESULTS COMPARE
   COMPARE  compare.py of Debian's libbenchmark-tools; "" where it isn't installed
 
 Every sample of a copy of RESULTS is made half as slow again; compare.py must then report +0.5 for
-each timed case, name the cases as we do, and be sure of it. Without the tool the rules that its
+each timed case, name the cases as we do, and be sure of it (of the median alone it can't be: it is one number). Without
+the tool the rules that its
 reader relies on are checked, which is less, and the last line says so. Exit: 0, or 1 with a line.
 """
 
@@ -45,7 +46,7 @@ def refuse_constant(name):
     sys.exit(f"the export holds {name}, which is no JSON")
 
 
-def check_rules(path, timed, untimed):
+def check_rules(path, timed, untimed, repetitions):
     """What Google Benchmark's reader relies on (its docs and report.py)."""
     export = json.loads(path.read_text(), parse_constant=refuse_constant)
     for key in CONTEXT:
@@ -66,7 +67,7 @@ def check_rules(path, timed, untimed):
         else:
             demand(row["name"] == f"{row['run_name']}_{row['aggregate_name']}", row["name"])
     demand(set(seen) == timed | untimed, f"cases that differ: {set(seen) ^ (timed | untimed)}")
-    demand(all(seen[name] >= 9 for name in timed), "fewer than 9 repetitions of a timed case")
+    demand(all(seen[name] == repetitions[name] for name in timed), "repetitions that differ")
 
 
 def run_compare(tool, scratch, *arguments):
@@ -76,6 +77,15 @@ def run_compare(tool, scratch, *arguments):
                           capture_output=True, text=True, check=False)
     demand(done.returncode == 0, f"compare.py {arguments[0]}: {done.stdout}{done.stderr}")
     return {case["name"]: case for case in json.loads(dump.read_text())}
+
+
+def check_slower_medians(compared, timed):
+    for name in timed:
+        demand(name in compared, f"compare.py doesn't list {name}")
+        case = compared[name]
+        demand(len(case["measurements"]) == 1 and not case["utest"], f"{name}: {case}")
+        demand(abs(case["measurements"][0]["time"] - (SLOWER - 1.0)) < 1e-6, f"{name}: {case}")
+        demand(name + "_median" not in compared, f"{name}: an aggregate of one row")
 
 
 def check_slower(compared, timed, repetitions):
@@ -113,22 +123,25 @@ def main():
     results = document["results"]
     timed = {row["key"] for row in results if "time_ns" in row}
     untimed = {row["key"] for row in results} - timed
-    repetitions = {r["key"]: len(r["time_ns"]["samples"]) for r in results if "time_ns" in r}
+    samples = {r["key"]: len(r["time_ns"]["samples"]) for r in results if "time_ns" in r}
     demand(timed and untimed, f"{source} lacks a kind of case")
+    demand(min(samples.values()) >= 9, "fewer than the 9 repetitions that compare.py wants")
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         slower = scratch / "slower.json"
         write_slower(document, slower)
-        exports = []
-        for path in (pathlib.Path(source), slower):
-            exports.append(scratch / f"{path.stem}.gbench.json")
-            subprocess.run([exporter, path, exports[-1]], check=True)
-            check_rules(exports[-1], timed, untimed)
+        exports = {}
+        for writer, repetitions in (("gbench", samples), ("gbench-median", dict.fromkeys(timed, 1))):
+            exports[writer] = [scratch / f"{path.stem}.{writer}.json" for path in (pathlib.Path(source), slower)]
+            for path, out in zip((source, slower), exports[writer]):
+                subprocess.run([exporter, writer, path, out], check=True)
+                check_rules(out, timed, untimed, repetitions)
         if not tool:
-            print("compare.py is not installed: the export was checked against its rules alone")
+            print("compare.py is not installed: the exports were checked against its rules alone")
             return
-        check_slower(run_compare(tool, scratch, "benchmarks", *exports), timed, repetitions)
-        check_filters(tool, scratch, exports[0], results)
+        check_slower(run_compare(tool, scratch, "benchmarks", *exports["gbench"]), timed, samples)
+        check_slower_medians(run_compare(tool, scratch, "benchmarks", *exports["gbench-median"]), timed)
+        check_filters(tool, scratch, exports["gbench"][0], results)
         print(f"{tool} read {len(timed)} timed cases and {len(untimed)} others, and agrees")
 
 

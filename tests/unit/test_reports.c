@@ -72,7 +72,8 @@ static json_t *hostile_document(void)
 static void find_writers(void **state)
 {
     (void)state;
-    static const char *const names[] = {"table", "json", "gbench", "csv", "markdown"};
+    static const char *const names[] = {"table",    "json", "gbench", "gbench-median", "csv",
+                                        "markdown", "gha",  "bmf",    "junit"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_string_equal(ortho_writer_find(names[i])->name, names[i]);
     assert_null(ortho_writer_find("xml"));
