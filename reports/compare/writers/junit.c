@@ -1,7 +1,7 @@
 /* junit: a comparison's verdicts for a CI's test report: what gates is a failure. */
+#include "reports/junit.h"
 #include "reports/compare/measures.h"
 #include "reports/compare/view.h"
-#include "reports/junit.h"
 
 #include "common/error.h"
 
@@ -44,7 +44,7 @@ static ortho_status add_case(ortho_junit *j, const json_t *one)
 {
     const char *op = ortho_model_string(one, "op"), *variant = ortho_model_string(one, "variant");
     const char *verdict = ortho_model_string(one, "verdict"), *key = ortho_model_string(one, "key");
-    char name[160], message[160], *text = NULL;
+    char name[160], message[256], *text = NULL;
     size_t size = 0;
     ortho_cell ratio = {.text = ""}, interval = {.text = ""};
     FILE *out = open_memstream(&text, &size);
@@ -63,14 +63,15 @@ static ortho_status add_case(ortho_junit *j, const json_t *one)
              ortho_model_true(one, "synthetic") ? " (SYNTHETIC weights)" : "");
     ortho_junit_outcome outcome = outcome_of(one);
     if (status == ORTHO_OK)
-        ortho_junit_add(j, &(ortho_junit_case){.classname = name,
-                                               .name = key != NULL ? key : "?",
-                                               .seconds = ortho_model_number(one, "time.b_ns") / 1e9,
-                                               .outcome = outcome,
-                                               .type = verdict,
-                                               .message = message,
-                                               .text = text,
-                                               .note = outcome == ORTHO_JUNIT_PASS ? text : NULL});
+        ortho_junit_add(j,
+                        &(ortho_junit_case){.classname = name,
+                                            .name = key != NULL ? key : "?",
+                                            .seconds = ortho_model_number(one, "time.b_ns") / 1e9,
+                                            .outcome = outcome,
+                                            .type = verdict,
+                                            .message = message,
+                                            .text = text,
+                                            .note = outcome == ORTHO_JUNIT_PASS ? text : NULL});
     free(text);
     return status;
 }
