@@ -12,9 +12,8 @@
 #define FEW         1500 /* readings up to which each has its mark */
 #define BANDS       400  /* more of them would be a grey wall */
 #define COLUMNS     130  /* of small letters beside each other */
-#define COLUMNS_MIN 2
-#define FIRST_TAG   100 /* of labels; the engine's are below */
-#define COLUMNS_CUT 8   /* from here on a name that was cut still says something */
+#define FIRST_TAG   100  /* of labels; the engine's are below */
+#define COLUMNS_CUT 8    /* from here on a name that was cut still says something */
 
 typedef struct point {
     double s, value[ORTHO_CLOCK_PANELS]; /* NAN: not told */
@@ -301,8 +300,6 @@ static void put_names(const picture *p, size_t index, FILE *gp)
 {
     char slice[160], variants[256];
     int columns = room_of(p, index);
-    if (columns < COLUMNS_MIN)
-        return;
     name_slice(p, &p->bands[index], slice, sizeof slice);
     name_variants(p, &p->bands[index], variants, sizeof variants);
     if (slice[0] != '\0' && ortho_text_width(slice) <= columns)

@@ -146,6 +146,7 @@ static void absent_is_absent(void **state)
     assert_null(json_object_get(reading(row, 0), "sm_mhz"));
     assert_int_equal(json_object_size(reading(row, 1)), 2);
     assert_float_equal(number(row, "clocks.sm_mhz.min"), 1234, 0);
+    assert_float_equal(number(row, "clocks.sm_mhz.median"), 1234, 0);
     assert_float_equal(number(row, "clocks.sm_mhz.max"), 1234, 0);
     assert_float_equal(number(row, "clocks.power_w"), 102, 0);
     json_decref(row);
