@@ -150,6 +150,11 @@ static void absent_is_absent(void **state)
     assert_float_equal(number(row, "clocks.sm_mhz.max"), 1234, 0);
     assert_float_equal(number(row, "clocks.power_w"), 102, 0);
     json_decref(row);
+    clocks = climbing(3);
+    clocks.readings[1].sm_mhz = clocks.readings[2].sm_mhz = NAN;
+    row = row_of(&clocks);
+    assert_float_equal(number(row, "clocks.sm_mhz.median"), 1000, 0);
+    json_decref(row);
     row = row_of(&clocks);
     assert_null(json_object_get(row, "clocks")); /* nothing was read */
     json_decref(row);

@@ -87,9 +87,10 @@ static void script(void **state)
     json_t *document = document_new();
     json_t *held = row_add(document, "csr", "q", 0, 3);
     row_add(document, "dense", "q", 0.5, 3);
+    row_add(document, "csr", "q", 0.25, 3); /* with another setting; it is named once */
     row_add(document, "coo", "gate", 10, 3);
     char *text = script_of(document, "clocks");
-    holds(text, "'3 cases, 12 s; those on one grey band took turns · none throttled'");
+    holds(text, "'4 cases, 12 s; those on one grey band took turns · none throttled'");
     holds(text, "set object 1 rectangle from first 0, graph 0 to first 2.5, graph 1 behind");
     holds(text, "set object 2 rectangle from first 10, graph 0 to first 12, graph 1 behind");
     assert_null(strstr(text, "set object 3"));
@@ -111,7 +112,7 @@ static void script(void **state)
     set(json_object_get(held, "time_ns"), "processes", json_pack("[i, i]", 1, 1));
     json_object_del(json_object_get(row_add(document, "bare", "k", 20, 1), "clocks"), "readings");
     text = script_of(document, "clocks");
-    holds(text, "'3 of 4 cases, 12 s;");
+    holds(text, "'4 of 5 cases, 12 s;");
     holds(text, " · the first process’s readings'");
     free(text);
     json_decref(document);
