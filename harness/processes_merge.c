@@ -157,6 +157,14 @@ static void add_throttle(json_t *clocks, const ob_process_rows *rows)
     json_decref(all);
 }
 
+/* Readings are timed from their own process's first one: those of several don't belong together. */
+static void first_readings(json_t *clocks, const ob_process_rows *rows)
+{
+    json_t *its = json_object_get(json_object_get(rows->row[0], "clocks"), "readings");
+    if (json_array_size(its) > 0)
+        json_object_set(clocks, "readings", its);
+}
+
 static void merge_clocks(json_t *row, const ob_process_rows *rows)
 {
     json_t *clocks = json_object(), *mhz = json_object();
@@ -167,6 +175,7 @@ static void merge_clocks(json_t *row, const ob_process_rows *rows)
         json_object_set(clocks, "sm_mhz", mhz);
     fold(clocks, rows, NULL, "power_w", 1);
     fold(clocks, rows, NULL, "temp_c", 1);
+    first_readings(clocks, rows);
     add_throttle(clocks, rows);
     if (json_object_size(clocks) > 0)
         json_object_set(row, "clocks", clocks);

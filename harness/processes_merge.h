@@ -8,7 +8,7 @@
  *     variant computes must not depend on where its pages lie;
  *   - samples are joined, and what is derived from them is worked out again over processes
  *     (processes_time.c); peaks and errors are the largest; clocks the widest;
- *   - the rest (kernels, divergence) is the first process's.
+ *   - the rest (kernels, divergence, the readings of clocks) is the first process's.
  */
 #ifndef ORTHO_HARNESS_PROCESSES_MERGE_H
 #define ORTHO_HARNESS_PROCESSES_MERGE_H

@@ -143,7 +143,7 @@ static ortho_status sample(void *ctx, double *ns, double *spent)
         return status;
     lane->cursor += span.lead + span.count;
     if (lane->sampling)
-        ob_clocks_read(&lane->clocks, s->nvml, lane->taken++);
+        ob_clocks_read(&lane->clocks, s->nvml, lane->taken++, &s->first_reading_ns);
     *ns = took / (double)lane->launches * (double)lane->units;
     *spent = ob_timer_now() - start; /* the flush too: it is what a timeout bounds */
     return ORTHO_OK;

@@ -46,8 +46,9 @@ typedef struct ob_session {
     const ob_progress *progress;
     const ob_backend *backend;
     ob_queue *queue;
-    ob_nvml *nvml;     /* NULL: nothing is told of clocks */
-    ortho_dtype dtype; /* of activations: asked for, or the backend's own */
+    ob_nvml *nvml;           /* NULL: nothing is told of clocks */
+    double first_reading_ns; /* when NVML was first read beside a sample; 0: it wasn't yet */
+    ortho_dtype dtype;       /* of activations: asked for, or the backend's own */
     ob_timer timer;
     ob_plan plan;
     ortho_dataset *dataset;

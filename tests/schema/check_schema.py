@@ -41,6 +41,9 @@ def contradictions(document):
             yield f"{where}.time_ns.processes: gave {sum(time['processes'])} samples of {len(time['samples'])}"
         if time and told and len(time.get("processes", [])) > sum(p["status"] == "ok" for p in told):
             yield f"{where}.time_ns.processes: more than finished by context.processes"
+        at = [r["s"] for r in row.get("clocks", {}).get("readings", [])]
+        if at != sorted(at):
+            yield f"{where}.clocks.readings: not in the order of time"
         tokens = row.get("tokens_per_s")
         if tokens and not tokens["lo"] <= tokens["value"] <= tokens["hi"]:
             yield f"{where}.tokens_per_s: lo <= value <= hi does not hold"

@@ -407,8 +407,9 @@ static void clocks_are_the_widest(void **state)
     fixture f = three();
     for (int i = 0; i < 3; i++)
         set(row_at(&f, i, csr), NULL, "clocks",
-            json_pack("{s:{s:f, s:f, s:f}, s:f, s:[s]}", "sm_mhz", "min", 1000.0 + i, "median",
-                      1500.0 + i, "max", 1900.0 + i, "power_w", 300.0 - i, "throttle",
+            json_pack("{s:{s:f, s:f, s:f}, s:f, s:[{s:f, s:f}], s:[s]}", "sm_mhz", "min",
+                      1000.0 + i, "median", 1500.0 + i, "max", 1900.0 + i, "power_w", 300.0 - i,
+                      "readings", "s", 0.5 + i, "sm_mhz", 1900.0 + i, "throttle",
                       i == 1 ? "hw-thermal" : "sw-power-cap"));
     const json_t *row = merge(&f, 3, csr);
     near(row, "clocks.sm_mhz.min", 1000);
@@ -416,6 +417,10 @@ static void clocks_are_the_widest(void **state)
     near(row, "clocks.sm_mhz.max", 1902);
     near(row, "clocks.power_w", 300);
     assert_int_equal(json_array_size(ortho_model_at(row, "clocks.throttle")), 2);
+    const json_t *readings = ortho_model_at(row, "clocks.readings"); /* the first process's */
+    assert_int_equal(json_array_size(readings), 1);
+    near(json_array_get(readings, 0), "s", 0.5);
+    near(json_array_get(readings, 0), "sm_mhz", 1900);
     close_fixture(&f);
 }
 
