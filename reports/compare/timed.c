@@ -108,10 +108,11 @@ void ortho_timed_free(ortho_timed *timed)
 
 /* ---- geometric means ------------------------------------------------------------------------- */
 
+/* What both lack is the same, too: a case belongs to a group, at least to its own. */
 static bool same_text(const json_t *a, const json_t *b, const char *key)
 {
     const char *left = ortho_model_string(a, key), *right = ortho_model_string(b, key);
-    return left != NULL && right != NULL && strcmp(left, right) == 0;
+    return left != NULL && right != NULL ? strcmp(left, right) == 0 : left == right;
 }
 
 static bool same_group(const ortho_timed *a, const ortho_timed *b)
