@@ -12,6 +12,27 @@ static double need(const json_t *node, const char *path)
     return value;
 }
 
+/* A case without a verdict on its times says why. */
+static void check_cases(const json_t *comparison)
+{
+    size_t i, k;
+    const json_t *one, *measure;
+    json_array_foreach(json_object_get(comparison, "cases"), i, one)
+    {
+        const char *verdict = ortho_model_string(one, "verdict");
+        bool timed = json_object_get(one, "time") != NULL;
+        if (verdict == NULL || timed == (ortho_model_string(one, "reason") != NULL)) {
+            fprintf(stderr, "neither time nor reason: %s\n", json_dumps(one, 0));
+            abort();
+        }
+        json_array_foreach(json_object_get(one, "measures"), k, measure)
+        {
+            if (ortho_model_string(measure, "name") == NULL)
+                abort();
+        }
+    }
+}
+
 static void check(const json_t *comparison)
 {
     static const char *const counted[] = {"faster", "slower",  "same",      "ambiguous",
@@ -66,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_refused(status);
     if (status == ORTHO_OK) {
         check(comparison);
+        check_cases(comparison);
         check_file(comparison);
         fuzz_write_all(ortho_comparison_writers, comparison);
     }

@@ -59,7 +59,8 @@ static bool fuzz_load(const uint8_t *data, size_t size, fuzz_loader *load, fuzz_
     return d.count > 0;
 }
 
-/* Whatever a document holds, what is made of it is UTF-8 that drives no terminal. */
+/* Whatever a document holds, what is made of it is UTF-8 that drives no terminal. CSV alone keeps
+ * texts as they are. */
 static void fuzz_check_text(const char *text, size_t size, bool color, const char *by)
 {
     json_t *utf8 = json_stringn(text, size);
@@ -68,7 +69,7 @@ static void fuzz_check_text(const char *text, size_t size, bool color, const cha
         abort();
     }
     json_decref(utf8);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size && strcmp(by, "csv") != 0; i++) {
         unsigned char c = (unsigned char)text[i];
         if ((c < 0x20 && strchr("\t\n\r", c) == NULL && !(color && c == 0x1b)) || c == 0) {
             fprintf(stderr, "%s wrote the control character %d: %.*s\n", by, c, (int)i + 1, text);
@@ -95,12 +96,13 @@ static char *fuzz_written(const ortho_writer *writer, const json_t *document,
     return NULL;
 }
 
-/* With every writer; what the one of JSON gives reads back as the same. */
+/* With every writer; what is named JSON is JSON. */
 static void fuzz_write_all(const ortho_writer *const *writers, const json_t *document)
 {
     for (; *writers != NULL; writers++) {
         char *text = fuzz_written(*writers, document, (ortho_writer_options){.color = false});
-        if (text != NULL && strcmp((*writers)->name, "json") == 0) {
+        const char *extension = (*writers)->extension;
+        if (text != NULL && extension != NULL && strstr(extension, "json") != NULL) {
             json_t *back = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
             if (back == NULL)
                 abort();

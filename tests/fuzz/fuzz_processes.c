@@ -2,8 +2,8 @@
 #include "harness/processes_merge.h"
 #include "tests/fuzz/fuzz_documents.h"
 
-/* Names of what a row is made of. Their files would bring in the whole harness, and a merge makes no
- * row: it names the caches alone. */
+/* Names of what a row is made of. Their files would bring in the whole harness, and a merge makes
+ * no row: it names the caches alone. */
 const char *ob_l2_name(ob_l2 l2)
 {
     return l2 == OB_L2_WARM ? "warm" : "cold";

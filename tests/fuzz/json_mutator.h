@@ -54,9 +54,9 @@ static void mutator_choose(json_t *node, uint64_t *state, mutator_slot *out)
 
 static json_t *mutator_number(uint64_t *state)
 {
-    static const json_int_t whole[] = {0,          -1,         1,         2,        3,
-                                       1LL << 31,  1LL << 32,  1LL << 53, 65,       1000000,
-                                       INT64_MAX,  INT64_MIN,  INT32_MAX, INT32_MIN};
+    static const json_int_t whole[] = {0,         -1,        1,         2,        3,
+                                       1LL << 31, 1LL << 32, 1LL << 53, 65,       1000000,
+                                       INT64_MAX, INT64_MIN, INT32_MAX, INT32_MIN};
     static const double real[] = {0.0, -0.0, 0.5, -1.0, 1e308, -1e308, 5e-324, 1e-300, 1e19, 1e-9};
     size_t i = mutator_pick(state, 24);
     return i < 14 ? json_integer(whole[i]) : json_real(real[i - 14]);
@@ -64,11 +64,32 @@ static json_t *mutator_number(uint64_t *state)
 
 static json_t *mutator_text(uint64_t *state)
 {
-    static const char *const texts[] = {
-        "", "ok", "ambiguous", "failed", "skipped", "pass", "n/a", "competitor", "baseline",
-        "ceiling", "gemm", "sieve", "cuda", "cpu", "WRONG", "SLOWER", "\x01\n\t\r\x1b[31m\x7f",
-        "%s%n%d'\"`\\", "</script><img src=x onerror=alert(1)>]]>", "=1+2", "a/b/../c", "a|b",
-        "\xe2\x80\xae\xf0\x9f\x98\x80\xef\xbf\xbf\xc2\x85", "2026-11-24T21:40:00Z", "fp16", "q"};
+    static const char *const texts[] = {"",
+                                        "ok",
+                                        "ambiguous",
+                                        "failed",
+                                        "skipped",
+                                        "pass",
+                                        "n/a",
+                                        "competitor",
+                                        "baseline",
+                                        "ceiling",
+                                        "gemm",
+                                        "sieve",
+                                        "cuda",
+                                        "cpu",
+                                        "WRONG",
+                                        "SLOWER",
+                                        "\x01\n\t\r\x1b[31m\x7f",
+                                        "%s%n%d'\"`\\",
+                                        "</script><img src=x onerror=alert(1)>]]>",
+                                        "=1+2",
+                                        "a/b/../c",
+                                        "a|b",
+                                        "\xe2\x80\xae\xf0\x9f\x98\x80\xef\xbf\xbf\xc2\x85",
+                                        "2026-11-24T21:40:00Z",
+                                        "fp16",
+                                        "q"};
     char lengthy[1601];
     size_t i = mutator_pick(state, sizeof texts / sizeof *texts + 2);
     if (i < sizeof texts / sizeof *texts)
@@ -129,7 +150,7 @@ static void mutator_delete(const mutator_slot *slot)
         json_array_remove(slot->parent, slot->index);
 }
 
-/* In a list once or often again; in an object under the key of another slot. */
+/* In a list once or often again; in an object under the key of another slot, or any key. */
 static void mutator_duplicate(const mutator_slot *slot, const mutator_slot *other, uint64_t *state)
 {
     if (slot->key == NULL)
@@ -137,6 +158,11 @@ static void mutator_duplicate(const mutator_slot *slot, const mutator_slot *othe
             json_array_insert_new(slot->parent, slot->index, json_deep_copy(slot->value));
     else if (other->key != NULL)
         json_object_set_new(slot->parent, other->key, json_deep_copy(slot->value));
+    else {
+        json_t *key = mutator_text(state);
+        json_object_set_new(slot->parent, json_string_value(key), json_deep_copy(slot->value));
+        json_decref(key);
+    }
 }
 
 static void mutator_change(json_t *document, uint64_t *state)
