@@ -305,6 +305,27 @@ static void geometric_means(void **state)
     json_decref(out);
 }
 
+/* Groups come in the order of their first cases, whatever they are called. */
+static void groups_in_order(void **state)
+{
+    static const char *const variants[] = {"z", "a", "z", "m", "a", "z"};
+    (void)state;
+    json_t *a = side(1e5, 6, 1), *b = side(1.1e5, 6, 2);
+    for (size_t i = 0; i < 6; i++) {
+        json_object_set_new(row(a, i), "variant", json_string(variants[i]));
+        json_object_set_new(row(b, i), "variant", json_string(variants[i]));
+    }
+    json_t *out = usual(a, b);
+    const json_t *groups = json_object_get(out, "groups");
+    assert_int_equal(json_array_size(groups), 3);
+    reads(json_array_get(groups, 0), "variant", "z");
+    reads(json_array_get(groups, 1), "variant", "a");
+    reads(json_array_get(groups, 2), "variant", "m");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ortho_model_number(json_array_get(groups, i), "cases"), 3 - i);
+    json_decref(out);
+}
+
 /* A row may lack what a group is made by; it counts in one all the same. */
 static void a_group_without_a_backend(void **state)
 {
@@ -439,6 +460,7 @@ int main(void)
         cmocka_unit_test(references_gate_nothing),
         cmocka_unit_test(several_files),
         cmocka_unit_test(geometric_means),
+        cmocka_unit_test(groups_in_order),
         cmocka_unit_test(a_group_without_a_backend),
         cmocka_unit_test(long_words),
         cmocka_unit_test(verdict_first),
