@@ -134,6 +134,9 @@ def results_seeds():
     yield "pair", compact(cut(cpu, [0, 2, 6]), slower(cut(cpu, [0, 2, 6]), 1.1))
     yield "pair-sieve", compact(sieve, slower(sieve, 0.9))
     yield "pair-gpu", compact(cut(gpu, [4, 48]), slower(cut(gpu, [4, 48]), 1.01))
+    nowhere = cut(cpu, [2]) # was found: a group without figures
+    del nowhere["results"][0]["backend"]
+    yield "no-backend", compact(nowhere)
     yield "processes", compact(*(cut(d, [0, 3, 4]) for d in recorded[:3]))
 
 
@@ -145,6 +148,9 @@ def comparison_seeds():
         case["verdict"] = case["verdict"].upper()
         case["role"] = "baseline" if case["variant"] == "dense" else "competitor"
     yield "capitals", compact(comparison)
+    told = copy.deepcopy(comparison) # was found: a verdict that reached the terminal as it is
+    told["cases"][0]["verdict"] = "\x1b[31m" + 30 * "\u00b5"
+    yield "verdict", compact(told)
     empty = {**comparison, "cases": [], "groups": [], "refused": [], "only_b": []}
     yield "empty", compact(empty)
 
