@@ -3,6 +3,7 @@
 #include "common/stats.h"
 #include "harness/results.h"
 #include "reports/json_set.h"
+#include "reports/text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -61,6 +62,7 @@ static json_t *row_with(const merge *m, const ob_process_rows *rows, const char 
     char reason[512];
     snprintf(reason, sizeof reason, "process %d of %d: %.400s", m->processes[first].number,
              m->options->processes, text_of(row, "reason"));
+    ortho_text_trim(reason);
     ob_processes_fail(row, status, count < rows->count ? reason : text_of(row, "reason"));
     return row;
 }

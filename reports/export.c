@@ -129,11 +129,11 @@ static void put_samples(const json_t *row, FILE *out)
         fprintf(out, "samples: %zu\n", samples);
 }
 
-char *ortho_export_words(const json_t *results, const json_t *row)
+char *ortho_export_words(const json_t *results, const json_t *row, const char *tally)
 {
     const json_t *context = ortho_model_at(results, "context");
     const char *backend = ortho_model_string(row, "backend");
-    char tally[160], *text = NULL;
+    char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
@@ -149,7 +149,6 @@ char *ortho_export_words(const json_t *results, const json_t *row)
     put_line("commit: ", ortho_model_string(context, "commit"), out);
     put_line("model: ", ortho_model_string(context, "model.name"), out);
     put_samples(row, out);
-    ortho_tally(results, tally, sizeof tally);
     fprintf(out, "run: %s", tally);
     if (fclose(out) == 0)
         return text;

@@ -24,8 +24,9 @@ void ortho_names_free(ortho_names *names);
 bool ortho_export_synthetic(const json_t *results, const json_t *row);
 
 /* Lines that tell where a number comes from: warnings first (SYNTHETIC, ambiguous, throttled,
- * interrupted), then verdict, machine, commit, model, samples, and the tally of the run. Each is
- * cleaned; what the document doesn't tell has no line. The caller frees it; NULL without memory. */
-char *ortho_export_words(const json_t *results, const json_t *row);
+ * interrupted), then verdict, machine, commit, model, samples, and the run's `tally` (ortho_tally,
+ * which walks all rows: once a file, not once a row). Each is cleaned; what the document doesn't
+ * tell has no line. The caller frees it; NULL without memory. */
+char *ortho_export_words(const json_t *results, const json_t *row, const char *tally);
 
 #endif

@@ -12,6 +12,7 @@ static size_t decode(const char *s, uint32_t *point)
 {
     const unsigned char *u = (const unsigned char *)s;
     size_t length = u[0] < 0x80 ? 1 : u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : u[0] >= 0xc0 ? 2 : 0;
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     static const unsigned char first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     *point = 0xfffd;
     if (length == 0)
@@ -22,6 +23,9 @@ static size_t decode(const char *s, uint32_t *point)
             return 1;
         value = value << 6 | (u[i] & 0x3f);
     }
+    bool character = value <= 0x10ffff && (value < 0xd800 || value >= 0xe000) && u[0] < 0xf8;
+    if (value < least[length] || !character)
+        return 1; /* longer than need be, or no character: UTF-8 has neither */
     *point = value;
     return length;
 }

@@ -8,6 +8,7 @@
 #include "reports/compare/timed.h"
 #include "reports/json_set.h"
 #include "reports/model.h"
+#include "reports/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -150,6 +151,7 @@ static void judge_untimed(json_t *one, const json_t *a, const json_t *b)
     snprintf(reason, sizeof reason, "%s in %s: %.160s",
              ortho_model_status_name(ortho_model_status(first)), b != NULL ? "b" : "a",
              ortho_model_reason(first));
+    ortho_text_trim(reason);
     set_verdict(one, broken ? "WRONG" : "UNTIMED", reason);
 }
 

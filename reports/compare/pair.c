@@ -207,14 +207,26 @@ ortho_status ortho_refuse_alone(const json_t *a, const json_t *b, json_t *out)
     return ok ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory to pair cases");
 }
 
+/* To 80 bytes of whole characters. */
+static void shorten(char *text)
+{
+    if (text == NULL || strlen(text) <= 80)
+        return;
+    text[80] = '\0';
+    ortho_text_trim(text);
+}
+
 json_t *ortho_compare_notes(const json_t *a, const json_t *b)
 {
     json_t *notes = json_array();
     for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++) {
         char *left = text_of(ortho_model_at(a, remarks[i].path));
         char *right = text_of(ortho_model_at(b, remarks[i].path));
-        if (left != NULL && right != NULL && strcmp(left, right) != 0)
-            json_array_append_new(notes, json_sprintf("%s: %.80s in a, %.80s in b", remarks[i].what,
+        bool differ = left != NULL && right != NULL && strcmp(left, right) != 0;
+        shorten(left);
+        shorten(right);
+        if (differ)
+            json_array_append_new(notes, json_sprintf("%s: %s in a, %s in b", remarks[i].what,
                                                       *left != '\0' ? left : "not told",
                                                       *right != '\0' ? right : "not told"));
         free(left);

@@ -108,32 +108,61 @@ void ortho_timed_free(ortho_timed *timed)
 
 /* ---- geometric means ------------------------------------------------------------------------- */
 
-static bool same_text(const json_t *a, const json_t *b, const char *key)
+/* The cases of one group, in their order. */
+typedef struct members {
+    const ortho_timed *const *list;
+    size_t count;
+} members;
+
+/* What both lack is the same, too: a case belongs to a group, at least to its own. */
+static int by_text(const json_t *a, const json_t *b, const char *key)
 {
     const char *left = ortho_model_string(a, key), *right = ortho_model_string(b, key);
-    return left != NULL && right != NULL && strcmp(left, right) == 0;
+    if (left == NULL || right == NULL)
+        return (left != NULL) - (right != NULL);
+    return strcmp(left, right);
 }
 
-static bool same_group(const ortho_timed *a, const ortho_timed *b)
+static int by_group(const ortho_timed *a, const ortho_timed *b)
 {
-    return same_text(a->one, b->one, "op") && same_text(a->one, b->one, "variant") &&
-           same_text(a->one, b->one, "backend") && a->side[0].processes == b->side[0].processes &&
-           a->side[1].processes == b->side[1].processes;
+    static const char *const names[] = {"op", "variant", "backend"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int order = by_text(a->one, b->one, names[i]);
+        if (order != 0)
+            return order;
+    }
+    for (int s = 0; s < 2; s++)
+        if (a->side[s].processes != b->side[s].processes)
+            return a->side[s].processes < b->side[s].processes ? -1 : 1;
+    return 0;
+}
+
+static int by_group_and_place(const void *pa, const void *pb)
+{
+    const ortho_timed *a = *(const ortho_timed *const *)pa, *b = *(const ortho_timed *const *)pb;
+    int order = by_group(a, b);
+    return order != 0 ? order : (a > b) - (a < b); /* both of one array */
+}
+
+static int by_first_case(const void *pa, const void *pb)
+{
+    const members *a = pa, *b = pb;
+    return (a->list[0] > b->list[0]) - (a->list[0] < b->list[0]);
 }
 
 /* The mean over the group of the logarithms of each process's medians. Returns how many cases. */
-static size_t gather(const ortho_timed *all, size_t count, size_t first, int s, double *logs,
-                     double *room, ortho_effect_centers *out)
+static size_t gather(const members *m, int s, double *logs, double *room, ortho_effect_centers *out)
 {
-    size_t cases = 0, processes = all[first].side[s].processes;
+    size_t cases = 0, processes = m->list[0]->side[s].processes;
     double within = 0;
     memset(logs, 0, processes * sizeof *logs);
-    for (size_t i = first; i < count; i++) {
-        if (!same_group(&all[first], &all[i]) || !ortho_effect_logs(&all[i].side[s], room))
+    for (size_t i = 0; i < m->count; i++) {
+        const ortho_timed *t = m->list[i];
+        if (!ortho_effect_logs(&t->side[s], room))
             continue;
         for (size_t p = 0; p < processes; p++)
             logs[p] += room[p];
-        within += s == 0 ? all[i].effect.within_a : all[i].effect.within_b;
+        within += s == 0 ? t->effect.within_a : t->effect.within_b;
         cases++;
     }
     for (size_t p = 0; p < processes; p++)
@@ -142,23 +171,23 @@ static size_t gather(const ortho_timed *all, size_t count, size_t first, int s, 
     return cases;
 }
 
-static ortho_status add_group(const ortho_timed *all, size_t count, size_t first,
-                              const ortho_effect_options *options, json_t *list)
+static ortho_status add_group(const members *m, const ortho_effect_options *options, json_t *list)
 {
-    size_t pa = all[first].side[0].processes, pb = all[first].side[1].processes;
+    const ortho_timed *first = m->list[0];
+    size_t pa = first->side[0].processes, pb = first->side[1].processes;
     double *logs = malloc(2 * (pa + pb) * sizeof *logs);
     if (logs == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
     ortho_effect_centers a, b;
     ortho_effect mean;
     double *room = logs + pa + pb;
-    size_t cases = gather(all, count, first, 0, logs, room, &a);
-    gather(all, count, first, 1, logs + pa, room, &b);
+    size_t cases = gather(m, 0, logs, room, &a);
+    gather(m, 1, logs + pa, room, &b);
     ortho_effect_of_centers(&a, &b, options, &mean);
     json_t *one = json_object();
     static const char *const names[] = {"op", "variant", "backend"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        json_object_set(one, names[i], json_object_get(all[first].one, names[i]));
+        json_object_set(one, names[i], json_object_get(first->one, names[i]));
     ortho_json_int(one, "cases", (int64_t)cases);
     ortho_json_real(one, "ratio", mean.ratio);
     ortho_json_real(one, "lo", mean.interval.lo);
@@ -168,19 +197,38 @@ static ortho_status add_group(const ortho_timed *all, size_t count, size_t first
     return ORTHO_OK;
 }
 
+/* Sorted, so that as many groups as cases take no longer; told in the order of their first cases.
+ * `groups` has room for as many as there are cases. Returns how many there are. */
+static size_t split(const ortho_timed *all, size_t count, const ortho_timed **sorted,
+                    members *groups)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &all[i];
+    qsort(sorted, count, sizeof *sorted, by_group_and_place);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || by_group(sorted[i - 1], sorted[i]) != 0)
+            groups[n++] = (members){.list = sorted + i};
+        groups[n - 1].count++;
+    }
+    qsort(groups, n, sizeof *groups, by_first_case);
+    return n;
+}
+
 ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
                                 const ortho_effect_options *options, json_t **out)
 {
     json_t *list = json_array();
-    ortho_status status =
-        list != NULL ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
-    for (size_t i = 0; i < count && status == ORTHO_OK; i++) {
-        bool known = false;
-        for (size_t j = 0; j < i && !known; j++)
-            known = same_group(&all[j], &all[i]);
-        if (!known)
-            status = add_group(all, count, i, options, list);
-    }
+    const ortho_timed **sorted = malloc((count + 1) * sizeof *sorted);
+    members *groups = malloc((count + 1) * sizeof *groups);
+    ortho_status status = list != NULL && sorted != NULL && groups != NULL
+                              ? ORTHO_OK
+                              : ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
+    size_t n = status == ORTHO_OK ? split(all, count, sorted, groups) : 0;
+    for (size_t i = 0; i < n && status == ORTHO_OK; i++)
+        status = add_group(&groups[i], options, list);
+    free(sorted);
+    free(groups);
     if (status == ORTHO_OK)
         *out = list;
     else

@@ -243,8 +243,10 @@ static void cell_verdict(const json_t *one, ortho_cell *out)
                  {"FASTER", ORTHO_TONE_GOOD},
                  {"UNTIMED", ORTHO_TONE_QUIET}};
     const char *verdict = text(one, "verdict");
-    snprintf(out->text, sizeof out->text, "%.20s%s", verdict,
+    char *word = ortho_text_cut(verdict, 12); /* any text of a file read back */
+    snprintf(out->text, sizeof out->text, "%s%s", word != NULL ? word : "?",
              ortho_compare_worse(one) ? ", LARGER" : "");
+    free(word);
     for (size_t i = 0; i < sizeof tones / sizeof *tones; i++)
         if (strcmp(verdict, tones[i].verdict) == 0)
             out->tone = tones[i].tone;

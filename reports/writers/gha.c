@@ -8,6 +8,7 @@
  * value: the action rescales a bare number with the unit, and leaves one with a % alone.
  */
 #include "common/error.h"
+#include "reports/columns.h"
 #include "reports/emit.h"
 #include "reports/export.h"
 #include "reports/reports.h"
@@ -21,9 +22,17 @@ static ortho_status fail_memory(void)
     return ortho_fail(ORTHO_E_MEMORY, "no memory for an entry of github-action-benchmark");
 }
 
-static json_t *build_entry(const json_t *results, const json_t *row, const char *name)
+/* What the entries of a file share. */
+typedef struct listing {
+    const json_t *results;
+    ortho_names names;
+    char tally[160];
+    FILE *out;
+} listing;
+
+static json_t *build_entry(const listing *l, const json_t *row, const char *name)
 {
-    char *words = ortho_export_words(results, row), range[32];
+    char *words = ortho_export_words(l->results, row, l->tally), range[32];
     double share = ortho_model_half_width(row);
     json_t *entry = words != NULL ? json_pack("{s:s, s:f, s:s}", "name", name, "value",
                                               ortho_model_time(row), "unit", "ns")
@@ -38,17 +47,16 @@ static json_t *build_entry(const json_t *results, const json_t *row, const char 
     return entry;
 }
 
-static ortho_status put_entry(const json_t *results, const json_t *row, ortho_names *names,
-                              FILE *out)
+static ortho_status put_entry(listing *l, const json_t *row)
 {
-    char *name = ortho_names_take(names, row, "");
+    char *name = ortho_names_take(&l->names, row, "");
     if (name == NULL)
         return fail_memory();
-    json_t *entry = build_entry(results, row, name);
+    json_t *entry = build_entry(l, row, name);
     free(name);
     if (entry == NULL)
         return fail_memory();
-    ortho_status status = ortho_json_emit(entry, 1, out);
+    ortho_status status = ortho_json_emit(entry, 1, l->out);
     json_decref(entry);
     return status;
 }
@@ -56,19 +64,20 @@ static ortho_status put_entry(const json_t *results, const json_t *row, ortho_na
 static ortho_status write_gha(const json_t *results, const ortho_writer_options *options, FILE *out)
 {
     (void)options;
-    ortho_names names = {0};
+    listing l = {.results = results, .out = out};
     ortho_status status = ORTHO_OK;
     const char *before = "[\n  ";
+    ortho_tally(results, l.tally, sizeof l.tally);
     for (size_t i = 0; i < ortho_model_count(results) && status == ORTHO_OK; i++) {
         const json_t *row = ortho_model_row(results, i);
         if (row == NULL || !ortho_model_timed(row))
             continue;
         fputs(before, out);
         before = ",\n  ";
-        status = put_entry(results, row, &names, out);
+        status = put_entry(&l, row);
     }
     fputs(before[0] == '[' ? "[]\n" : "\n]\n", out);
-    ortho_names_free(&names);
+    ortho_names_free(&l.names);
     return status;
 }
 

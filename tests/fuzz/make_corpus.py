@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed corpus: small files that reach every part of the readers. usage: make_corpus.py
 DIR (default: corpus/ beside this script). The files are committed; this says how they were made."""
+import copy
 import json
 import pathlib
 import struct
@@ -83,10 +84,82 @@ def index_seeds():
     yield "empty", b'{"weight_map":{}}\0'
 
 
+TESTS = pathlib.Path(__file__).parent.parent
+
+
+def compact(*documents):
+    return b"\0".join(json.dumps(d, separators=(",", ":"), ensure_ascii=False).encode()
+                      for d in documents)
+
+
+def shorter(rows, samples=3):
+    for row in copy.deepcopy(rows):
+        time = row.get("time_ns", {})
+        time.get("samples", [])[samples:] = []
+        yield row
+
+
+def cut(document, rows):
+    return {**document, "results": list(shorter([document["results"][i] for i in rows]))}
+
+
+def slower(document, factor):
+    """The same, as a later and slower run; every second row of it came from two processes."""
+    later = copy.deepcopy(document)
+    later["context"]["date"] = "2026-11-26T00:00:00Z"
+    for i, row in enumerate(later["results"]):
+        time = row.get("time_ns", {})
+        for key in ("median", "lo", "hi"):
+            if key in time:
+                time[key] *= factor
+        if time.get("samples"):
+            time["samples"] = [s * factor for s in time["samples"]]
+            if i % 2 == 0:
+                time["processes"] = [1, len(time["samples"]) - 1]
+    return later
+
+
+def results_seeds():
+    cpu = json.loads((TESTS / "schema/example.json").read_text())
+    gpu = json.loads((TESTS / "schema/example-gpu.json").read_text())
+    recorded = json.loads((TESTS / "recorded/h100-processes.json").read_text())
+    gemm, sieve = cut(cpu, [0, 2, 6, 9]), cut(cpu, [16, 29, 62, 64])
+    yield "empty", compact({"schema": "ortho-bench/1", "context": {}, "results": []})
+    yield "gemm", compact(gemm)
+    yield "gemm-odd", compact(cut(cpu, [14, 15, 23, 43]))
+    yield "sieve", compact(sieve)
+    yield "gpu", compact(cut(gpu, [0, 2, 4, 7]))
+    yield "gpu-shapes", compact(cut(gpu, [12, 28, 36]))
+    yield "gpu-pass", compact(cut(gpu, [40, 42, 44]))
+    yield "pair", compact(cut(cpu, [0, 2, 6]), slower(cut(cpu, [0, 2, 6]), 1.1))
+    yield "pair-sieve", compact(sieve, slower(sieve, 0.9))
+    yield "pair-gpu", compact(cut(gpu, [4, 48]), slower(cut(gpu, [4, 48]), 1.01))
+    nowhere = cut(cpu, [2]) # was found: a group without figures
+    del nowhere["results"][0]["backend"]
+    yield "no-backend", compact(nowhere)
+    yield "processes", compact(*(cut(d, [0, 3, 4]) for d in recorded[:3]))
+
+
+def comparison_seeds():
+    text = (TESTS / "page/comparison.json").read_text()
+    comparison = json.loads(text)
+    yield "page", compact(comparison)
+    for case in comparison["cases"]: # in the capitals that `compare` writes
+        case["verdict"] = case["verdict"].upper()
+        case["role"] = "baseline" if case["variant"] == "dense" else "competitor"
+    yield "capitals", compact(comparison)
+    told = copy.deepcopy(comparison) # was found: a verdict that reached the terminal as it is
+    told["cases"][0]["verdict"] = "\x1b[31m" + 30 * "\u00b5"
+    yield "verdict", compact(told)
+    empty = {**comparison, "cases": [], "groups": [], "refused": [], "only_b": []}
+    yield "empty", compact(empty)
+
+
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
     for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
-                        ("index", index_seeds)):
+                        ("index", index_seeds), ("results", results_seeds),
+                        ("comparison", comparison_seeds)):
         (root / kind).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():
             (root / kind / name).write_bytes(content)

@@ -3,6 +3,7 @@
 
 #include "common/error.h"
 #include "reports/compare/view.h"
+#include "reports/json_set.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 
@@ -304,6 +305,77 @@ static void geometric_means(void **state)
     json_decref(out);
 }
 
+/* Groups come in the order of their first cases, whatever they are called. */
+static void groups_in_order(void **state)
+{
+    static const char *const variants[] = {"z", "a", "z", "m", "a", "z"};
+    (void)state;
+    json_t *a = side(1e5, 6, 1), *b = side(1.1e5, 6, 2);
+    for (size_t i = 0; i < 6; i++) {
+        json_object_set_new(row(a, i), "variant", json_string(variants[i]));
+        json_object_set_new(row(b, i), "variant", json_string(variants[i]));
+    }
+    json_t *out = usual(a, b);
+    const json_t *groups = json_object_get(out, "groups");
+    assert_int_equal(json_array_size(groups), 3);
+    reads(json_array_get(groups, 0), "variant", "z");
+    reads(json_array_get(groups, 1), "variant", "a");
+    reads(json_array_get(groups, 2), "variant", "m");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ortho_model_number(json_array_get(groups, i), "cases"), 3 - i);
+    json_decref(out);
+}
+
+/* A row may lack what a group is made by; it counts in one all the same. */
+static void a_group_without_a_backend(void **state)
+{
+    (void)state;
+    json_t *a = side(1e5, 2, 1), *b = side(1.1e5, 2, 2);
+    for (size_t i = 0; i < 2; i++) {
+        json_object_del(row(a, i), "backend");
+        json_object_del(row(b, i), "backend");
+    }
+    json_t *out = usual(a, b);
+    assert_int_equal(json_array_size(json_object_get(out, "groups")), 1);
+    assert_int_equal(ortho_model_number(first_of(out, "groups"), "cases"), 2);
+    assert_true(fabs(ortho_model_number(first_of(out, "groups"), "ratio") - 1.1) < 0.003);
+    json_decref(out);
+}
+
+/* `before`, then 300 characters of two bytes: a cut at any number of bytes goes through one of them
+ * for one of two lengths of `before`. */
+static json_t *lengthy(const char *before)
+{
+    char out[640] = "";
+    strcpy(out, before);
+    for (size_t i = 0, used = strlen(before); i < 300; i++, used += 2)
+        memcpy(out + used, "µ", sizeof "µ");
+    return json_string(out);
+}
+
+/* What is cut within a character isn't lost. */
+static void long_words(void **state)
+{
+    static const char *const before[] = {"", "x"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        json_t *a = side(1e5, 1, 1), *b = side(1e5, 1, 2);
+        set_status(row(b, 0), "failed");
+        json_object_set_new(row(b, 0), "reason", lengthy(before[i]));
+        json_object_set_new(json_object_get(b, "context"), "commit", lengthy(before[i]));
+        json_object_set_new(ortho_json_part(json_object_get(b, "context"), "gpu"), "driver",
+                            lengthy(before[i]));
+        json_t *out = usual(a, b);
+        const char *reason = ortho_model_string(first_of(out, "cases"), "reason");
+        assert_non_null(reason);
+        assert_null(strstr(reason, "\xef\xbf\xbd"));
+        const json_t *notes = ortho_model_at(out, "context.notes");
+        assert_int_equal(json_array_size(notes), 1);
+        assert_non_null(strstr(json_string_value(json_array_get(notes, 0)), "µ in b"));
+        json_decref(out);
+    }
+}
+
 /* ---- writers --------------------------------------------------------------------------------- */
 
 static char *written(const json_t *document, const char *name)
@@ -344,10 +416,15 @@ static void hostile_names(void **state)
     json_object_set_new(row(a, 0), "key", json_string(name));
     json_object_set_new(row(b, 0), "key", json_string(name));
     json_object_set_new(json_object_get(b, "context"), "commit", json_string(name));
-    json_t *out = usual(a, b);
+    json_t *out = usual(a, b); /* and read back from a file, a verdict may be any text, too */
+    json_object_set_new(json_array_get(json_object_get(out, "cases"), 0), "verdict",
+                        json_string("x\033[31mµµµµµµµµµµ"));
     for (size_t i = 0; ortho_comparison_writers[i] != NULL; i++) {
         char *text = written(out, ortho_comparison_writers[i]->name);
         assert_null(strchr(text, '\033'));
+        json_t *utf8 = json_string(text);
+        assert_non_null(utf8);
+        json_decref(utf8);
         assert_null(strstr(text, "\n## SAME"));
         if (strcmp(ortho_comparison_writers[i]->name, "markdown") == 0)
             assert_true(strstr(text, "<script>") == NULL && strstr(text, "x|y") == NULL);
@@ -383,6 +460,9 @@ int main(void)
         cmocka_unit_test(references_gate_nothing),
         cmocka_unit_test(several_files),
         cmocka_unit_test(geometric_means),
+        cmocka_unit_test(groups_in_order),
+        cmocka_unit_test(a_group_without_a_backend),
+        cmocka_unit_test(long_words),
         cmocka_unit_test(verdict_first),
         cmocka_unit_test(hostile_names),
         cmocka_unit_test(long_comments),

@@ -331,6 +331,11 @@ static void skipped_in_one_is_skipped(void **state)
     reads(row, "status", "skipped");
     reads(row, "reason", "process 2 of 5: no memory");
     assert_null(ortho_model_at(row, "time_ns"));
+    char words[602] = "x"; /* a cut that goes through a character leaves it out, not everything */
+    for (size_t i = 1; i < 600; i += 2)
+        memcpy(words + i, "µ", 2);
+    break_row(row_at(&f, 1, csr), "skipped", words);
+    assert_non_null(strstr(ortho_model_string(merge(&f, 3, csr), "reason"), ": xµ"));
     for (int i = 0; i < 3; i++)
         break_row(row_at(&f, i, csr), "skipped", "no memory");
     reads(merge(&f, 3, csr), "reason", "no memory");

@@ -1,5 +1,6 @@
 /* Reports: loading, every writer on the example, and on rows made to break them. */
 #include "common/error.h"
+#include "reports/json_set.h"
 #include "reports/model.h"
 #include "reports/reports.h"
 #include "reports/text.h"
@@ -384,6 +385,28 @@ static void text_helpers(void **state)
     free(cut);
 }
 
+/* Bytes that are no UTF-8, each told as one U+FFFD, and in JSON not lost. */
+static void broken_text(void **state)
+{
+    static const char *const broken[] = {
+        "\xc3", "\x80", "\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xfc\x80\x80\x80"};
+    (void)state;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "a%s", broken[i]);
+        char *clean = ortho_text_clean(text);
+        assert_int_equal(strlen(clean), 1 + 3 * strlen(broken[i]));
+        json_t *object = json_object();
+        ortho_json_text(object, "key", text);
+        assert_string_equal(json_string_value(json_object_get(object, "key")), clean);
+        json_decref(object);
+        free(clean);
+    }
+    char *whole = ortho_text_clean("µ \xed\x9f\xbf \xf4\x8f\xbf\xbf");
+    assert_string_equal(whole, "µ \xed\x9f\xbf \xf4\x8f\xbf\xbf");
+    free(whole);
+}
+
 static void write_is_atomic(void **state)
 {
     (void)state;
@@ -421,6 +444,7 @@ int main(void)
         cmocka_unit_test(gbench_rows),
         cmocka_unit_test(gbench_says_few),
         cmocka_unit_test(text_helpers),
+        cmocka_unit_test(broken_text),
         cmocka_unit_test(write_is_atomic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
