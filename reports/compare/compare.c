@@ -141,16 +141,36 @@ static void set_verdict(json_t *one, const char *verdict, const char *reason)
         ortho_json_text(one, "reason", reason);
 }
 
-/* A case without a time on one side: wrong in b where a passed, else nothing can be said. */
-static void judge_untimed(json_t *one, const json_t *a, const json_t *b)
+/* The first row of a side that failed; NULL when none did. */
+static const json_t *failed(const json_t *rows)
 {
-    const json_t *first = b != NULL ? b : a;
-    bool broken = b != NULL && ortho_model_status(b) == ORTHO_CASE_FAILED && a == NULL;
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) if (ortho_model_status(row) == ORTHO_CASE_FAILED) return row;
+    return NULL;
+}
+
+/* Whether a side shows a time in one file at least. */
+static bool any_timed(const json_t *rows)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) if (ortho_model_timed(row)) return true;
+    return false;
+}
+
+/* A case of which a file of either side has no time: wrong where b failed and a passed, else
+ * nothing can be said. */
+static void judge_untimed(json_t *one, const json_t *a_rows, const json_t *b_rows)
+{
+    const json_t *broken = failed(b_rows), *b = broken != NULL ? broken : untimed(b_rows);
+    const json_t *first = b != NULL ? b : untimed(a_rows);
+    bool wrong = broken != NULL && failed(a_rows) == NULL && any_timed(a_rows);
     char reason[256];
     snprintf(reason, sizeof reason, "%s in %s: %.160s",
              ortho_model_status_name(ortho_model_status(first)), b != NULL ? "b" : "a",
              ortho_model_reason(first));
-    set_verdict(one, broken ? "WRONG" : "UNTIMED", reason);
+    set_verdict(one, wrong ? "WRONG" : "UNTIMED", reason);
 }
 
 static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_rows,
@@ -176,16 +196,13 @@ static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_ro
 static ortho_status add_case(comparison *c, const char *key, const json_t *a_rows,
                              const json_t *b_rows)
 {
-    const json_t *first = json_array_get(b_rows, 0);
-    const json_t *a = untimed(a_rows), *b = untimed(b_rows);
-    if (ortho_refuse_rows(key, json_array_get(a_rows, 0), first,
-                          json_object_get(c->out, "refused")))
+    if (ortho_refuse_rows(key, a_rows, b_rows, json_object_get(c->out, "refused")))
         return ORTHO_OK;
-    json_t *one = new_case(key, first);
+    json_t *one = new_case(key, json_array_get(b_rows, 0));
     if (json_array_append_new(json_object_get(c->out, "cases"), one) != 0)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a comparison");
-    if (a != NULL || b != NULL) {
-        judge_untimed(one, a, b);
+    if (untimed(a_rows) != NULL || untimed(b_rows) != NULL) {
+        judge_untimed(one, a_rows, b_rows);
         return ORTHO_OK;
     }
     ortho_compare_measures(a_rows, b_rows, c->options->threshold, one);
