@@ -22,9 +22,17 @@ typedef struct comparison {
     size_t count; /* of them that are filled */
 } comparison;
 
-static ortho_effect_options effect_options(const ortho_compare_options *o)
+/* The options for one variant: it may be known to move by more than the machine's others. */
+static ortho_effect_options effect_options(const ortho_compare_options *o, const json_t *one)
 {
-    return (ortho_effect_options){.spread = o->spread,
+    char name[160];
+    const char *op = ortho_model_string(one, "op"), *variant = ortho_model_string(one, "variant");
+    const char *backend = ortho_model_string(one, "backend");
+    double known = NAN;
+    if (op != NULL && variant != NULL && backend != NULL &&
+        snprintf(name, sizeof name, "%s/%s/%s", op, variant, backend) < (int)sizeof name)
+        known = json_number_value(json_object_get(o->spreads, name));
+    return (ortho_effect_options){.spread = fmax(o->spread, known),
                                   .confidence = o->confidence,
                                   .resamples = o->resamples,
                                   .seed = o->seed};
@@ -177,7 +185,7 @@ static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_ro
                                   const json_t *b_rows)
 {
     ortho_timed *timed = &c->timed[c->count];
-    ortho_effect_options options = effect_options(c->options);
+    ortho_effect_options options = effect_options(c->options, one);
     ortho_status status = ortho_timed_take(a_rows, b_rows, timed);
     if (status == ORTHO_OK)
         status = ortho_effect_measure(&timed->side[0], &timed->side[1], &options, &timed->effect);
@@ -189,6 +197,7 @@ static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_ro
     if (status != ORTHO_OK)
         return status;
     timed->one = one;
+    timed->options = options;
     c->count++;
     return ORTHO_OK;
 }
@@ -250,8 +259,10 @@ static void describe_time(const ortho_timed *t, double corrected, double rank_co
     json_object_set_new(time, "processes",
                         json_pack("[i, i]", (int)t->side[0].processes, (int)t->side[1].processes));
     json_object_set_new(time, "samples", json_pack("[i, i]", (int)samples[0], (int)samples[1]));
-    if (e->widened)
+    if (e->widened) {
         json_object_set_new(time, "widened", json_true());
+        ortho_json_real(time, "spread", t->options.spread);
+    }
     json_object_set_new(t->one, "time", time);
 }
 
@@ -323,7 +334,6 @@ static void note_references(const comparison *c)
 
 static ortho_status fill(comparison *c, const ortho_compare_side *a, const ortho_compare_side *b)
 {
-    ortho_effect_options options = effect_options(c->options);
     json_t *groups = NULL;
     ortho_status status = ORTHO_OK;
     json_object_set_new(c->out, "context", describe(c, a, b));
@@ -333,7 +343,7 @@ static ortho_status fill(comparison *c, const ortho_compare_side *a, const ortho
     if (status == ORTHO_OK)
         status = judge(c);
     if (status == ORTHO_OK)
-        status = ortho_timed_groups(c->timed, c->count, &options, &groups);
+        status = ortho_timed_groups(c->timed, c->count, &groups);
     if (status != ORTHO_OK)
         return status;
     json_object_set_new(c->out, "groups", groups);

@@ -142,8 +142,7 @@ static size_t gather(const ortho_timed *all, size_t count, size_t first, int s, 
     return cases;
 }
 
-static ortho_status add_group(const ortho_timed *all, size_t count, size_t first,
-                              const ortho_effect_options *options, json_t *list)
+static ortho_status add_group(const ortho_timed *all, size_t count, size_t first, json_t *list)
 {
     size_t pa = all[first].side[0].processes, pb = all[first].side[1].processes;
     double *logs = malloc(2 * (pa + pb) * sizeof *logs);
@@ -154,7 +153,7 @@ static ortho_status add_group(const ortho_timed *all, size_t count, size_t first
     double *room = logs + pa + pb;
     size_t cases = gather(all, count, first, 0, logs, room, &a);
     gather(all, count, first, 1, logs + pa, room, &b);
-    ortho_effect_of_centers(&a, &b, options, &mean);
+    ortho_effect_of_centers(&a, &b, &all[first].options, &mean);
     json_t *one = json_object();
     static const char *const names[] = {"op", "variant", "backend"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -168,8 +167,7 @@ static ortho_status add_group(const ortho_timed *all, size_t count, size_t first
     return ORTHO_OK;
 }
 
-ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
-                                const ortho_effect_options *options, json_t **out)
+ortho_status ortho_timed_groups(const ortho_timed *all, size_t count, json_t **out)
 {
     json_t *list = json_array();
     ortho_status status =
@@ -179,7 +177,7 @@ ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
         for (size_t j = 0; j < i && !known; j++)
             known = same_group(&all[j], &all[i]);
         if (!known)
-            status = add_group(all, count, i, options, list);
+            status = add_group(all, count, i, list);
     }
     if (status == ORTHO_OK)
         *out = list;
