@@ -30,8 +30,10 @@ static void close_side(side *s)
 static ortho_status open_one(const char *name, json_t **out)
 {
     ortho_status status = ortho_results_load(name, out);
-    if (status != ORTHO_E_NOT_FOUND || ob_baseline_check(name) != ORTHO_OK)
+    if (status != ORTHO_E_NOT_FOUND)
         return status;
+    if (ob_baseline_check(name) != ORTHO_OK) /* its words are of another matter */
+        return ortho_fail(status, "%s: no such file", name);
     status = ob_baseline_load(name, out);
     return status == ORTHO_E_NOT_FOUND
                ? ortho_fail(status,

@@ -253,16 +253,22 @@ static void cell_verdict(const json_t *one, ortho_cell *out)
         out->tone = ORTHO_TONE_BAD;
 }
 
+/* A case that is wrong has no numbers, whatever the document holds. */
+static double time_of(const json_t *one, const char *path)
+{
+    return ortho_comparison_timed(one) ? ortho_model_number(one, path) : NAN;
+}
+
 static void cell_ratio(const json_t *one, ortho_cell *out)
 {
-    double ratio = ortho_model_number(one, "time.ratio");
+    double ratio = time_of(one, "time.ratio");
     if (!isnan(ratio))
         snprintf(out->text, sizeof out->text, "%.3f", ratio);
 }
 
 static void cell_interval(const json_t *one, ortho_cell *out)
 {
-    double lo = ortho_model_number(one, "time.lo"), hi = ortho_model_number(one, "time.hi");
+    double lo = time_of(one, "time.lo"), hi = time_of(one, "time.hi");
     if (!isnan(lo) && !isnan(hi))
         snprintf(out->text, sizeof out->text, "[%.3f, %.3f]%s", lo, hi,
                  ortho_model_true(one, "time.widened") ? "~" : "");
@@ -270,12 +276,12 @@ static void cell_interval(const json_t *one, ortho_cell *out)
 
 static void cell_a(const json_t *one, ortho_cell *out)
 {
-    ortho_text_time(ortho_model_number(one, "time.a_ns"), out->text, sizeof out->text);
+    ortho_text_time(time_of(one, "time.a_ns"), out->text, sizeof out->text);
 }
 
 static void cell_b(const json_t *one, ortho_cell *out)
 {
-    ortho_text_time(ortho_model_number(one, "time.b_ns"), out->text, sizeof out->text);
+    ortho_text_time(time_of(one, "time.b_ns"), out->text, sizeof out->text);
 }
 
 static void put_p(double p, ortho_cell *out)
@@ -286,12 +292,12 @@ static void put_p(double p, ortho_cell *out)
 
 static void cell_p(const json_t *one, ortho_cell *out)
 {
-    put_p(ortho_model_number(one, "time.p_corrected"), out);
+    put_p(time_of(one, "time.p_corrected"), out);
 }
 
 static void cell_ranks(const json_t *one, ortho_cell *out)
 {
-    put_p(ortho_model_number(one, "time.mann_whitney.p_corrected"), out);
+    put_p(time_of(one, "time.mann_whitney.p_corrected"), out);
 }
 
 static void cell_processes(const json_t *one, ortho_cell *out)
@@ -340,6 +346,20 @@ static ortho_status say_measure(const json_t *m, const ortho_line_sink *sink)
     }
     return say(sink, ORTHO_TONE_QUIET, "%.120s %.20s: %s to %s%s%.20s", text(m, "name"), verdict,
                left, right, unit != NULL ? " " : "", unit != NULL ? unit : "");
+}
+
+static void count_line(void *ctx, const char *line, ortho_tone tone)
+{
+    (void)line;
+    (void)tone;
+    ++*(size_t *)ctx;
+}
+
+bool ortho_comparison_has_details(const json_t *one)
+{
+    size_t lines = 0;
+    (void)ortho_comparison_details(one, &(ortho_line_sink){.ctx = &lines, .line = count_line});
+    return lines > 0;
 }
 
 ortho_status ortho_comparison_details(const json_t *one, const ortho_line_sink *sink)

@@ -118,7 +118,7 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     json 'd["summary"]["verdict"] == "SLOWER" and d["cases"][0]["time"]["lo"] > 1.03' c.json
     try compare a.json b.json --format md
     wants 3
-    [ "$(head -1 out)" = "## SLOWER: 1 slower" ]
+    [ "$(head -1 out)" = "## ortho-bench: SLOWER: 1 slower" ]
     try compare a.json b.json -o a.json/c.json
     wants 1 "a.json"
 }
@@ -128,6 +128,8 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     echo '{"schema": "ortho-bench/9", "context": {}, "results": []}' >b.json
     try compare a.json b.json
     wants 1 "b.json: schema: this file is"
+    try compare a.json "no/base-*.json"
+    wants 1 "no/base-*.json: no such file"
     try compare a.json nowhere.json
     wants 1 "nowhere.json"
     try compare a.json b.json --format sideways

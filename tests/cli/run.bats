@@ -123,7 +123,7 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     compared=$BATS_TEST_DIRNAME/../page/comparison.json
     try report "$compared" -o page
     wants 0 "page: page/index.html"
-    grep -q 'SLOWER: B against A' page/index.html
+    grep -q 'SLOWER: 1 wrong, 2 slower' page/index.html
     try report "$compared" --format md
     wants 0
     head -1 out | grep -q '^## ortho-bench: SLOWER'

@@ -5,26 +5,55 @@
  */
 #include "reports/markdown.h"
 #include "reports/compare/view.h"
+#include "reports/text.h"
 
 #include "common/error.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED = 100, TOLD = 20 };
+enum {
+    TOLD = 20,        /* lines of a list that are told */
+    KEY_COLUMNS = 200 /* of a key */
+};
 
-/* Lines of a list, the first TOLD in full. */
+/* `out` is in memory: it knows how long it is. A row and what ends a comment take less than what is
+ * kept free. */
+static bool has_room(FILE *out)
+{
+    return ftell(out) < ORTHO_COMMENT_MAX - 6000;
+}
+
+static ortho_status put_key(const json_t *one, FILE *out)
+{
+    const char *key = ortho_model_string(one, "key");
+    char *cut = ortho_text_cut(key != NULL ? key : "?", KEY_COLUMNS);
+    if (cut == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a comparison's words");
+    if (strlen(cut) > 4 * KEY_COLUMNS) { /* of characters without width */
+        cut[4 * KEY_COLUMNS] = '\0';
+        ortho_text_trim(cut);
+    }
+    ortho_status status = ortho_markdown_text(cut, out);
+    free(cut);
+    return status;
+}
+
+/* Lines of a list: those that were told, and how many are left out. */
 typedef struct listing {
     FILE *out;
     const char *before;
-    int count, most;
+    int told, left;
 } listing;
 
 static void put_line(void *ctx, const char *text, ortho_tone tone)
 {
     listing *l = ctx;
-    if (l->count++ >= l->most)
+    if (l->told >= TOLD || !has_room(l->out)) {
+        l->left++;
         return;
+    }
+    l->told++;
     fputs(l->before, l->out);
     fputs(tone == ORTHO_TONE_DOUBT ? "**" : "", l->out);
     (void)ortho_markdown_text(text, l->out);
@@ -33,8 +62,8 @@ static void put_line(void *ctx, const char *text, ortho_tone tone)
 
 static void close_listing(const listing *l)
 {
-    if (l->count > l->most)
-        fprintf(l->out, "%s… and %d more\n", l->before, l->count - l->most);
+    if (l->left > 0)
+        fprintf(l->out, "%s%d more are left out\n", l->before, l->left);
 }
 
 static void put_header(FILE *out)
@@ -50,9 +79,8 @@ static void put_header(FILE *out)
 
 static ortho_status put_case(const json_t *one, FILE *out)
 {
-    const char *key = ortho_model_string(one, "key");
     fputs("| ", out);
-    ortho_status status = ortho_markdown_text(key != NULL ? key : "?", out);
+    ortho_status status = put_key(one, out);
     if (ortho_model_true(one, "synthetic"))
         fputs(" (SYNTHETIC)", out);
     for (size_t c = 0; c < ortho_comparison_column_count && status == ORTHO_OK; c++) {
@@ -77,45 +105,40 @@ static bool is_quiet(const json_t *one)
 /* The cases that are quiet, or those that aren't. */
 static ortho_status put_cases(const json_t **cases, size_t count, bool quiet, FILE *out)
 {
-    size_t shown = 0;
+    size_t shown = 0, left = 0;
     ortho_status status = ORTHO_OK;
     for (size_t i = 0; i < count && status == ORTHO_OK; i++) {
-        if (is_quiet(cases[i]) != quiet || shown++ >= LISTED)
+        if (is_quiet(cases[i]) != quiet)
             continue;
-        if (shown == 1)
+        if (!has_room(out)) {
+            left++;
+            continue;
+        }
+        if (shown++ == 0)
             put_header(out);
         status = put_case(cases[i], out);
     }
-    if (shown > LISTED)
-        fprintf(out, "\n… and %zu more\n", shown - LISTED);
+    if (left > 0)
+        fprintf(out, "\n**%zu more are left out: a comment holds 65,536 characters.**\n", left);
     return status;
 }
 
 /* What beside the time is to be known of those that aren't quiet. */
 static ortho_status put_details(const json_t **cases, size_t count, FILE *out)
 {
-    int told = 0;
     ortho_status status = ORTHO_OK;
+    fputc('\n', out);
     for (size_t i = 0; i < count && status == ORTHO_OK; i++) {
-        listing l = {.out = out, .before = "  - ", .most = TOLD};
-        const char *key = ortho_model_string(cases[i], "key");
-        if (is_quiet(cases[i]) || told >= LISTED)
+        listing l = {.out = out, .before = "  - "};
+        if (is_quiet(cases[i]) || !has_room(out) || !ortho_comparison_has_details(cases[i]))
             continue;
-        char *text = NULL;
-        size_t size = 0;
-        l.out = open_memstream(&text, &size);
-        if (l.out == NULL)
-            return ortho_fail(ORTHO_E_MEMORY, "no memory for a comparison's words");
-        status =
-            ortho_comparison_details(cases[i], &(ortho_line_sink){.ctx = &l, .line = put_line});
+        fputs("- ", out);
+        status = put_key(cases[i], out);
+        fputc('\n', out);
+        if (status == ORTHO_OK)
+            status =
+                ortho_comparison_details(cases[i], &(ortho_line_sink){.ctx = &l, .line = put_line});
         close_listing(&l);
-        fclose(l.out);
-        if (l.count > 0) {
-            fputs(told++ == 0 ? "\n- " : "- ", out);
-            (void)ortho_markdown_text(key != NULL ? key : "?", out);
-            fprintf(out, "\n%s", text);
-        }
-        free(text);
     }
     return status;
 }
@@ -124,7 +147,7 @@ static ortho_status put_list(const json_t *document, const char *title,
                              ortho_status (*lines)(const json_t *, const ortho_line_sink *),
                              FILE *out)
 {
-    listing l = {.out = out, .before = "- ", .most = TOLD};
+    listing l = {.out = out, .before = "- "};
     fputs(title, out);
     ortho_status status = lines(document, &(ortho_line_sink){.ctx = &l, .line = put_line});
     close_listing(&l);
@@ -145,19 +168,21 @@ static ortho_status put_folded(const json_t **cases, size_t count, FILE *out)
     return status;
 }
 
-static ortho_status write_markdown(const json_t *document, const ortho_writer_options *options,
+static void put_columns(FILE *out)
+{
+    for (size_t c = 0; c < ortho_comparison_column_count; c++)
+        fprintf(out, "- **%s**: %s\n", ortho_comparison_columns[c].title,
+                ortho_comparison_columns[c].meaning);
+}
+
+static ortho_status put_comparison(const json_t *document, const json_t **cases, size_t count,
                                    FILE *out)
 {
-    const json_t **cases = NULL;
-    size_t count = 0;
     char headline[256];
-    (void)options;
     ortho_comparison_headline(document, headline, sizeof headline);
-    fputs("## ", out);
+    fputs("## ortho-bench: ", out);
     ortho_status status = ortho_markdown_text(headline, out);
     fputs("\n\n", out);
-    if (status == ORTHO_OK)
-        status = ortho_comparison_cases(document, &cases, &count);
     if (status == ORTHO_OK)
         status = put_cases(cases, count, false, out);
     if (status == ORTHO_OK)
@@ -171,11 +196,30 @@ static ortho_status write_markdown(const json_t *document, const ortho_writer_op
     if (status == ORTHO_OK)
         status = put_list(document, "\n<details><summary>What was compared, and how</summary>\n\n",
                           ortho_comparison_lines, out);
-    for (size_t c = 0; c < ortho_comparison_column_count && status == ORTHO_OK; c++)
-        fprintf(out, "- **%s**: %s\n", ortho_comparison_columns[c].title,
-                ortho_comparison_columns[c].meaning);
+    put_columns(out);
     fputs("\n</details>\n", out);
+    return status;
+}
+
+static ortho_status write_markdown(const json_t *document, const ortho_writer_options *options,
+                                   FILE *out)
+{
+    (void)options;
+    const json_t **cases = NULL;
+    size_t count = 0, size = 0;
+    char *text = NULL;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a comment");
+    ortho_status status = ortho_comparison_cases(document, &cases, &count);
+    if (status == ORTHO_OK)
+        status = put_comparison(document, cases, count, stream);
+    if (fclose(stream) != 0 && status == ORTHO_OK)
+        status = ortho_fail(ORTHO_E_MEMORY, "no memory for a comment");
+    if (status == ORTHO_OK)
+        fputs(text, out);
     free((void *)cases);
+    free(text);
     return status;
 }
 
