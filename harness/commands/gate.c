@@ -59,6 +59,9 @@ static void say_why_nothing(const json_t *comparison, const ob_log *log)
         ob_log_error(log, "nothing to compare: %s is %s in a and %s in b",
                      ortho_model_string(one, "what"), ortho_model_string(one, "a"),
                      ortho_model_string(one, "b"));
+    else if (ortho_model_number(comparison, "summary.references") > 0)
+        ob_log_error(log, "nothing to compare: the sides share references alone, which tell of the "
+                          "machine and are judged by nothing");
     else
         ob_log_error(log, "nothing to compare: the sides share no case that has a time in both");
 }

@@ -93,6 +93,22 @@ static json_t *describe_side(const ortho_compare_side *side, const json_t *cases
     return told;
 }
 
+/* A side is told by its first document; where the others are of other commits, that is no side. */
+static void note_commits(json_t *notes, const char *name, const ortho_compare_side *side)
+{
+    const char *first = ortho_model_string(side->documents[0], "context.commit");
+    for (size_t i = 1; i < side->count && first != NULL; i++) {
+        const char *its = ortho_model_string(side->documents[i], "context.commit");
+        if (its == NULL || strcmp(its, first) == 0)
+            continue;
+        json_array_append_new(notes,
+                              json_sprintf("%s holds more than one commit: %.40s in %.80s, "
+                                           "%.40s in %.80s",
+                                           name, first, side->files[0], its, side->files[i]));
+        return;
+    }
+}
+
 static json_t *describe(const comparison *c, const ortho_compare_side *a,
                         const ortho_compare_side *b)
 {
@@ -112,7 +128,10 @@ static json_t *describe(const comparison *c, const ortho_compare_side *a,
     json_object_set_new(context, "b", describe_side(b, c->b));
     json_object_set_new(context, "spread",
                         json_pack("{s:f, s:s}", "share", o->spread, "from", o->spread_from));
-    json_object_set_new(context, "notes", ortho_compare_notes(a->documents[0], b->documents[0]));
+    json_t *notes = ortho_compare_notes(a->documents[0], b->documents[0]);
+    note_commits(notes, "a", a);
+    note_commits(notes, "b", b);
+    json_object_set_new(context, "notes", notes);
     return context;
 }
 

@@ -83,6 +83,18 @@ size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused)
     return json_array_size(refused) - before;
 }
 
+/* One document twice is no second observation: its spread is 0, which would prove anything. */
+static ortho_status check_twice(const ortho_compare_side *side)
+{
+    for (size_t i = 1; i < side->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (json_equal(side->documents[i], side->documents[j]))
+                return ortho_fail(ORTHO_E_ARGUMENT,
+                                  "%s and %s are the same results: they count once, leave one out",
+                                  side->files[j], side->files[i]);
+    return ORTHO_OK;
+}
+
 ortho_status ortho_side_check(const ortho_compare_side *side)
 {
     json_t *refused = json_array();
@@ -96,7 +108,7 @@ ortho_status ortho_side_check(const ortho_compare_side *side)
                                 ortho_model_string(one, "a"), ortho_model_string(one, "b"));
         }
     json_decref(refused);
-    return status;
+    return status == ORTHO_OK ? check_twice(side) : status;
 }
 
 ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out)

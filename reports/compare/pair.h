@@ -8,7 +8,8 @@
  * each document that has it. */
 ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out);
 
-/* What a side was measured on, compared with the side's other documents first (ARGUMENT). */
+/* ARGUMENT where the documents of a side aren't of one device and one model, or one is there twice.
+ */
 ortho_status ortho_side_check(const ortho_compare_side *side);
 
 /* "GPU name" or "CPU model"; NULL where the document tells none. */

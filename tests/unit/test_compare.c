@@ -209,6 +209,28 @@ static void one_wrong_file_is_enough(void **state)
     }
 }
 
+static void a_side_is_of_one_commit_and_of_each_file_once(void **state)
+{
+    static const char *const files[] = {"1.json", "2.json"};
+    (void)state;
+    json_t *a[] = {side(1e5, 1, 1), side(1e5, 1, 2)}, *b[] = {side(1e5, 1, 3), side(1e5, 1, 4)};
+    json_object_set_new(json_object_get(b[1], "context"), "commit", json_string("other"));
+    json_t *out = of_files(a, b);
+    const json_t *notes = ortho_model_at(out, "context.notes");
+    assert_int_equal(json_array_size(notes), 1);
+    assert_string_equal(json_string_value(json_array_get(notes, 0)),
+                        "b holds more than one commit: 1a2b3c4 in 1.json, other in 2.json");
+    json_decref(out);
+    json_t *twice[] = {side(1e5, 1, 1), side(1e5, 1, 1)};
+    ortho_compare_options options = usual_options(200);
+    ortho_compare_side same = {twice, files, 2};
+    assert_int_equal(ortho_compare(&same, &same, &options, &out), ORTHO_E_ARGUMENT);
+    assert_string_equal(ortho_last_message(),
+                        "1.json and 2.json are the same results: they count once, leave one out");
+    json_decref(twice[0]);
+    json_decref(twice[1]);
+}
+
 /* Under one key, in any file of a side: another split, another alpha, a rotation that was given up.
  */
 static void rows_of_one_key_are_alike(void **state)
@@ -439,6 +461,7 @@ int main(void)
         cmocka_unit_test(alone),
         cmocka_unit_test(wrong_and_untimed),
         cmocka_unit_test(one_wrong_file_is_enough),
+        cmocka_unit_test(a_side_is_of_one_commit_and_of_each_file_once),
         cmocka_unit_test(rows_of_one_key_are_alike),
         cmocka_unit_test(samples_that_are_none),
         cmocka_unit_test(faster_but_less_exact),
