@@ -160,6 +160,9 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     small=(--model random:64x64 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --threads 1 --l2 warm --op gemm)
     try run "${small[@]}" --variant csr -o 1.json --save-baseline main
     wants 0
+    mkdir main # which hides no baseline
+    try compare main 1.json
+    wants 0
     try run "${small[@]}" --plugin "${ORTHO_BAD:?folder of the bad plug-ins}/bad_gemm_row.so" -o 2.json --baseline main
     wants 4 "against baseline 'main'"
 }
