@@ -9,6 +9,7 @@
 #include "common/stats.h"
 
 #include "common/random.h"
+#include "common/student.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -317,6 +318,48 @@ static int all_gave(const ortho_processes *p)
     return p->count > 0;
 }
 
+/* Of each process the median of a, over that of b where there is one. False without memory. */
+static bool find_medians(const ortho_processes *a, const ortho_processes *b, double *values)
+{
+    bool ok = true;
+    size_t at = 0, bt = 0;
+    for (size_t i = 0; i < a->count; at += a->counts[i], bt += b != NULL ? b->counts[i] : 0, i++) {
+        values[i] = ortho_median(a->samples + at, a->counts[i]);
+        if (b != NULL)
+            values[i] /= ortho_median(b->samples + bt, b->counts[i]);
+        ok = ok && !isnan(values[i]);
+    }
+    return ok;
+}
+
+/* Student's interval of the processes' center, which reaches beyond the processes seen; NaN where
+ * one isn't above 0. Takes the logarithms of the values. */
+static ortho_interval student_interval(double *values, size_t n, double confidence)
+{
+    double count = (double)n, mean = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += (values[i] = log(values[i])) / count;
+    for (size_t i = 0; i < n; i++)
+        squares += (values[i] - mean) * (values[i] - mean);
+    double error = sqrt(squares / (count - 1) / count);
+    double half = error * ortho_student_quantile(1 - confidence, count - 1);
+    return (ortho_interval){exp(mean - half), exp(mean + half)};
+}
+
+/* Fewer processes than this and drawing them falls short of the confidence by more than 1 %. */
+enum { FEW = 10 };
+
+/* Widens the interval of few processes to Student's. */
+static void widen(ortho_interval *interval, const ortho_processes *a, const ortho_processes *b,
+                  double *room, double confidence)
+{
+    if (a->count < 2 || a->count >= FEW || !find_medians(a, b, room))
+        return;
+    ortho_interval wide = student_interval(room, a->count, confidence);
+    interval->lo = fmin(interval->lo, wide.lo);
+    interval->hi = fmax(interval->hi, wide.hi);
+}
+
 static ortho_interval bootstrap_crew(const ortho_processes *a, const ortho_processes *b,
                                      double confidence, int resamples, uint64_t seed)
 {
@@ -328,26 +371,21 @@ static ortho_interval bootstrap_crew(const ortho_processes *a, const ortho_proce
     ortho_random g = ortho_random_seeded(seed);
     for (int i = 0; values != NULL && i < resamples; i++)
         values[i] = crew_resample(&c, &g);
-    if (values != NULL)
+    if (values != NULL) {
         result = percentile_interval(values, (size_t)resamples, confidence);
+        widen(&result, a, b, c.values, confidence);
+    }
     free(values);
     crew_free(&c);
     return result;
 }
 
-/* Of each process the median of a, over that of b where there is one; then the median of these. */
 static double median_of_medians(const ortho_processes *a, const ortho_processes *b)
 {
     double *values = malloc(a->count * sizeof *values);
     if (values == NULL)
         return NAN;
-    size_t at = 0, bt = 0;
-    for (size_t i = 0; i < a->count; at += a->counts[i], bt += b != NULL ? b->counts[i] : 0, i++) {
-        values[i] = ortho_median(a->samples + at, a->counts[i]);
-        if (b != NULL)
-            values[i] /= ortho_median(b->samples + bt, b->counts[i]);
-    }
-    double result = median_in_place(values, a->count);
+    double result = find_medians(a, b, values) ? median_in_place(values, a->count) : NAN;
     free(values);
     return result;
 }

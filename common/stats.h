@@ -49,8 +49,10 @@ double ortho_processes_median(const ortho_processes *p);
 /* Percentile bootstrap CI of that median, on two levels: a resample draws processes with
  * replacement, and of each drawn process samples with replacement. So it tells how well the median
  * over processes is known, of which no number of samples of one process tells anything. With P
- * processes it can't reach beyond the smallest and the largest of them, so that it covers at most 1
- * - 2^(1-P): 75 % for 3, 94 % for 5. One process: as ortho_bootstrap_median. */
+ * processes that can't reach beyond the smallest and the largest of them, so that it covers at most
+ * 1 - 2^(1-P): 75 % for 3, 94 % for 5. So that 95 % means 95 %, fewer than ten processes' interval
+ * is widened to hold Student's, of the logarithms of their medians. One process: as
+ * ortho_bootstrap_median. */
 ortho_interval ortho_bootstrap_processes(const ortho_processes *p, double confidence, int resamples,
                                          uint64_t seed);
 

@@ -9,6 +9,9 @@
 
 enum { TERMS = 500, HALVINGS = 200 };
 
+/* Beyond it the fraction needs more terms, and lgamma's difference loses its digits. */
+#define MANY 1e4
+
 /* A factor of the fraction must not be 0, or the next is infinite. */
 static double not_zero(double x)
 {
@@ -46,6 +49,15 @@ static double incomplete_beta(double x, double y, double a, double b)
                                      : 1 - front * fraction(y, b, a) / b;
 }
 
+/* The z above 0 that is as far out in the normal distribution as t is in Student's: Hill's series
+ * in 1 / df (G. W. Hill, Algorithm 395, CACM 13, 1970), of which this leaves out terms of 1 / df^2.
+ */
+static double as_normal(double t, double df)
+{
+    double a = df - 0.5, w = sqrt(a * log1p(t / df * t));
+    return w + (w * w + 3) * w / (48 * a * a);
+}
+
 double ortho_student_two_sided(double t, double df)
 {
     if (isnan(t) || !(df > 0))
@@ -54,6 +66,8 @@ double ortho_student_two_sided(double t, double df)
         return erfc(fabs(t) / sqrt(2));
     if (isinf(t))
         return 0;
+    if (df > MANY)
+        return erfc(as_normal(t, df) / sqrt(2));
     double whole = df + t * t;
     return incomplete_beta(df / whole, t * t / whole, df / 2, 0.5);
 }

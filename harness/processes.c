@@ -178,7 +178,7 @@ static void attend(worker *w, int fd, pid_t pid)
     bool open = true;
     while (open) {
         int ready = poll(&wait, 1, WAKE_MS);
-        if (ready <= 0 && ob_session_interrupted())
+        if (ob_session_interrupted()) /* however much the child has to say */
             kill(pid, SIGINT);
         if (ready > 0)
             open = read_some(w, fd);

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA "ortho-bench-spread/1"
+#define SCHEMA      "ortho-bench-spread/1"
+#define SPREAD_MOST 10.0 /* a larger one is no spread */
 
 /* ---- finding it out -------------------------------------------------------------------------- */
 
@@ -55,24 +56,48 @@ static double deviation(const double *medians, size_t count)
     return sqrt(squares / (double)(count - 1));
 }
 
-double ob_spread_of(const json_t *document, size_t *cases)
+/* The deviation of a row's processes; NAN where the row doesn't stand or can't tell it. */
+static double deviation_of(const json_t *row)
 {
     enum { MOST = 1024 }; /* processes of a document that we didn't write */
     double medians[MOST];
+    if (row == NULL || !(ortho_model_time(row) >= OB_SPREAD_LEAST_NS))
+        return NAN;
+    return deviation(medians, medians_of(row, medians, MOST));
+}
+
+double ob_spread_of(const json_t *document, size_t *cases)
+{
     size_t rows = ortho_model_count(document);
     double *found = malloc((rows + 1) * sizeof *found);
     *cases = 0;
     for (size_t i = 0; found != NULL && i < rows; i++) {
-        const json_t *row = ortho_model_row(document, i);
-        if (row == NULL || !(ortho_model_time(row) >= OB_SPREAD_LEAST_NS))
-            continue;
-        double its = deviation(medians, medians_of(row, medians, MOST));
+        double its = deviation_of(ortho_model_row(document, i));
         if (isfinite(its))
             found[(*cases)++] = its;
     }
     double share = ortho_quantile(found, *cases, 0.75);
     free(found);
     return share;
+}
+
+json_t *ob_spread_variants_of(const json_t *document)
+{
+    json_t *found = json_object();
+    for (size_t i = 0; found != NULL && i < ortho_model_count(document); i++) {
+        const json_t *row = ortho_model_row(document, i);
+        const char *op = ortho_model_string(row, "op"),
+                   *variant = ortho_model_string(row, "variant");
+        const char *backend = ortho_model_string(row, "backend");
+        char name[160];
+        double its = deviation_of(row);
+        if (!isfinite(its) || op == NULL || variant == NULL || backend == NULL ||
+            snprintf(name, sizeof name, "%s/%s/%s", op, variant, backend) >= (int)sizeof name)
+            continue;
+        if (its > json_number_value(json_object_get(found, name)))
+            json_object_set_new(found, name, json_real(its));
+    }
+    return found;
 }
 
 const char *ob_spread_device(const json_t *document)
@@ -131,9 +156,10 @@ static json_t *entry_of(const json_t *document, double share, size_t cases)
 {
     const char *date = ortho_model_string(document, "context.date");
     const char *binary = ortho_model_string(document, "context.binary");
-    return json_pack("{s:f, s:I, s:I, s:s, s:s}", "share", share, "cases", (json_int_t)cases,
+    return json_pack("{s:f, s:I, s:I, s:s, s:s, s:o}", "share", share, "cases", (json_int_t)cases,
                      "processes", (json_int_t)processes_of(document), "date",
-                     date != NULL ? date : "", "binary", binary != NULL ? binary : "");
+                     date != NULL ? date : "", "binary", binary != NULL ? binary : "", "variants",
+                     ob_spread_variants_of(document));
 }
 
 ortho_status ob_spread_keep(const json_t *document, char told[256])
@@ -176,11 +202,31 @@ bool ob_spread_known(const char *device, double *share, char from[128])
     double cases = ortho_model_number(entry, "cases");
     double processes = ortho_model_number(entry, "processes");
     const char *date = ortho_model_string(entry, "date");
-    bool known = its >= 0 && its < 10 && cases >= 1 && processes >= 3;
+    bool known = its >= 0 && its < SPREAD_MOST && cases >= 1 && processes >= 3;
     if (known) {
         *share = its;
         snprintf(from, 128, "%.0f cases in %.0f processes%s%.10s", cases, processes,
                  date != NULL && date[0] != '\0' ? ", " : "", date != NULL ? date : "");
+    }
+    json_decref(machines);
+    return known;
+}
+
+json_t *ob_spread_variants(const char *device)
+{
+    char path[PATH_MAX];
+    bool damaged;
+    const char *name;
+    json_t *value;
+    if (device == NULL || ob_state_path("spread.json", path) != ORTHO_OK)
+        return NULL;
+    json_t *machines = read_machines(path, &damaged), *known = json_object();
+    json_object_foreach((json_t *)ortho_model_at(json_object_get(machines, device), "variants"),
+                        name, value)
+    {
+        double its = json_number_value(value);
+        if (its > 0 && its < SPREAD_MOST)
+            json_object_set_new(known, name, json_real(its));
     }
     json_decref(machines);
     return known;

@@ -32,6 +32,14 @@ const char *ob_spread_device(const struct json_t *document);
  * tell. */
 ortho_status ob_spread_keep(const struct json_t *document, char told[256]);
 
+/* Of a document's variants, {"op/variant/backend": share}: the largest deviation of a case, by the
+ * rules of ob_spread_of. A quartile over all of them hides one that moves while the others keep
+ * still. The caller owns the reference; NULL without memory. */
+struct json_t *ob_spread_variants_of(const struct json_t *document);
+
+/* Those that are kept of a device; NULL where none are. The caller owns the reference. */
+struct json_t *ob_spread_variants(const char *device);
+
 /* The spread that is kept of a device, and in words where it comes from ("14 cases in 5 processes,
  * 2026-11-26"). False when none is, or when the file can't be made out. */
 bool ob_spread_known(const char *device, double *share, char from[128]);

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Documents of a side, owned. */
 typedef struct side {
@@ -26,11 +27,17 @@ static void close_side(side *s)
     free(s->documents);
 }
 
+static bool is_folder(const char *name)
+{
+    struct stat found;
+    return stat(name, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
 /* A file, or where there is none of that name, a baseline. */
 static ortho_status open_one(const char *name, json_t **out)
 {
     ortho_status status = ortho_results_load(name, out);
-    if (status != ORTHO_E_NOT_FOUND)
+    if (status != ORTHO_E_NOT_FOUND && !is_folder(name))
         return status;
     if (ob_baseline_check(name) != ORTHO_OK) /* its words are of another matter */
         return ortho_fail(status, "%s: no such file", name);

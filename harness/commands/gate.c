@@ -15,6 +15,8 @@ ortho_status ob_gate_compare(const ob_options *options, const ortho_compare_side
 {
     char from[128];
     double known = 0;
+    json_t *variants = NULL;
+    const char *device = ob_spread_device(b->documents[0]);
     ortho_compare_options how = {.threshold = options->threshold,
                                  .alpha = ORTHO_COMPARE_ALPHA,
                                  .confidence = ORTHO_COMPARE_CONFIDENCE,
@@ -25,11 +27,14 @@ ortho_status ob_gate_compare(const ob_options *options, const ortho_compare_side
     if (options->process_spread > 0) {
         how.spread = options->process_spread;
         how.spread_from = "--process-spread";
-    } else if (ob_spread_known(ob_spread_device(b->documents[0]), &known, from) && known > 0) {
+    } else if (ob_spread_known(device, &known, from) && known > 0) {
         how.spread = known;
         how.spread_from = from;
+        how.spreads = variants = ob_spread_variants(device);
     }
-    return ortho_compare(a, b, &how, out);
+    ortho_status status = ortho_compare(a, b, &how, out);
+    json_decref(variants);
+    return status;
 }
 
 ortho_status ob_gate_print(const ob_options *options, const json_t *comparison, const char *path)
@@ -54,6 +59,9 @@ static void say_why_nothing(const json_t *comparison, const ob_log *log)
         ob_log_error(log, "nothing to compare: %s is %s in a and %s in b",
                      ortho_model_string(one, "what"), ortho_model_string(one, "a"),
                      ortho_model_string(one, "b"));
+    else if (ortho_model_number(comparison, "summary.references") > 0)
+        ob_log_error(log, "nothing to compare: the sides share references alone, which tell of the "
+                          "machine and are judged by nothing");
     else
         ob_log_error(log, "nothing to compare: the sides share no case that has a time in both");
 }

@@ -247,8 +247,11 @@ static int run(const ob_options *options)
     status = status == ORTHO_OK ? kept : status;
     if (code == OB_EXIT_OK && status != ORTHO_OK)
         code = OB_EXIT_RUNTIME;
-    if (code == OB_EXIT_OK && baseline != NULL)
-        code = ob_gate_baseline(options, baseline, results, &log);
+    /* A run that failed of itself ends as it would without a baseline, and tells of the rest. */
+    if (baseline != NULL && code != OB_EXIT_INTERRUPTED && code != OB_EXIT_SKIPPED) {
+        int gate = ob_gate_baseline(options, baseline, results, &log);
+        code = code == OB_EXIT_OK ? gate : code;
+    }
 end:
     json_decref(results);
     json_decref(baseline);

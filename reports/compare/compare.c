@@ -23,9 +23,17 @@ typedef struct comparison {
     size_t count; /* of them that are filled */
 } comparison;
 
-static ortho_effect_options effect_options(const ortho_compare_options *o)
+/* The options for one variant: it may be known to move by more than the machine's others. */
+static ortho_effect_options effect_options(const ortho_compare_options *o, const json_t *one)
 {
-    return (ortho_effect_options){.spread = o->spread,
+    char name[160];
+    const char *op = ortho_model_string(one, "op"), *variant = ortho_model_string(one, "variant");
+    const char *backend = ortho_model_string(one, "backend");
+    double known = NAN;
+    if (op != NULL && variant != NULL && backend != NULL &&
+        snprintf(name, sizeof name, "%s/%s/%s", op, variant, backend) < (int)sizeof name)
+        known = json_number_value(json_object_get(o->spreads, name));
+    return (ortho_effect_options){.spread = fmax(o->spread, known),
                                   .confidence = o->confidence,
                                   .resamples = o->resamples,
                                   .seed = o->seed};
@@ -86,6 +94,22 @@ static json_t *describe_side(const ortho_compare_side *side, const json_t *cases
     return told;
 }
 
+/* A side is told by its first document; where the others are of other commits, that is no side. */
+static void note_commits(json_t *notes, const char *name, const ortho_compare_side *side)
+{
+    const char *first = ortho_model_string(side->documents[0], "context.commit");
+    for (size_t i = 1; i < side->count && first != NULL; i++) {
+        const char *its = ortho_model_string(side->documents[i], "context.commit");
+        if (its == NULL || strcmp(its, first) == 0)
+            continue;
+        json_array_append_new(notes,
+                              json_sprintf("%s holds more than one commit: %.40s in %.80s, "
+                                           "%.40s in %.80s",
+                                           name, first, side->files[0], its, side->files[i]));
+        return;
+    }
+}
+
 static json_t *describe(const comparison *c, const ortho_compare_side *a,
                         const ortho_compare_side *b)
 {
@@ -105,7 +129,10 @@ static json_t *describe(const comparison *c, const ortho_compare_side *a,
     json_object_set_new(context, "b", describe_side(b, c->b));
     json_object_set_new(context, "spread",
                         json_pack("{s:f, s:s}", "share", o->spread, "from", o->spread_from));
-    json_object_set_new(context, "notes", ortho_compare_notes(a->documents[0], b->documents[0]));
+    json_t *notes = ortho_compare_notes(a->documents[0], b->documents[0]);
+    note_commits(notes, "a", a);
+    note_commits(notes, "b", b);
+    json_object_set_new(context, "notes", notes);
     return context;
 }
 
@@ -142,24 +169,44 @@ static void set_verdict(json_t *one, const char *verdict, const char *reason)
         ortho_json_text(one, "reason", reason);
 }
 
-/* A case without a time on one side: wrong in b where a passed, else nothing can be said. */
-static void judge_untimed(json_t *one, const json_t *a, const json_t *b)
+/* The first row of a side that failed; NULL when none did. */
+static const json_t *failed(const json_t *rows)
 {
-    const json_t *first = b != NULL ? b : a;
-    bool broken = b != NULL && ortho_model_status(b) == ORTHO_CASE_FAILED && a == NULL;
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) if (ortho_model_status(row) == ORTHO_CASE_FAILED) return row;
+    return NULL;
+}
+
+/* Whether a side shows a time in one file at least. */
+static bool any_timed(const json_t *rows)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) if (ortho_model_timed(row)) return true;
+    return false;
+}
+
+/* A case of which a file of either side has no time: wrong where b failed and a passed, else
+ * nothing can be said. */
+static void judge_untimed(json_t *one, const json_t *a_rows, const json_t *b_rows)
+{
+    const json_t *broken = failed(b_rows), *b = broken != NULL ? broken : untimed(b_rows);
+    const json_t *first = b != NULL ? b : untimed(a_rows);
+    bool wrong = broken != NULL && failed(a_rows) == NULL && any_timed(a_rows);
     char reason[256];
     snprintf(reason, sizeof reason, "%s in %s: %.160s",
              ortho_model_status_name(ortho_model_status(first)), b != NULL ? "b" : "a",
              ortho_model_reason(first));
     ortho_text_trim(reason);
-    set_verdict(one, broken ? "WRONG" : "UNTIMED", reason);
+    set_verdict(one, wrong ? "WRONG" : "UNTIMED", reason);
 }
 
 static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_rows,
                                   const json_t *b_rows)
 {
     ortho_timed *timed = &c->timed[c->count];
-    ortho_effect_options options = effect_options(c->options);
+    ortho_effect_options options = effect_options(c->options, one);
     ortho_status status = ortho_timed_take(a_rows, b_rows, timed);
     if (status == ORTHO_OK)
         status = ortho_effect_measure(&timed->side[0], &timed->side[1], &options, &timed->effect);
@@ -171,6 +218,7 @@ static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_ro
     if (status != ORTHO_OK)
         return status;
     timed->one = one;
+    timed->options = options;
     c->count++;
     return ORTHO_OK;
 }
@@ -178,16 +226,13 @@ static ortho_status compare_times(comparison *c, json_t *one, const json_t *a_ro
 static ortho_status add_case(comparison *c, const char *key, const json_t *a_rows,
                              const json_t *b_rows)
 {
-    const json_t *first = json_array_get(b_rows, 0);
-    const json_t *a = untimed(a_rows), *b = untimed(b_rows);
-    if (ortho_refuse_rows(key, json_array_get(a_rows, 0), first,
-                          json_object_get(c->out, "refused")))
+    if (ortho_refuse_rows(key, a_rows, b_rows, json_object_get(c->out, "refused")))
         return ORTHO_OK;
-    json_t *one = new_case(key, first);
+    json_t *one = new_case(key, json_array_get(b_rows, 0));
     if (json_array_append_new(json_object_get(c->out, "cases"), one) != 0)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a comparison");
-    if (a != NULL || b != NULL) {
-        judge_untimed(one, a, b);
+    if (untimed(a_rows) != NULL || untimed(b_rows) != NULL) {
+        judge_untimed(one, a_rows, b_rows);
         return ORTHO_OK;
     }
     ortho_compare_measures(a_rows, b_rows, c->options->threshold, one);
@@ -235,8 +280,10 @@ static void describe_time(const ortho_timed *t, double corrected, double rank_co
     json_object_set_new(time, "processes",
                         json_pack("[i, i]", (int)t->side[0].processes, (int)t->side[1].processes));
     json_object_set_new(time, "samples", json_pack("[i, i]", (int)samples[0], (int)samples[1]));
-    if (e->widened)
+    if (e->widened) {
         json_object_set_new(time, "widened", json_true());
+        ortho_json_real(time, "spread", t->options.spread);
+    }
     json_object_set_new(t->one, "time", time);
 }
 
@@ -308,7 +355,6 @@ static void note_references(const comparison *c)
 
 static ortho_status fill(comparison *c, const ortho_compare_side *a, const ortho_compare_side *b)
 {
-    ortho_effect_options options = effect_options(c->options);
     json_t *groups = NULL;
     ortho_status status = ORTHO_OK;
     json_object_set_new(c->out, "context", describe(c, a, b));
@@ -318,7 +364,7 @@ static ortho_status fill(comparison *c, const ortho_compare_side *a, const ortho
     if (status == ORTHO_OK)
         status = judge(c);
     if (status == ORTHO_OK)
-        status = ortho_timed_groups(c->timed, c->count, &options, &groups);
+        status = ortho_timed_groups(c->timed, c->count, &groups);
     if (status != ORTHO_OK)
         return status;
     json_object_set_new(c->out, "groups", groups);

@@ -27,6 +27,8 @@ typedef struct ortho_compare_options {
     double confidence;       /* of the intervals shown: 0.95 */
     double spread;           /* between processes where a side can't tell: a share */
     const char *spread_from; /* where that is from, in words */
+    const json_t *spreads;   /* {"op/variant/backend": share}: of those known to move by more than
+                                `spread`; borrowed; NULL: of none */
     int resamples;
     uint64_t seed;
 } ortho_compare_options;

@@ -43,21 +43,88 @@ static size_t block_length(const double *x, size_t n)
     return wanted < most ? wanted : most > 0 ? most : 1;
 }
 
-/* `count` logarithms of medians of resamples of one process, by blocks that may wrap around. */
+/* A process's samples, ready to be drawn from: a resample is a histogram of ranks, and a short walk
+ * from the samples' median is its own, so that none is copied or sorted. */
+typedef struct urn {
+    size_t n, length; /* samples; of a block */
+    double *sorted;   /* [n] */
+    uint32_t *rank;   /* [2 n]: of each sample in the order of time, twice, so that blocks wrap */
+    uint32_t *drawn;  /* [n]: how often each rank was drawn */
+} urn;
+
+typedef struct placed {
+    double value;
+    size_t from; /* where it stood */
+} placed;
+
+static int by_value(const void *pa, const void *pb)
+{
+    const placed *a = pa, *b = pb;
+    return (a->value > b->value) - (a->value < b->value);
+}
+
+static void urn_free(urn *u)
+{
+    free(u->sorted);
+    free(u->rank);
+    free(u->drawn);
+}
+
+static bool urn_fill(urn *u, const double *x, size_t n)
+{
+    placed *all = malloc(n * sizeof *all);
+    *u = (urn){.n = n,
+               .length = block_length(x, n),
+               .sorted = malloc(n * sizeof *u->sorted),
+               .rank = malloc(2 * n * sizeof *u->rank),
+               .drawn = malloc(n * sizeof *u->drawn)};
+    bool ok = all != NULL && u->sorted != NULL && u->rank != NULL && u->drawn != NULL;
+    for (size_t i = 0; ok && i < n; i++)
+        all[i] = (placed){x[i], i};
+    if (ok)
+        qsort(all, n, sizeof *all, by_value);
+    for (size_t i = 0; ok && i < n; i++) {
+        u->sorted[i] = all[i].value;
+        u->rank[all[i].from] = u->rank[all[i].from + n] = (uint32_t)i;
+    }
+    free(all);
+    return ok;
+}
+
+/* The median of one resample, by blocks that may wrap around. */
+static double urn_median(urn *u, ortho_random *g)
+{
+    size_t lower = (u->n - 1) / 2, upper = u->n / 2;
+    size_t rank = upper, seen = 0; /* how many drawn ones lie below the rank */
+    memset(u->drawn, 0, u->n * sizeof *u->drawn);
+    for (size_t at = 0; at < u->n; at += u->length) {
+        const uint32_t *block = u->rank + ortho_random_below(g, u->n);
+        size_t rest = u->n - at, length = u->length < rest ? u->length : rest;
+        for (size_t i = 0; i < length; i++) {
+            u->drawn[block[i]]++;
+            seen += block[i] < rank;
+        }
+    }
+    while (seen > lower)
+        seen -= u->drawn[--rank];
+    while (seen + u->drawn[rank] <= lower)
+        seen += u->drawn[rank++];
+    seen += u->drawn[rank];
+    double low = u->sorted[rank];
+    while (seen <= upper)
+        seen += u->drawn[++rank];
+    return low + 0.5 * (u->sorted[rank] - low);
+}
+
+/* `count` logarithms of medians of resamples of one process. */
 static bool resample(const double *x, size_t n, ortho_random *g, double *out, int count)
 {
-    double *drawn = malloc(n * sizeof *drawn);
-    size_t length = block_length(x, n);
-    for (int i = 0; drawn != NULL && i < count; i++) {
-        for (size_t at = 0; at < n;) {
-            size_t from = ortho_random_below(g, n);
-            for (size_t j = 0; j < length && at < n; j++)
-                drawn[at++] = x[(from + j) % n];
-        }
-        out[i] = log(ortho_median(drawn, n));
-    }
-    free(drawn);
-    return drawn != NULL;
+    urn u;
+    bool ok = urn_fill(&u, x, n);
+    for (int i = 0; ok && i < count; i++)
+        out[i] = log(urn_median(&u, g));
+    urn_free(&u);
+    return ok;
 }
 
 static double mean_of(const double *x, size_t n)

@@ -189,7 +189,8 @@ static void flag_bytes(const json_t *one, json_t *flags)
     }
 }
 
-/* The first row of a side whose clock was held down, or whose interval stayed wide. */
+/* Rows whose clock was held down, or whose interval stayed wide: of several processes the
+ * comparison's own interval tells that. */
 static void flag_side(const json_t *rows, const char *side, json_t *flags)
 {
     size_t i, throttled = 0;
@@ -198,7 +199,8 @@ static void flag_side(const json_t *rows, const char *side, json_t *flags)
     json_array_foreach(rows, i, row)
     {
         throttled += ortho_model_throttled(row);
-        wide = wide || ortho_model_status(row) == ORTHO_CASE_AMBIGUOUS;
+        wide = wide || (ortho_model_status(row) == ORTHO_CASE_AMBIGUOUS &&
+                        json_array_size(ortho_model_at(row, "time_ns.processes")) < 2);
     }
     if (throttled > 0)
         flag(flags, json_sprintf("something held the GPU's clock down during %d samples of %s",

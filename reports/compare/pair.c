@@ -83,6 +83,18 @@ size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused)
     return json_array_size(refused) - before;
 }
 
+/* One document twice is no second observation: its spread is 0, which would prove anything. */
+static ortho_status check_twice(const ortho_compare_side *side)
+{
+    for (size_t i = 1; i < side->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (json_equal(side->documents[i], side->documents[j]))
+                return ortho_fail(ORTHO_E_ARGUMENT,
+                                  "%s and %s are the same results: they count once, leave one out",
+                                  side->files[j], side->files[i]);
+    return ORTHO_OK;
+}
+
 ortho_status ortho_side_check(const ortho_compare_side *side)
 {
     json_t *refused = json_array();
@@ -96,7 +108,7 @@ ortho_status ortho_side_check(const ortho_compare_side *side)
                                 ortho_model_string(one, "a"), ortho_model_string(one, "b"));
         }
     json_decref(refused);
-    return status;
+    return status == ORTHO_OK ? check_twice(side) : status;
 }
 
 ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out)
@@ -128,44 +140,87 @@ ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out)
     return ORTHO_OK;
 }
 
-bool ortho_refuse_rows(const char *key, const json_t *a, const json_t *b, json_t *refused)
-{
-    static const char *const same[] = {"n", "k", "nnz", "synthetic"};
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        if (refuse_values(refused, key, same[i], json_object_get(a, same[i]),
-                          json_object_get(b, same[i])))
-            return true;
-    return false;
-}
-
-/* ---- cases that one side alone has ----------------------------------------------------------- */
+/* ---- rows of one key ------------------------------------------------------------------------- */
 
 /* Rows that agree in these are of one thing in two settings. */
 static const char *const thing[] = {"op", "variant", "backend", "layer", "proj", "tensor", "m"};
 static const char *const setting[] = {"density", "l2",    "rule",      "group",
                                       "dtype",   "alpha", "ortho_rows"};
 
-static bool of_one_thing(const json_t *a, const json_t *b)
+static bool refuse_row(const char *key, const json_t *a, const json_t *b, json_t *refused)
 {
-    for (size_t i = 0; i < sizeof thing / sizeof *thing; i++) {
-        const json_t *left = json_object_get(a, thing[i]), *right = json_object_get(b, thing[i]);
-        if (left != right && !json_equal(left, right))
-            return false;
+    static const char *const same[] = {"n", "k", "nnz", "synthetic"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (refuse_values(refused, key, same[i], json_object_get(a, same[i]),
+                          json_object_get(b, same[i])))
+            return true;
+    for (size_t i = 0; i < sizeof setting / sizeof *setting; i++) {
+        const json_t *left = json_object_get(a, setting[i]),
+                     *right = json_object_get(b, setting[i]);
+        if (left != NULL && right != NULL && refuse_values(refused, key, setting[i], left, right))
+            return true;
     }
-    return true;
+    return false;
+}
+
+bool ortho_refuse_rows(const char *key, const json_t *a_rows, const json_t *b_rows, json_t *refused)
+{
+    size_t i;
+    const json_t *row, *first = json_array_get(b_rows, 0);
+    json_array_foreach(a_rows, i, row) if (refuse_row(key, row, first, refused)) return true;
+    first = json_array_get(a_rows, 0);
+    json_array_foreach(b_rows, i, row) if (refuse_row(key, first, row, refused)) return true;
+    return false;
+}
+
+/* ---- cases that one side alone has ----------------------------------------------------------- */
+
+/* What a row is of, as text that the caller frees. */
+static char *thing_of(const json_t *row)
+{
+    json_t *values = json_array();
+    for (size_t i = 0; i < sizeof thing / sizeof *thing; i++) {
+        json_t *value = json_object_get(row, thing[i]);
+        json_array_append(values, value != NULL ? value : json_null());
+    }
+    char *text = json_dumps(values, JSON_COMPACT);
+    json_decref(values);
+    return text;
+}
+
+/* {"thing": [row, ...]} of cases: sides of thousands of cases that share no key would take minutes
+ * if each were held against each. NULL without memory. */
+static json_t *by_thing(const json_t *cases)
+{
+    const char *key;
+    json_t *rows, *found = json_object();
+    bool ok = found != NULL;
+    json_object_foreach((json_t *)cases, key, rows)
+    {
+        char *name = ok ? thing_of(json_array_get(rows, 0)) : NULL;
+        ok = name != NULL;
+        if (ok && json_object_get(found, name) == NULL)
+            ok = json_object_set_new(found, name, json_array()) == 0;
+        ok = ok && json_array_append(json_object_get(found, name), json_array_get(rows, 0)) == 0;
+        free(name);
+    }
+    if (ok)
+        return found;
+    json_decref(found);
+    return NULL;
 }
 
 /* Refuses the case of `row` by the first row of `others` that is the same thing in another setting;
  * false where there is none. */
 static bool refuse_by(const char *key, const json_t *row, const json_t *others, json_t *refused)
 {
-    const char *other;
-    json_t *rows;
-    json_object_foreach((json_t *)others, other, rows)
+    size_t at;
+    const json_t *against;
+    char *name = thing_of(row);
+    const json_t *alike = name != NULL ? json_object_get(others, name) : NULL;
+    free(name);
+    json_array_foreach(alike, at, against)
     {
-        const json_t *against = json_array_get(rows, 0);
-        if (!of_one_thing(row, against))
-            continue;
         for (size_t i = 0; i < sizeof setting / sizeof *setting; i++)
             if (refuse_values(refused, key, setting[i], json_object_get(row, setting[i]),
                               json_object_get(against, setting[i])))
@@ -188,22 +243,25 @@ ortho_status ortho_refuse_alone(const json_t *a, const json_t *b, json_t *out)
 {
     const char *key;
     json_t *rows, *left = alone(a, b), *right = alone(b, a);
+    json_t *left_things = by_thing(left), *right_things = by_thing(right);
     json_t *refused = json_object_get(out, "refused");
     json_t *only_a = json_object_get(out, "only_a"), *only_b = json_object_get(out, "only_b");
-    bool ok = left != NULL && right != NULL;
-    json_object_foreach(left, key,
-                        rows) if (ok && !refuse_by(key, json_array_get(rows, 0), right, refused))
+    bool ok = left_things != NULL && right_things != NULL;
+    json_object_foreach(
+        left, key, rows) if (ok && !refuse_by(key, json_array_get(rows, 0), right_things, refused))
         ok = json_array_append_new(only_a, json_string(key)) == 0;
     /* What was refused from a's side isn't told a second time from b's. */
     json_object_foreach(right, key, rows)
     {
         json_t *told = json_array();
-        if (ok && !refuse_by(key, json_array_get(rows, 0), left, told))
+        if (ok && !refuse_by(key, json_array_get(rows, 0), left_things, told))
             ok = json_array_append_new(only_b, json_string(key)) == 0;
         json_decref(told);
     }
     json_decref(left);
     json_decref(right);
+    json_decref(left_things);
+    json_decref(right_things);
     return ok ? ORTHO_OK : ortho_fail(ORTHO_E_MEMORY, "no memory to pair cases");
 }
 

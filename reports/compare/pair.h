@@ -8,7 +8,8 @@
  * each document that has it. */
 ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out);
 
-/* What a side was measured on, compared with the side's other documents first (ARGUMENT). */
+/* ARGUMENT where the documents of a side aren't of one device and one model, or one is there twice.
+ */
 ortho_status ortho_side_check(const ortho_compare_side *side);
 
 /* "GPU name" or "CPU model"; NULL where the document tells none. */
@@ -18,8 +19,11 @@ const char *ortho_compare_device(const json_t *document);
  * or model; returns how many. */
 size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused);
 
-/* Whether two rows of one key are of one thing: n, k, entries. Else appends to `refused`. */
-bool ortho_refuse_rows(const char *key, const json_t *a, const json_t *b, json_t *refused);
+/* Whether rows of one key aren't all of one thing: n, k, entries, and what a key doesn't hold or a
+ * run may have had to give up (alpha, rows, a cold cache). Appends the first difference to
+ * `refused`. */
+bool ortho_refuse_rows(const char *key, const json_t *a_rows, const json_t *b_rows,
+                       json_t *refused);
 
 /* Splits the cases that one side alone has: those that differ from one of the other side's only in
  * density, l2 or the like are refused, with both values; the keys of the others go to the lists. */

@@ -171,7 +171,7 @@ static size_t gather(const members *m, int s, double *logs, double *room, ortho_
     return cases;
 }
 
-static ortho_status add_group(const members *m, const ortho_effect_options *options, json_t *list)
+static ortho_status add_group(const members *m, json_t *list)
 {
     const ortho_timed *first = m->list[0];
     size_t pa = first->side[0].processes, pb = first->side[1].processes;
@@ -183,7 +183,7 @@ static ortho_status add_group(const members *m, const ortho_effect_options *opti
     double *room = logs + pa + pb;
     size_t cases = gather(m, 0, logs, room, &a);
     gather(m, 1, logs + pa, room, &b);
-    ortho_effect_of_centers(&a, &b, options, &mean);
+    ortho_effect_of_centers(&a, &b, &first->options, &mean);
     json_t *one = json_object();
     static const char *const names[] = {"op", "variant", "backend"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -215,8 +215,7 @@ static size_t split(const ortho_timed *all, size_t count, const ortho_timed **so
     return n;
 }
 
-ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
-                                const ortho_effect_options *options, json_t **out)
+ortho_status ortho_timed_groups(const ortho_timed *all, size_t count, json_t **out)
 {
     json_t *list = json_array();
     const ortho_timed **sorted = malloc((count + 1) * sizeof *sorted);
@@ -226,7 +225,7 @@ ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
                               : ortho_fail(ORTHO_E_MEMORY, "no memory for geometric means");
     size_t n = status == ORTHO_OK ? split(all, count, sorted, groups) : 0;
     for (size_t i = 0; i < n && status == ORTHO_OK; i++)
-        status = add_group(&groups[i], options, list);
+        status = add_group(&groups[i], list);
     free(sorted);
     free(groups);
     if (status == ORTHO_OK)

@@ -6,12 +6,13 @@
 
 #include <jansson.h>
 
-/* Zeroed is empty. `one` and `effect` belong to the case. */
+/* Zeroed is empty. `one`, `options` and `effect` belong to the case. */
 typedef struct ortho_timed {
     json_t *one; /* borrowed: the case in the comparison's document */
     double *samples[2];
     size_t *counts[2];
-    ortho_effect_side side[2]; /* over the arrays above */
+    ortho_effect_side side[2];    /* over the arrays above */
+    ortho_effect_options options; /* by which the effect was measured */
     ortho_effect effect;
 } ortho_timed;
 
@@ -22,7 +23,6 @@ void ortho_timed_free(ortho_timed *timed);
 
 /* [{"op", "variant", "backend", "cases", "ratio", "lo", "hi"}]: the geometric mean of the ratios of
  * each variant and operation, over the cases that share its number of processes. */
-ortho_status ortho_timed_groups(const ortho_timed *all, size_t count,
-                                const ortho_effect_options *options, json_t **out);
+ortho_status ortho_timed_groups(const ortho_timed *all, size_t count, json_t **out);
 
 #endif

@@ -94,7 +94,8 @@ static ortho_status say_method(const json_t *document, const ortho_line_sink *si
         status =
             say(sink, ORTHO_TONE_DOUBT,
                 "fewer than three processes on a side: intervals are widened by %.2g %% between "
-                "processes (%.120s); `run --processes 5` proves more",
+                "processes (%.120s), and by more where a variant is known to move by more; `run "
+                "--processes 5` proves more",
                 100 * ortho_model_number(c, "spread.share"), text(c, "spread.from"));
     return status;
 }

@@ -149,3 +149,20 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     fits c.json
     json 'd["summary"]["refused"] == 0 and any(c["variant"] == "csr" for c in d["cases"])' c.json
 }
+
+@test "references alone are nothing to judge" {
+    made a.json 1 'd["results"].pop(0)' && made b.json 1 'd["results"].pop(0)'
+    try compare a.json b.json
+    wants 1 "the sides share references alone"
+}
+
+@test "a run that is wrong tells of its baseline too, and exits as wrong" {
+    small=(--model random:64x64 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --threads 1 --l2 warm --op gemm)
+    try run "${small[@]}" --variant csr -o 1.json --save-baseline main
+    wants 0
+    mkdir main # which hides no baseline
+    try compare main 1.json
+    wants 0
+    try run "${small[@]}" --plugin "${ORTHO_BAD:?folder of the bad plug-ins}/bad_gemm_row.so" -o 2.json --baseline main
+    wants 4 "against baseline 'main'"
+}

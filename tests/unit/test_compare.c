@@ -178,6 +178,89 @@ static void wrong_and_untimed(void **state)
     json_decref(out);
 }
 
+static json_t *of_files(json_t *a[2], json_t *b[2])
+{
+    static const char *const files[] = {"1.json", "2.json"};
+    ortho_compare_options options = usual_options(200);
+    ortho_compare_side left = {a, files, 2}, right = {b, files, 2};
+    json_t *out = NULL;
+    assert_int_equal(ortho_compare(&left, &right, &options, &out), ORTHO_OK);
+    for (int i = 0; i < 2; i++) {
+        json_decref(a[i]);
+        json_decref(b[i]);
+    }
+    return out;
+}
+
+/* Whatever became of the case in a side's other files. */
+static void one_wrong_file_is_enough(void **state)
+{
+    (void)state;
+    for (int passed = 0; passed < 2; passed++) { /* in one file of a; else in none */
+        json_t *a[] = {side(1e5, 1, 1), side(1e5, 1, 2)}, *b[] = {side(1e5, 1, 3), side(1e5, 1, 4)};
+        set_status(row(a[0], 0), "skipped");
+        if (!passed)
+            set_status(row(a[1], 0), "skipped");
+        set_status(row(b[0], 0), "skipped");
+        set_status(row(b[1], 0), "failed");
+        json_t *out = of_files(a, b);
+        reads(first_of(out, "cases"), "verdict", passed ? "WRONG" : "UNTIMED");
+        reads(first_of(out, "cases"), "reason", "failed in b: out of bounds");
+        json_decref(out);
+    }
+}
+
+static void a_side_is_of_one_commit_and_of_each_file_once(void **state)
+{
+    static const char *const files[] = {"1.json", "2.json"};
+    (void)state;
+    json_t *a[] = {side(1e5, 1, 1), side(1e5, 1, 2)}, *b[] = {side(1e5, 1, 3), side(1e5, 1, 4)};
+    json_object_set_new(json_object_get(b[1], "context"), "commit", json_string("other"));
+    json_t *out = of_files(a, b);
+    const json_t *notes = ortho_model_at(out, "context.notes");
+    assert_int_equal(json_array_size(notes), 1);
+    assert_string_equal(json_string_value(json_array_get(notes, 0)),
+                        "b holds more than one commit: 1a2b3c4 in 1.json, other in 2.json");
+    json_decref(out);
+    json_t *twice[] = {side(1e5, 1, 1), side(1e5, 1, 1)};
+    ortho_compare_options options = usual_options(200);
+    ortho_compare_side same = {twice, files, 2};
+    assert_int_equal(ortho_compare(&same, &same, &options, &out), ORTHO_E_ARGUMENT);
+    assert_string_equal(ortho_last_message(),
+                        "1.json and 2.json are the same results: they count once, leave one out");
+    json_decref(twice[0]);
+    json_decref(twice[1]);
+}
+
+/* Under one key, in any file of a side: another split, another alpha, a rotation that was given up.
+ */
+static void rows_of_one_key_are_alike(void **state)
+{
+    static const struct {
+        const char *name, *value, *other;
+    } all[] = {{"nnz", "41", "40"}, {"alpha", "2", "1"}, {"l2", "warm", "cold"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        for (int where = 0; where < 4; where++) {
+            json_t *d[4];
+            for (size_t j = 0; j < 4; j++) {
+                d[j] = side(1e5, 2, j + 1);
+                json_object_set_new(row(d[j], 0), "alpha", json_real(1));
+            }
+            json_object_set_new(row(d[where], 0), all[i].name,
+                                i == 2 ? json_string(all[i].value)
+                                       : json_integer(atoi(all[i].value)));
+            json_t *out = of_files(d, d + 2);
+            reads(first_of(out, "refused"), "what", all[i].name);
+            reads(first_of(out, "refused"), where < 2 ? "a" : "b", all[i].value);
+            reads(first_of(out, "refused"), where < 2 ? "b" : "a", all[i].other);
+            assert_int_equal(count(out, "refused"), 1);
+            assert_int_equal(count(out, "same"), 1);
+            json_decref(out);
+        }
+    }
+}
+
 static void samples_that_are_none(void **state)
 {
     static const char *const bad[] = {"[3, 4]", "[0, 100]", "[\"5\"]", "[101]"};
@@ -454,6 +537,9 @@ int main(void)
         cmocka_unit_test(another_setting),
         cmocka_unit_test(alone),
         cmocka_unit_test(wrong_and_untimed),
+        cmocka_unit_test(one_wrong_file_is_enough),
+        cmocka_unit_test(a_side_is_of_one_commit_and_of_each_file_once),
+        cmocka_unit_test(rows_of_one_key_are_alike),
         cmocka_unit_test(samples_that_are_none),
         cmocka_unit_test(faster_but_less_exact),
         cmocka_unit_test(more_bytes_are_a_regression),

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/comparison_files.h"
 
+#include "reports/model.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,13 +99,36 @@ static void one_process_proves_little(void **state)
     assert_int_equal(much.slower, 20);
 }
 
+/* What a variant is known to move by weighs on it alone, and on its mean. */
+static void a_variant_that_moves(void **state)
+{
+    static const machine m = {0, 0.001, 0, 0, 1, 40};
+    (void)state;
+    ortho_random g = ortho_random_seeded(9);
+    for (int known = 0; known < 3; known++) {
+        json_t *spreads = json_pack("{s:f}", known < 2 ? "gemm/csr/cpu" : "gemm/coo/cpu",
+                                    known == 0 ? 0.001 : 0.06);
+        ortho_compare_options options = usual_options(200);
+        options.spread = 0.005;
+        options.spreads = spreads;
+        json_t *out =
+            compared(made_up_side(&m, 1e5, 1, &g), made_up_side(&m, 1.09e5, 1, &g), &options);
+        assert_int_equal(any(json_object_get(out, "summary"), "slower"), known != 1);
+        const json_t *one = json_array_get(json_object_get(out, "cases"), 0);
+        assert_true(ortho_model_number(one, "time.spread") == (known == 1 ? 0.06 : 0.005));
+        const json_t *group = json_array_get(json_object_get(out, "groups"), 0);
+        assert_true((ortho_model_number(group, "hi") > 1.2) == (known == 1));
+        json_decref(out);
+        json_decref(spreads);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(identical_programs),
-        cmocka_unit_test(many_cases),
-        cmocka_unit_test(a_planted_slowdown),
-        cmocka_unit_test(one_process_proves_little),
+        cmocka_unit_test(identical_programs),   cmocka_unit_test(many_cases),
+        cmocka_unit_test(a_planted_slowdown),   cmocka_unit_test(one_process_proves_little),
+        cmocka_unit_test(a_variant_that_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

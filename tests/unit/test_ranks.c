@@ -59,6 +59,11 @@ static void student(void **state)
         near(ortho_student_quantile(number(one, "of"), df), number(one, "quantile"));
     }
     assert_true(i == 30);
+    /* As many as a side of a given spread has beside one of nearly none. */
+    near(ortho_student_two_sided(2, 1e6), 0.04550053385131924);
+    near(ortho_student_two_sided(0.1, 1e15), 0.9203443254459421);
+    near(ortho_student_two_sided(5, 1e15), 5.733031437584845e-07);
+    near(ortho_student_quantile(0.05, 1e15), 1.9599639845400567);
     near(ortho_student_quantile(0.05, INFINITY), 1.9599639845400545);
     near(ortho_student_two_sided(1.9599639845400545, INFINITY), 0.05);
     assert_true(ortho_student_two_sided(INFINITY, 3) == 0);

@@ -189,6 +189,36 @@ static void each_machine_keeps_its_newest(void **state)
     assert_true(share == 7 && strcmp(from, "untouched") == 0);
 }
 
+/* One variant that moves among others that keep still, whose quartile doesn't show it. */
+static void a_variant_may_move_by_more(void **state)
+{
+    static const char hostile[] =
+        "{\"schema\": \"ortho-bench-spread/1\", \"machines\": {\"one\": {\"share\": 0.1, "
+        "\"cases\": 3, \"processes\": 3, \"variants\": {\"a\": -1, \"b\": \"x\", \"c\": 1e9, "
+        "\"d\": 0.5}}}}";
+    char told[256];
+    json_t *document = document_of("one"), *coo = row_apart(1e5, 0.06);
+    for (int i = 0; i < 9; i++)
+        add(document, row_apart(1e5, 0.001 * (i + 1)));
+    json_object_set_new(coo, "variant", json_string("coo"));
+    add(document, coo);
+    assert_null(ob_spread_variants(NULL));
+    assert_int_equal(ob_spread_keep(document, told), ORTHO_OK);
+    json_t *kept = ob_spread_variants("one"), *none = ob_spread_variants("two");
+    assert_true(fabs(ortho_model_number(kept, "gemm/csr/cpu") - 0.009) < 1e-9);
+    assert_true(fabs(ortho_model_number(kept, "gemm/coo/cpu") - 0.06) < 1e-9);
+    assert_int_equal(json_object_size(kept), 2);
+    assert_int_equal(json_object_size(none), 0);
+    json_decref(none);
+    json_decref(kept);
+    json_decref(document);
+    write_file(state, hostile);
+    kept = ob_spread_variants("one");
+    assert_int_equal(json_object_size(kept), 1);
+    assert_true(ortho_model_number(kept, "d") == 0.5);
+    json_decref(kept);
+}
+
 static void few_cases_speak_for_no_machine(void **state)
 {
     (void)state;
@@ -262,6 +292,7 @@ int main(void)
         cmocka_unit_test(what_tells_nothing_is_left_out),
         cmocka_unit_test(it_belongs_to_what_did_the_work),
         kept(each_machine_keeps_its_newest),
+        kept(a_variant_may_move_by_more),
         kept(few_cases_speak_for_no_machine),
         kept(damage_is_survived),
         kept(odd_entries_are_unknown),

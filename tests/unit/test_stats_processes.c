@@ -13,7 +13,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-enum { MOST = 10, EACH = 15 };
+enum { MOST = 14, EACH = 15 };
 
 /* A generator of its own (splitmix64), not the one under test. */
 static double uniform(uint64_t *state)
@@ -127,7 +127,7 @@ static void it_agrees_with_brute_force(void **state)
     uint64_t random = 5;
     double *medians = malloc(RESAMPLES * sizeof *medians);
     assert_non_null(medians);
-    for (size_t count = 2; count <= 9; count++) {
+    for (size_t count = 10; count <= MOST; count++) { /* fewer are widened */
         double x[MOST * 40];
         size_t counts[MOST], n = 0;
         for (size_t i = 0; i < count; i++) {
@@ -183,31 +183,28 @@ static shares coverage(size_t count)
 }
 
 /* The smallest and the largest of P independent medians hold the true one with a probability of
- * 1 - 2^(1-P); from about 6 processes on that is more than the 95 % that were asked. */
+ * 1 - 2^(1-P): what 95 % were asked of must hold 95 %, however few the processes. */
 static void intervals_cover_what_processes_show(void **state)
 {
     (void)state;
-    const size_t counts[] = {3, 5, 10};
+    const size_t counts[] = {2, 3, 4, 5, 6, 9, 10};
     for (size_t i = 0; i < COUNT(counts); i++) {
         shares s = coverage(counts[i]);
-        double most = 1 - pow(2, 1 - (double)counts[i]);
-        double wanted = most < 0.95 ? most : 0.95;
-        assert_true(s.nested > wanted - 0.03 && s.nested < wanted + 0.04);
-        assert_true(s.flat < wanted - 0.1);
+        assert_true(s.nested > 0.93 && s.nested < 0.99);
+        assert_true(s.flat < 0.85);
         assert_true(s.wider > 0.95);
     }
 }
 
-static void ratios_of_processes_are_covered(void **state)
+static void cover_ratios(size_t processes)
 {
-    (void)state;
     enum { EXPERIMENTS = 500, COUNTED = 8 };
     uint64_t random = 17;
     int held = 0;
     for (int e = 0; e < EXPERIMENTS; e++) {
         double a[COUNTED * EACH], b[COUNTED * EACH];
         size_t counts[COUNTED];
-        for (size_t i = 0; i < COUNTED; i++) {
+        for (size_t i = 0; i < processes; i++) {
             double both = exp(0.3 * normal(&random)), own = 1 + 0.02 * normal(&random);
             counts[i] = EACH;
             for (size_t j = 0; j < EACH; j++) {
@@ -215,14 +212,21 @@ static void ratios_of_processes_are_covered(void **state)
                 b[i * EACH + j] = both * (1 + 0.01 * normal(&random));
             }
         }
-        ortho_processes top = {.samples = a, .counts = counts, .count = COUNTED};
-        ortho_processes bottom = {.samples = b, .counts = counts, .count = COUNTED};
+        ortho_processes top = {.samples = a, .counts = counts, .count = processes};
+        ortho_processes bottom = {.samples = b, .counts = counts, .count = processes};
         ortho_interval ci = ortho_bootstrap_processes_ratio(&top, &bottom, 0.95, 400, (uint64_t)e);
-        assert_true(ci.hi - ci.lo < 0.2); /* unpaired it would be near 1 */
+        assert_true(processes < COUNTED || ci.hi - ci.lo < 0.2); /* unpaired it would be near 1 */
         held += ci.lo <= 2 && 2 <= ci.hi;
     }
     print_message("ratios: %d of %d held\n", held, EXPERIMENTS);
     assert_true(held >= 0.92 * EXPERIMENTS && held <= 0.995 * EXPERIMENTS);
+}
+
+static void ratios_of_processes_are_covered(void **state)
+{
+    (void)state;
+    cover_ratios(8);
+    cover_ratios(3);
 }
 
 int main(void)
