@@ -108,6 +108,8 @@ static void put_verdict(ortho_html *h, const json_t *compared)
     ortho_html_raw(h, "</b>");
     if (ortho_model_true(compared, "synthetic"))
         ortho_html_raw(h, " <b class=\"status synthetic\">SYNTHETIC</b>");
+    if (!ortho_comparison_competes(compared)) /* tells of the machine, and is judged by nothing */
+        ortho_html_raw(h, " <span class=\"flag\">reference</span>");
     for (size_t i = 0; i < json_array_size(flags); i++) {
         ortho_html_raw(h, " <span class=\"flag\">");
         ortho_html_text(h, json_string_value(json_array_get(flags, i)));
