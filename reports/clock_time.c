@@ -282,8 +282,9 @@ static void name_variants(const picture *p, const band *b, char *out, size_t siz
 /* Columns from a band's beginning to the next one's, less one between two names. */
 static int room_of(const picture *p, size_t index)
 {
-    double end = index + 1 < p->band_count ? p->bands[index + 1].lo : p->hi;
-    return (int)(COLUMNS * (end - p->bands[index].lo) / (p->hi - p->lo)) - 1;
+    bool last = index + 1 == p->band_count;
+    double end = last ? p->hi : p->bands[index + 1].lo;
+    return (int)(COLUMNS * (end - p->bands[index].lo) / (p->hi - p->lo)) - !last;
 }
 
 /* From a band's beginning on, in one of two lines above the panels. */
