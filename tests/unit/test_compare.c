@@ -210,6 +210,21 @@ static void one_wrong_file_is_enough(void **state)
     }
 }
 
+/* Of one process that is to be told; of several the comparison has an interval of its own. */
+static void a_wide_interval_is_flagged(void **state)
+{
+    (void)state;
+    for (int several = 0; several < 2; several++) {
+        json_t *b = side(1e5, 1, 2);
+        json_object_set_new(row(b, 0), "status", json_string("ambiguous"));
+        if (!several)
+            json_object_del(json_object_get(row(b, 0), "time_ns"), "processes");
+        json_t *out = usual(side(1e5, 1, 1), b);
+        assert_int_equal(count(out, "flagged"), !several);
+        json_decref(out);
+    }
+}
+
 static void a_side_is_of_one_commit_and_of_each_file_once(void **state)
 {
     static const char *const files[] = {"1.json", "2.json"};
@@ -538,6 +553,7 @@ int main(void)
         cmocka_unit_test(alone),
         cmocka_unit_test(wrong_and_untimed),
         cmocka_unit_test(one_wrong_file_is_enough),
+        cmocka_unit_test(a_wide_interval_is_flagged),
         cmocka_unit_test(a_side_is_of_one_commit_and_of_each_file_once),
         cmocka_unit_test(rows_of_one_key_are_alike),
         cmocka_unit_test(samples_that_are_none),

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/comparison_files.h"
 
+#include "common/stats.h"
+#include "reports/compare/effect.h"
 #include "reports/model.h"
 
 #include <setjmp.h>
@@ -99,6 +101,46 @@ static void one_process_proves_little(void **state)
     assert_int_equal(much.slower, 20);
 }
 
+/* Its definition, word by word: blocks that may wrap around, a copy, its median. */
+static double brute_variance(const double *x, size_t n, size_t length, int resamples, uint64_t seed)
+{
+    enum { MOST = 64 };
+    double drawn[MOST], logs[400], mean = 0, squares = 0;
+    ortho_random g = ortho_random_seeded(seed);
+    for (int i = 0; i < resamples; i++) {
+        for (size_t at = 0; at < n;) {
+            size_t from = ortho_random_below(&g, n);
+            for (size_t j = 0; j < length && at < n; j++)
+                drawn[at++] = x[(from + j) % n];
+        }
+        mean += (logs[i] = log(ortho_median(drawn, n))) / resamples;
+    }
+    for (int i = 0; i < resamples; i++)
+        squares += (logs[i] - mean) * (logs[i] - mean);
+    return squares / (resamples - 1);
+}
+
+static void resamples_are_what_they_are_called(void **state)
+{
+    enum { RESAMPLES = 400, SEED = 3 };
+    static const size_t sizes[] = {1, 2, 12, 13};
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int rising = 0; rising < 2; rising++) { /* else neighbours are unlike: no blocks */
+            double x[16];
+            size_t n = sizes[s], most = n / 3 > 0 ? n / 3 : 1;
+            for (size_t i = 0; i < n; i++)
+                x[i] = 100 + (double)(rising || i % 2 == 0 ? i : 40 - i);
+            ortho_effect_side side = {x, &n, 1};
+            ortho_effect_options options = {0.03, 0.95, RESAMPLES, SEED};
+            ortho_effect effect;
+            assert_int_equal(ortho_effect_measure(&side, &side, &options, &effect), ORTHO_OK);
+            double wanted = brute_variance(x, n, rising ? most : 1, RESAMPLES, SEED);
+            if (!(fabs(effect.within_a - wanted) <= 1e-9 * wanted + 1e-20))
+                fail_msg("%zu samples: %g, wanted %g", n, effect.within_a, wanted);
+        }
+}
+
 /* What a variant is known to move by weighs on it alone, and on its mean. */
 static void a_variant_that_moves(void **state)
 {
@@ -111,12 +153,16 @@ static void a_variant_that_moves(void **state)
         ortho_compare_options options = usual_options(200);
         options.spread = 0.005;
         options.spreads = spreads;
-        json_t *out =
-            compared(made_up_side(&m, 1e5, 1, &g), made_up_side(&m, 1.09e5, 1, &g), &options);
+        json_t *a = made_up_side(&m, 1e5, 1, &g), *b = made_up_side(&m, 1.09e5, 1, &g);
+        json_array_insert_new(json_object_get(a, "results"), 0,
+                              made_up_row("coo", 9, timed_case(&m, 1e5, &g)));
+        json_array_insert_new(json_object_get(b, "results"), 0,
+                              made_up_row("coo", 9, timed_case(&m, 1e5, &g)));
+        json_t *out = compared(a, b, &options);
         assert_int_equal(any(json_object_get(out, "summary"), "slower"), known != 1);
-        const json_t *one = json_array_get(json_object_get(out, "cases"), 0);
+        const json_t *one = json_array_get(json_object_get(out, "cases"), 1);
         assert_true(ortho_model_number(one, "time.spread") == (known == 1 ? 0.06 : 0.005));
-        const json_t *group = json_array_get(json_object_get(out, "groups"), 0);
+        const json_t *group = json_array_get(json_object_get(out, "groups"), 1);
         assert_true((ortho_model_number(group, "hi") > 1.2) == (known == 1));
         json_decref(out);
         json_decref(spreads);
@@ -126,8 +172,11 @@ static void a_variant_that_moves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(identical_programs),   cmocka_unit_test(many_cases),
-        cmocka_unit_test(a_planted_slowdown),   cmocka_unit_test(one_process_proves_little),
+        cmocka_unit_test(identical_programs),
+        cmocka_unit_test(many_cases),
+        cmocka_unit_test(a_planted_slowdown),
+        cmocka_unit_test(one_process_proves_little),
+        cmocka_unit_test(resamples_are_what_they_are_called),
         cmocka_unit_test(a_variant_that_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
