@@ -7,6 +7,7 @@
 #include "reports/reports.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ ortho_status ob_gate_compare(const ob_options *options, const ortho_compare_side
         how.spread = options->process_spread;
         how.spread_from = "--process-spread";
     } else if (ob_spread_known(device, &known, from) && known > 0) {
-        how.spread = known;
+        how.spread = fmax(known, ORTHO_COMPARE_SPREAD_LEAST);
         how.spread_from = from;
         how.spreads = variants = ob_spread_variants(device);
     }

@@ -37,6 +37,8 @@ typedef struct ortho_compare_options {
 #define ORTHO_COMPARE_CONFIDENCE 0.95
 #define ORTHO_COMPARE_SPREAD     0.03 /* where nobody measured it: what cuBLAS was seen to do */
 #define ORTHO_COMPARE_RESAMPLES  1000
+/* What a machine is known for counts no less: three processes can be alike by chance. */
+#define ORTHO_COMPARE_SPREAD_LEAST 0.005
 
 /* ARGUMENT when the files of one side aren't of one device and one model. The caller owns the
  * reference. */

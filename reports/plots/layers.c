@@ -226,7 +226,7 @@ static void choose_best(picture *p)
     p->missing = best.missing;
 }
 
-/* Free `out->cells` after success. */
+/* Free `out->cells` whatever is returned. */
 static ortho_status open_picture(const json_t *results, picture *out)
 {
     *out = (picture){.best = -1};
@@ -242,7 +242,6 @@ static ortho_status open_picture(const json_t *results, picture *out)
     choose_best(out);
     if (out->best >= 0)
         return ORTHO_OK;
-    free(out->cells);
     return ortho_fail(ORTHO_E_UNSUPPORTED, "no variant that a picture can show has a speed-up");
 }
 
@@ -273,15 +272,13 @@ static ortho_status write_data(const json_t *results, FILE *tsv)
 {
     picture p;
     ortho_status status = open_picture(results, &p);
-    if (status != ORTHO_OK)
-        return status;
-    for (int s = 0; s < ORTHO_PLOT_COMPETITORS; s++)
+    for (int s = 0; status == ORTHO_OK && s < ORTHO_PLOT_COMPETITORS; s++)
         for (int proj = 0; proj < p.proj_count; proj++)
             for (int layer = 0; layer < p.layer_count; layer++)
                 if (*cell(&p, s, proj, layer) != NULL)
                     put_cell(&p, s, proj, layer, tsv);
     free(p.cells);
-    return ORTHO_OK;
+    return status;
 }
 
 static void put_headings(const picture *p, FILE *gp)
@@ -368,31 +365,35 @@ static void put_terminal(const picture *p, FILE *gp)
                 p->best, p->lo, span);
 }
 
+static void put_body(const picture *p, FILE *gp)
+{
+    fputs("# column, row, speed-up, series, speed-up in words, variant, layer, projection, "
+          "status\n",
+          gp);
+    put_headings(p, gp);
+    put_axes(p, gp);
+    put_terminal(p, gp);
+    fprintf(gp,
+            "} else { plot $data using ($4 == %d && $3 > 0 ? $1 : NaN):2:($1 - 0.49):($1 + 0.49):"
+            "($2 - 0.48):($2 + 0.48):3 with boxxyerror fs solid noborder lc palette notitle",
+            p->best);
+    put_values(p, gp);
+    if (p->missing > 0)
+        fprintf(gp,
+                ", \\\n    $data using ($4 == %d && strcol(5) eq '×' ? $1 : NaN):2:5 with labels "
+                "center font ',11' tc rgb '#B00000'",
+                p->best);
+    fputs("\n}\n", gp);
+}
+
 static ortho_status write_body(const json_t *results, FILE *gp)
 {
     picture p;
     ortho_status status = open_picture(results, &p);
-    if (status != ORTHO_OK)
-        return status;
-    fputs("# column, row, speed-up, series, speed-up in words, variant, layer, projection, "
-          "status\n",
-          gp);
-    put_headings(&p, gp);
-    put_axes(&p, gp);
-    put_terminal(&p, gp);
-    fprintf(gp,
-            "} else { plot $data using ($4 == %d && $3 > 0 ? $1 : NaN):2:($1 - 0.49):($1 + 0.49):"
-            "($2 - 0.48):($2 + 0.48):3 with boxxyerror fs solid noborder lc palette notitle",
-            p.best);
-    put_values(&p, gp);
-    if (p.missing > 0)
-        fprintf(gp,
-                ", \\\n    $data using ($4 == %d && strcol(5) eq '×' ? $1 : NaN):2:5 with labels "
-                "center font ',11' tc rgb '#B00000'",
-                p.best);
-    fputs("\n}\n", gp);
+    if (status == ORTHO_OK)
+        put_body(&p, gp);
     free(p.cells);
-    return ORTHO_OK;
+    return status;
 }
 
 const ortho_plot ortho_plot_layers = {

@@ -74,6 +74,19 @@ jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))'
     wants 3
 }
 
+@test "what is known of a machine's processes widens a lone one, and never by less than 0.5 %" {
+    made a.json 1 'd["results"][0]["time_ns"].pop("processes")'
+    made b.json 1.05 'd["results"][0]["time_ns"].pop("processes")'
+    mkdir -p "$XDG_STATE_HOME/ortho-bench"
+    for share in 0.0001 0.012; do
+        echo '{"schema": "ortho-bench-spread/1", "machines": {"made up": {"share": '$share', "cases": 9,
+            "processes": 3, "date": "2026-01-01", "binary": "b"}}}' >"$XDG_STATE_HOME/ortho-bench/spread.json"
+        try compare a.json b.json -o c$share.json
+    done
+    json 'd["context"]["spread"] == {"share": 0.005, "from": "9 cases in 3 processes, 2026-01-01"}' c0.0001.json
+    json 'd["context"]["spread"]["share"] == 0.012 and d["cases"][0]["time"]["widened"]' c0.012.json
+}
+
 @test "more bytes are a regression" {
     made a.json 1
     made b.json 1 'd["results"][0]["peak_bytes"]["working"] = 1 << 20'
