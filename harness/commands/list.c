@@ -7,6 +7,7 @@
 #include "harness/log.h"
 #include "harness/options_table.h"
 #include "harness/session.h"
+#include "reports/compare/compare.h"
 #include "reports/reports.h"
 #include "variants/table.h"
 
@@ -35,12 +36,19 @@ static void list_variants(FILE *out)
                 role_name((*v)->role), ops_name(*v), (*v)->summary);
 }
 
+static void list_writers(const char *title, const ortho_writer *const *writers, FILE *out)
+{
+    fprintf(out, "%-16s %-18s %s\n", title, "extension", "summary");
+    for (const ortho_writer *const *w = writers; *w != NULL; w++)
+        fprintf(out, "%-16s %-18s %s\n", (*w)->name, (*w)->extension ? (*w)->extension : "-",
+                (*w)->summary);
+}
+
 static void list_formats(FILE *out)
 {
-    fprintf(out, "%-16s %-11s %s\n", "format", "extension", "summary");
-    for (const ortho_writer *const *w = ortho_writers; *w != NULL; w++)
-        fprintf(out, "%-16s %-11s %s\n", (*w)->name, (*w)->extension ? (*w)->extension : "-",
-                (*w)->summary);
+    list_writers("format", ortho_writers, out);
+    fputc('\n', out);
+    list_writers("of a comparison", ortho_comparison_writers, out);
     fprintf(out, "\n%-16s %s\n", "plot", "the question that it answers");
     for (const ortho_plot *const *p = ortho_plots; *p != NULL; p++)
         fprintf(out, "%-16s %s\n", (*p)->name, (*p)->summary);
