@@ -1,10 +1,10 @@
 /*
  * processes.h: `run --processes N`. A process has its own pages, and thereby its own speed (a GEMM
- * moves by up to 12 % between processes, a sieve by 9 %), so what one process shows tells little of
- * the next. Here N children of this very binary ("__process" and the run's flags), one after the
- * other, each run the whole plan (verify, time, verify) and say what they do in lines of JSON;
- * their documents are merged into one (processes_merge.h). Counters and timelines are taken once,
- * of children of the parent's, as in any run.
+ * was seen to move by 6 % between processes, a sieve by 9 %), so what one process shows tells
+ * little of the next. Here N children of this very binary ("__process" and the run's flags), one
+ * after the other, each run the whole plan (verify, time, verify) and say what they do in lines of
+ * JSON; their documents are merged into one (processes_merge.h). Counters and timelines are taken
+ * once, of children of the parent's, as in any run.
  *
  * All children get the same --seed: weights, activations and imposed rows are the same in each.
  * Nothing that a child draws at random reaches the times: only its intervals, which are worked out
