@@ -100,12 +100,6 @@ json_t *ob_spread_variants_of(const json_t *document)
     return found;
 }
 
-const char *ob_spread_device(const json_t *document)
-{
-    return ortho_model_string(document, ortho_model_on_gpu(document) ? "context.gpu.name"
-                                                                     : "context.cpu.model");
-}
-
 /* ---- keeping it ------------------------------------------------------------------------------ */
 
 /* The file's machines; NULL when there are none, or when it can't be made out, which *damaged
@@ -168,7 +162,7 @@ ortho_status ob_spread_keep(const json_t *document, char told[256])
     size_t cases;
     bool damaged = false;
     double share = ob_spread_of(document, &cases);
-    const char *device = ob_spread_device(document);
+    const char *device = ortho_model_device(document);
     told[0] = '\0';
     if (cases < OB_SPREAD_CASES || device == NULL)
         return ORTHO_OK;

@@ -23,10 +23,6 @@ struct json_t;
  * none. */
 double ob_spread_of(const struct json_t *document, size_t *cases);
 
-/* What the spread is kept under: the GPU's name where it did the work, else the CPU's model; NULL
- * where the document names none. Lives as long as the document. */
-const char *ob_spread_device(const struct json_t *document);
-
 /* Keeps the document's spread for its machine, in the place of an older one; of fewer than
  * OB_SPREAD_CASES cases nothing. `told` gets a line for the user, "" where there is nothing to
  * tell. */

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_COLUMNS 600  /* of a line of words: a longer one is cut ... */
-#define LINE_BYTES   2400 /* ... whatever its characters take */
+#define LINE_COLUMNS 600 /* of a line of words: a longer one is cut */
 
 ortho_status ortho_markdown_text(const char *text, FILE *out)
 {
@@ -26,26 +25,28 @@ ortho_status ortho_markdown_text(const char *text, FILE *out)
     return ORTHO_OK;
 }
 
-/* The caller frees it; NULL without memory. */
-static char *cut_text(const char *text, int columns, size_t bytes)
+ortho_status ortho_markdown_cut(const char *text, int columns, FILE *out)
 {
+    size_t most = 4 * (size_t)columns;
     char *cut = ortho_text_cut(text, columns);
-    if (cut != NULL && strlen(cut) > bytes) { /* of characters without width */
-        cut[bytes] = '\0';
+    if (cut == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
+    if (strlen(cut) > most) { /* of characters without width */
+        cut[most] = '\0';
         ortho_text_trim(cut);
     }
-    return cut;
+    ortho_status status = ortho_markdown_text(cut, out);
+    free(cut);
+    return status;
 }
 
 void ortho_markdown_line(void *ctx, const char *text, ortho_tone tone)
 {
     FILE *out = ctx;
-    char *cut = cut_text(text, LINE_COLUMNS, LINE_BYTES);
     bool loud = tone == ORTHO_TONE_DOUBT || tone == ORTHO_TONE_BAD;
     fputs(loud ? "- **" : "- ", out);
-    ortho_markdown_text(cut != NULL ? cut : "?", out);
+    (void)ortho_markdown_cut(text, LINE_COLUMNS, out);
     fputs(loud ? "**\n" : "\n", out);
-    free(cut);
 }
 
 void ortho_markdown_verdict(void *ctx, const char *text, ortho_tone tone)

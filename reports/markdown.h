@@ -11,6 +11,10 @@
 /* No word of a file can close a table, start markup or call a person. */
 ortho_status ortho_markdown_text(const char *text, FILE *out);
 
+/* The same in at most so many columns, and four times as many bytes, whatever its characters take.
+ */
+ortho_status ortho_markdown_cut(const char *text, int columns, FILE *out);
+
 /* A sink's line, as an item of a list; ctx: the FILE. */
 void ortho_markdown_line(void *ctx, const char *text, ortho_tone tone);
 

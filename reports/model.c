@@ -213,6 +213,12 @@ bool ortho_model_on_gpu(const json_t *results)
     return false;
 }
 
+const char *ortho_model_device(const json_t *results)
+{
+    return ortho_model_string(results, ortho_model_on_gpu(results) ? "context.gpu.name"
+                                                                   : "context.cpu.model");
+}
+
 bool ortho_model_pass(const json_t *row)
 {
     return ortho_model_number(row, "linears") > 0;

@@ -71,6 +71,10 @@ bool ortho_model_synthetic(const json_t *results);
 /* The context names a GPU and a row ran on it: the ceilings are the GPU's then. */
 bool ortho_model_on_gpu(const json_t *results);
 
+/* What the document was measured on: the GPU's name where it did the work, else the CPU's model;
+ * NULL where it tells none. Valid as long as the document. */
+const char *ortho_model_device(const json_t *results);
+
 /* A pass over all linears of a model: it has no layer and no one shape. */
 bool ortho_model_pass(const json_t *row);
 

@@ -17,7 +17,7 @@ ortho_status ob_gate_compare(const ob_options *options, const ortho_compare_side
     char from[128];
     double known = 0;
     json_t *variants = NULL;
-    const char *device = ob_spread_device(b->documents[0]);
+    const char *device = ortho_model_device(b->documents[0]);
     ortho_compare_options how = {.threshold = options->threshold,
                                  .alpha = ORTHO_COMPARE_ALPHA,
                                  .confidence = ORTHO_COMPARE_CONFIDENCE,

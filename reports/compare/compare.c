@@ -52,7 +52,7 @@ static size_t processes_of(const json_t *cases)
         json_t *row;
         json_array_foreach(rows, i, row)
         {
-            size_t told = json_array_size(ortho_model_at(row, "time_ns.processes"));
+            size_t told = ortho_model_processes(row); /* 0 for a row without samples */
             sum += told > 0 ? told : 1;
         }
         most = sum > most ? sum : most;
@@ -87,7 +87,7 @@ static json_t *describe_side(const ortho_compare_side *side, const json_t *cases
         if (text != NULL)
             ortho_json_text(told, copied[i][0], text);
     }
-    const char *device = ortho_compare_device(document);
+    const char *device = ortho_model_device(document);
     if (device != NULL)
         ortho_json_text(told, "device", device);
     json_object_set_new(told, "synthetic", json_boolean(ortho_model_synthetic(document)));

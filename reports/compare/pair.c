@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *ortho_compare_device(const json_t *document)
-{
-    return ortho_model_string(document, ortho_model_on_gpu(document) ? "context.gpu.name"
-                                                                     : "context.cpu.model");
-}
-
 /* A value as text, that the caller frees: "" for what is absent. */
 static char *text_of(const json_t *value)
 {
@@ -70,7 +64,7 @@ static bool refuse_values(json_t *refused, const char *key, const char *what, co
 size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused)
 {
     size_t before = json_array_size(refused);
-    const char *left = ortho_compare_device(a), *right = ortho_compare_device(b);
+    const char *left = ortho_model_device(a), *right = ortho_model_device(b);
     if (left == NULL || right == NULL || strcmp(left, right) != 0)
         refuse(refused, "*", "device", left != NULL ? left : "none told",
                right != NULL ? right : "none told");

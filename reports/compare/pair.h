@@ -12,9 +12,6 @@ ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out);
  */
 ortho_status ortho_side_check(const ortho_compare_side *side);
 
-/* "GPU name" or "CPU model"; NULL where the document tells none. */
-const char *ortho_compare_device(const json_t *document);
-
 /* Appends to `refused` {"key", "what", "a", "b"} for what the documents as wholes differ in, device
  * or model; returns how many. */
 size_t ortho_refuse_documents(const json_t *a, const json_t *b, json_t *refused);

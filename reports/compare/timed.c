@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t process_count(const json_t *row)
-{
-    size_t told = json_array_size(ortho_model_at(row, "time_ns.processes"));
-    return told > 0 ? told : 1;
-}
-
 static size_t sample_count(const json_t *row)
 {
     return json_array_size(ortho_model_at(row, "time_ns.samples"));
@@ -29,20 +23,13 @@ static ortho_status refuse(const json_t *row, const char *what)
 static ortho_status take_counts(const json_t *row, size_t *counts)
 {
     const json_t *told = ortho_model_at(row, "time_ns.processes");
-    size_t samples = sample_count(row), sum = 0;
-    counts[0] = samples;
-    for (size_t i = 0; i < json_array_size(told); i++) {
-        const json_t *count = json_array_get(told, i);
-        json_int_t n = json_integer_value(count);
-        if (n < 1 || (size_t)n > samples)
-            return refuse(row, "processes: not a count of samples");
-        counts[i] = (size_t)n;
-        sum += counts[i];
-    }
-    if (samples == 0)
+    if (sample_count(row) == 0)
         return refuse(row, "samples: none: without raw samples nothing can be compared");
-    if (json_array_size(told) > 0 && sum != samples)
+    if (ortho_model_processes(row) == 0)
         return refuse(row, "processes: they don't add up to the samples");
+    counts[0] = sample_count(row);
+    for (size_t i = 0; i < json_array_size(told); i++)
+        counts[i] = (size_t)json_integer_value(json_array_get(told, i));
     return ORTHO_OK;
 }
 
@@ -64,7 +51,7 @@ static ortho_status take_side(const json_t *rows, int s, ortho_timed *out)
     json_array_foreach(rows, i, row)
     {
         samples += sample_count(row);
-        processes += process_count(row);
+        processes += ortho_model_processes(row);
     }
     out->samples[s] = malloc((samples + 1) * sizeof(double));
     out->counts[s] = malloc((processes + 1) * sizeof(size_t));
@@ -77,7 +64,7 @@ static ortho_status take_side(const json_t *rows, int s, ortho_timed *out)
             status = take_samples(row, out->samples[s] + at);
         if (status != ORTHO_OK)
             return status;
-        process += process_count(row);
+        process += ortho_model_processes(row);
         at += sample_count(row);
     }
     out->side[s] = (ortho_effect_side){out->samples[s], out->counts[s], processes};

@@ -350,20 +350,6 @@ static ortho_status say_measure(const json_t *m, const ortho_line_sink *sink)
                left, right, unit != NULL ? " " : "", unit != NULL ? unit : "");
 }
 
-static void count_line(void *ctx, const char *line, ortho_tone tone)
-{
-    (void)line;
-    (void)tone;
-    ++*(size_t *)ctx;
-}
-
-bool ortho_comparison_has_details(const json_t *one)
-{
-    size_t lines = 0;
-    (void)ortho_comparison_details(one, &(ortho_line_sink){.ctx = &lines, .line = count_line});
-    return lines > 0;
-}
-
 ortho_status ortho_comparison_details(const json_t *one, const ortho_line_sink *sink)
 {
     size_t i;

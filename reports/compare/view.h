@@ -41,7 +41,6 @@ extern const ortho_comparison_column ortho_comparison_columns[];
 extern const size_t ortho_comparison_column_count;
 
 /* What beside time changed, and the flags and the reason of a case, a line each. */
-bool ortho_comparison_has_details(const json_t *one);
 ortho_status ortho_comparison_details(const json_t *one, const ortho_line_sink *sink);
 
 /* "csr gemm: 7 cases, 1.012 [0.998, 1.026]" of each variant and operation. */

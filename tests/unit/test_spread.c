@@ -136,15 +136,15 @@ static void it_belongs_to_what_did_the_work(void **state)
 {
     (void)state;
     json_t *document = four("a cpu");
-    assert_string_equal(ob_spread_device(document), "a cpu");
+    assert_string_equal(ortho_model_device(document), "a cpu");
     json_object_set_new(json_object_get(document, "context"), "gpu",
                         json_pack("{s:s}", "name", "a gpu"));
-    assert_string_equal(ob_spread_device(document), "a cpu");
+    assert_string_equal(ortho_model_device(document), "a cpu");
     json_object_set_new(json_array_get(json_object_get(document, "results"), 0), "backend",
                         json_string("cuda"));
-    assert_string_equal(ob_spread_device(document), "a gpu");
+    assert_string_equal(ortho_model_device(document), "a gpu");
     json_object_clear(json_object_get(document, "context"));
-    assert_null(ob_spread_device(document));
+    assert_null(ortho_model_device(document));
     json_decref(document);
 }
 

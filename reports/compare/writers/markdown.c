@@ -1,7 +1,7 @@
 /*
  * markdown: a comparison for a pull request's comment: the verdict first, what changed in a table,
- * the rest folded away. A comment holds 65,536 characters: a list that is longer than LISTED ends
- * in a word of how many more there are.
+ * the rest folded away. A comment holds 65,536 characters: it is written into memory first, and
+ * what there is no room for is counted.
  */
 #include "reports/markdown.h"
 #include "reports/compare/view.h"
@@ -27,22 +27,14 @@ static bool has_room(FILE *out)
 static ortho_status put_key(const json_t *one, FILE *out)
 {
     const char *key = ortho_model_string(one, "key");
-    char *cut = ortho_text_cut(key != NULL ? key : "?", KEY_COLUMNS);
-    if (cut == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for a comparison's words");
-    if (strlen(cut) > 4 * KEY_COLUMNS) { /* of characters without width */
-        cut[4 * KEY_COLUMNS] = '\0';
-        ortho_text_trim(cut);
-    }
-    ortho_status status = ortho_markdown_text(cut, out);
-    free(cut);
-    return status;
+    return ortho_markdown_cut(key != NULL ? key : "?", KEY_COLUMNS, out);
 }
 
 /* Lines of a list: those that were told, and how many are left out. */
 typedef struct listing {
     FILE *out;
     const char *before;
+    const json_t *of; /* the case whose key stands above them; NULL: none does */
     int told, left;
 } listing;
 
@@ -53,7 +45,11 @@ static void put_line(void *ctx, const char *text, ortho_tone tone)
         l->left++;
         return;
     }
-    l->told++;
+    if (l->told++ == 0 && l->of != NULL) {
+        fputs("- ", l->out);
+        (void)put_key(l->of, l->out);
+        fputc('\n', l->out);
+    }
     fputs(l->before, l->out);
     fputs(tone == ORTHO_TONE_DOUBT ? "**" : "", l->out);
     (void)ortho_markdown_text(text, l->out);
@@ -129,15 +125,11 @@ static ortho_status put_details(const json_t **cases, size_t count, FILE *out)
     ortho_status status = ORTHO_OK;
     fputc('\n', out);
     for (size_t i = 0; i < count && status == ORTHO_OK; i++) {
-        listing l = {.out = out, .before = "  - "};
-        if (is_quiet(cases[i]) || !has_room(out) || !ortho_comparison_has_details(cases[i]))
+        listing l = {.out = out, .before = "  - ", .of = cases[i]};
+        if (is_quiet(cases[i]) || !has_room(out))
             continue;
-        fputs("- ", out);
-        status = put_key(cases[i], out);
-        fputc('\n', out);
-        if (status == ORTHO_OK)
-            status =
-                ortho_comparison_details(cases[i], &(ortho_line_sink){.ctx = &l, .line = put_line});
+        status =
+            ortho_comparison_details(cases[i], &(ortho_line_sink){.ctx = &l, .line = put_line});
         close_listing(&l);
     }
     return status;
