@@ -193,7 +193,8 @@ static void json(void **state)
     assert_int_equal(json_array_size(tests), ob_selftest_count);
     const json_t *first = json_array_get(tests, 0), *second = json_array_get(tests, 1);
     assert_string_equal(json_string_value(json_object_get(first, "status")), "wrong");
-    assert_float_equal(json_number_value(json_object_get(first, "read")), 7935, 0);
+    assert_true(fabs(json_number_value(json_object_get(first, "read")) - 7935) <=
+                0); /* false of NaN */
     assert_null(json_object_get(first, "reason"));
     assert_string_equal(json_string_value(json_object_get(second, "status")), "n/a");
     assert_null(json_object_get(second, "read"));

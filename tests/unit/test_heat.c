@@ -5,9 +5,8 @@
 
 #include "common/error.h"
 #include "harness/annotate.h"
-#include "reports/gnuplot.h"
+#include "tests/unit/plot_files.h"
 
-#include <dirent.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,21 +33,6 @@ static char *read_file(const char *folder, const char *extension)
     fclose(f);
     fclose(to);
     return text;
-}
-
-static void remove_folder(const char *folder)
-{
-    DIR *d = opendir(folder);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.')
-            unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
-    assert_int_equal(rmdir(folder), 0);
-}
-
-static bool have_gnuplot(void)
-{
-    return ortho_gnuplot_run("/dev/null", NULL, NULL) != ORTHO_E_UNSUPPORTED;
 }
 
 /* Files are whole where gnuplot is, and the script and its data there without it. */

@@ -160,8 +160,8 @@ static void crossovers(void **state)
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         last = line;
     assert_int_equal(sscanf(last, "%lf\t%lf", &at, &time), 2);
-    assert_float_equal(at, 0.02, 1e-9);
-    assert_float_equal(time, 10, 1e-9);
+    assert_true(fabs(at - 0.02) <= 1e-9); /* false of NaN */
+    assert_true(fabs(time - 10) <= 1e-9); /* false of NaN */
     free(text);
     text = script_of(document, "density");
     assert_non_null(strstr(text, "○ = baseline, interpolated · 2 slower cases beyond the picture"));
