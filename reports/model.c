@@ -262,8 +262,7 @@ static const char *const group_keys[] = {
     "op",      "backend", "layer", "proj",  "tensor", "linears", "n",          "k",        "m",
     "density", "rule",    "group", "dtype", "alpha",  "l2",      "ortho_rows", "synthetic"};
 
-/* A string that two rows share exactly when they belong together. */
-static char *group_id(const json_t *row)
+char *ortho_model_group_id(const json_t *row, const char *but)
 {
     char *id = NULL;
     size_t size = 0;
@@ -273,14 +272,13 @@ static char *group_id(const json_t *row)
     for (size_t i = 0; i < sizeof group_keys / sizeof *group_keys; i++) {
         const json_t *value = json_object_get(row, group_keys[i]);
         fputc('|', stream);
-        if (value != NULL)
+        if (value != NULL && (but == NULL || strcmp(group_keys[i], but) != 0))
             json_dumpf(value, stream, JSON_ENCODE_ANY | JSON_COMPACT);
     }
-    if (fclose(stream) != 0) {
-        free(id);
-        return NULL;
-    }
-    return id;
+    if (fclose(stream) == 0)
+        return id;
+    free(id);
+    return NULL;
 }
 
 static int role_rank(const json_t *row)
@@ -312,7 +310,7 @@ static ortho_status group_append(ortho_group *group, const json_t *row)
 
 static ortho_status place(const json_t *row, json_t *index, ortho_groups *groups)
 {
-    char *id = group_id(row);
+    char *id = ortho_model_group_id(row, NULL);
     if (id == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory to group the results");
     ortho_status status = ORTHO_OK;

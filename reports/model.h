@@ -94,6 +94,10 @@ typedef struct ortho_groups {
     size_t count;
 } ortho_groups;
 
+/* A string that two rows share exactly when they belong to one group, or would if they agreed in
+ * the key `but` (NULL: none is left out). The caller frees it; NULL without memory. */
+char *ortho_model_group_id(const json_t *row, const char *but);
+
 ortho_status ortho_model_groups(const json_t *results, ortho_groups *out);
 void ortho_groups_free(ortho_groups *groups); /* zeroed is allowed */
 

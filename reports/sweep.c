@@ -49,7 +49,7 @@ static bool in_line(const picture *p, const json_t *row, const char *key)
 {
     if (!ortho_line_takes(row, key) || ortho_series_of(&p->series, row) < 0)
         return false;
-    char *id = ortho_line_id(row, key);
+    char *id = ortho_model_group_id(row, key);
     bool same = id != NULL && strcmp(id, p->id) == 0;
     free(id);
     return same;
@@ -178,7 +178,7 @@ static ortho_status open_picture(const json_t *results, const ortho_sweep *sweep
         return status;
     if (out->first == NULL)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "%s", sweep->lack);
-    out->id = ortho_line_id(out->first, sweep->key);
+    out->id = ortho_model_group_id(out->first, sweep->key);
     if (out->id == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory to sort the results into lines");
     take_values(results, sweep->key, out);

@@ -8,28 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *ortho_line_id(const json_t *row, const char *key)
-{
-    static const char *const keys[] = {
-        "op",   "backend", "layer", "proj",  "tensor",     "n",       "k",  "m",        "density",
-        "rule", "group",   "dtype", "alpha", "ortho_rows", "linears", "l2", "synthetic"};
-    char *id = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&id, &size);
-    if (stream == NULL)
-        return NULL;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *value = json_object_get(row, keys[i]);
-        fputc('|', stream);
-        if (value != NULL && strcmp(keys[i], key) != 0)
-            json_dumpf(value, stream, JSON_ENCODE_ANY | JSON_COMPACT);
-    }
-    if (fclose(stream) == 0)
-        return id;
-    free(id);
-    return NULL;
-}
-
 bool ortho_line_takes(const json_t *row, const char *key)
 {
     double value = ortho_model_number(row, key);
@@ -41,7 +19,7 @@ static ortho_status note_row(json_t *lines, const json_t *results, size_t index,
 {
     char value[32];
     const json_t *row = ortho_model_row(results, index);
-    char *id = ortho_line_id(row, key);
+    char *id = ortho_model_group_id(row, key);
     json_t *line = id != NULL ? json_object_get(lines, id) : NULL;
     if (id != NULL && line == NULL) {
         line = json_pack("{s:I, s:{}}", "first", (json_int_t)index, "values");

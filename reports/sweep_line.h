@@ -5,10 +5,6 @@
 
 #include "reports/model.h"
 
-/* What two rows share exactly when they can stand in one line; the caller frees it. NULL without
- * memory. */
-char *ortho_line_id(const json_t *row, const char *key);
-
 /* A compared variant's row with a number that an axis can show; false for NULL. */
 bool ortho_line_takes(const json_t *row, const char *key);
 
