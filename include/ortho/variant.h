@@ -44,22 +44,6 @@ typedef enum ortho_computes {
     ORTHO_COMPUTES_NOTHING    /* y stays as it was (verified: the poison must survive) */
 } ortho_computes;
 
-/*
- * The canonical split, in host memory: what a sieve exports and what a GEMM prepares from.
- * Invariants: q, scale finite; row_ptr[0] = 0, monotone, row_ptr[n] = nnz; columns ascend strictly
- * within a row and are < k; at most one entry a position.
- */
-typedef struct ortho_split {
-    int64_t n, k, nnz;
-    int64_t group;    /* weights per scale along k; k for the whole row */
-    uint8_t *q;       /* [n, (k+1)/2] two's complement nibbles, low nibble = even column; an odd
-                         k leaves the last high nibble 0 */
-    uint16_t *scale;  /* [n, ceil(k/group)] fp16 */
-    int32_t *row_ptr; /* [n+1] */
-    void *col;        /* [nnz] uint16_t, or uint32_t where k > 65536 */
-    uint16_t *val;    /* [nnz] fp16: W - Base at that position */
-} ortho_split;
-
 /* Bytes of one column index of a split with k columns. */
 static inline size_t ortho_split_col_bytes(int64_t k)
 {
