@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define DEFAULT_DEPTH   16
-#define DEFAULT_THREADS 4
+#define DEFAULT_THREADS 8
 #define DEFAULT_PIECE   ((size_t)1 << 20)
 
 static void append(ortho_io_line *line, ortho_io_request *r)

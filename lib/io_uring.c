@@ -48,6 +48,8 @@ static void ask(uring *u, slot *s)
     default:
         io_uring_prep_fsync(sqe, p->request->fd, IORING_FSYNC_DATASYNC);
     }
+    /* By the kernel's own threads: else this one would copy from the page cache all alone. */
+    io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
     io_uring_sqe_set_data(sqe, s);
 }
 
