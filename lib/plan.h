@@ -59,8 +59,9 @@ typedef struct ortho_plan {
     int64_t unit_count;
     char hessian[64]; /* as facts name it */
     uint64_t from_bytes, to_bytes,
-        sieved_bytes;                 /* of all units; of those that are sieved, source */
-    uint64_t largest_in, largest_out; /* of a layer, in memory */
+        sieved_bytes;                       /* of all units; of those that are sieved, source */
+    uint64_t largest_in, largest_out;       /* of a layer, in memory */
+    uint64_t largest_copy, largest_decoded; /* of a copy, as read and where it is decoded */
 } ortho_plan;
 
 /* Opens the model and plans. ARGUMENT when the choice of layers is none. */

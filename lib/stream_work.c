@@ -60,7 +60,7 @@ static ortho_status sieve_layer(ortho_stream *s, int worker, ortho_slot *slot)
 {
     const ortho_plan_layer *layer = &s->plan->layers[s->plan->units[slot->unit].layer];
     const ortho_layer_facts *f = &layer->facts;
-    float *hessian;
+    float *hessian = NULL;
     ortho_split out;
     ortho_status status = read_hessian(s, layer, &hessian);
     if (status != ORTHO_OK)
