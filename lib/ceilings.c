@@ -127,7 +127,7 @@ static ortho_status write_scratch(ortho_stream *s, int fd, const char *path, dou
 
 static ortho_status time_writes(ortho_stream *s, const ortho_target *target, double *rate)
 {
-    char *path = ortho_path_join(target->work, "scratch");
+    char *path = ortho_path_join(target->work, ORTHO_SCRATCH_FILE);
     if (path == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
     ortho_status status = ORTHO_OK;

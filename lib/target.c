@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "datasets/file.h"
+#include "datasets/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define INDEX_NAME "model.safetensors.index.json"
+#define INDEX_NAME   "model.safetensors.index.json"
+#define JOURNAL_NAME "journal"
 
 uint64_t ortho_target_offset(const ortho_target *t, const ortho_unit *u)
 {
@@ -115,12 +117,44 @@ static ortho_status look(ortho_target *t, bool resume)
     return status;
 }
 
-static bool all_finished(const ortho_target *t)
+/* The work folder's file of that name; it needn't be there. */
+static ortho_status remove_work_file(const ortho_target *t, const char *name)
+{
+    char *path = join(t->work, name);
+    if (path == NULL)
+        return ORTHO_E_MEMORY;
+    ortho_status status = ORTHO_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = ortho_fail(ORTHO_E_IO, "%s: can't be removed: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+/* What is left of it is in nobody's way, but says that a run was interrupted. The journal goes
+ * last: without it, nothing is left to do but this. */
+static ortho_status remove_work_folder(const ortho_target *t)
+{
+    ortho_status status = remove_work_file(t, ORTHO_SCRATCH_FILE); /* of a run that was killed */
+    if (status == ORTHO_OK)
+        status = remove_work_file(t, JOURNAL_NAME);
+    if (status == ORTHO_OK && rmdir(t->work) != 0 && errno != ENOENT)
+        status = ortho_fail(ORTHO_E_IO, "%s: can't be removed: %s", t->work, strerror(errno));
+    return status;
+}
+
+/* Everything has its final name and the journal is gone: the last that a run does is to remove the
+ * work folder. */
+static ortho_status finish_complete(ortho_target *t)
 {
     for (int32_t i = 0; i < t->plan->shard_count; i++)
         if (!t->finished[i])
-            return false;
-    return true;
+            return ORTHO_OK;
+    char *journal = join(t->work, JOURNAL_NAME);
+    if (journal == NULL)
+        return ORTHO_E_MEMORY;
+    t->complete = !ortho_path_is_file(journal);
+    free(journal);
+    return t->complete ? remove_work_folder(t) : ORTHO_OK;
 }
 
 /* ---- shards in the making -------------------------------------------------------------------- */
@@ -191,7 +225,7 @@ static ortho_status make_work_folder(const ortho_target *t, bool resume)
 /* A resume where no journal is: the run before ended too early to have written any. */
 static ortho_status open_journal(ortho_target *t, bool resume)
 {
-    char *path = join(t->work, "journal");
+    char *path = join(t->work, JOURNAL_NAME);
     if (path == NULL)
         return ORTHO_E_MEMORY;
     ortho_status status = ORTHO_E_NOT_FOUND;
@@ -273,9 +307,9 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
         status = look(t, resume);
     if (status != ORTHO_OK)
         return status;
-    t->complete = all_finished(t) && !ortho_path_is_folder(t->work);
-    if (t->complete)
-        return ORTHO_OK;
+    status = finish_complete(t);
+    if (status != ORTHO_OK || t->complete)
+        return status;
     status = carry_along(t);
     return status == ORTHO_OK ? open_work(t, resume) : status;
 }
@@ -382,6 +416,8 @@ static ortho_status finish_shard(ortho_target *t, int32_t shard)
     status = put_header(t, shard, text, bytes);
     free(text);
     if (status == ORTHO_OK)
+        status = ortho_journal_sync(&t->journal);
+    if (status == ORTHO_OK)
         status = move_into_place(t, shard);
     if (status == ORTHO_OK)
         t->finished[shard] = true;
@@ -428,28 +464,19 @@ static ortho_status write_index(const ortho_target *t)
     json_t *map = weight_map(t->plan, &total);
     json_t *root = json_pack("{s:{s:I}, s:o?}", "metadata", "total_size", (json_int_t)total,
                              "weight_map", map);
+    char *text = map != NULL && root != NULL ? ortho_json_dump(root, JSON_INDENT(2)) : NULL;
     ortho_output output = {0};
     ortho_status status = ORTHO_E_MEMORY;
-    if (path == NULL || map == NULL || root == NULL) {
+    if (path == NULL || text == NULL) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for the index");
     } else if ((status = ortho_output_begin(path, &output)) == ORTHO_OK) {
-        json_dumpf(root, output.stream, JSON_INDENT(2)); /* commit tells of an error */
-        fputc('\n', output.stream);
+        fprintf(output.stream, "%s\n", text); /* commit tells of an error */
         status = ortho_output_commit(&output);
     }
     json_decref(root);
+    free(text);
     free(path);
     return status;
-}
-
-/* What is left of it is in nobody's way, but says that a run was interrupted. */
-static ortho_status remove_work_folder(const ortho_target *t)
-{
-    if (unlink(t->journal.path) != 0 && errno != ENOENT)
-        return ortho_fail(ORTHO_E_IO, "%s: %s", t->journal.path, strerror(errno));
-    if (rmdir(t->work) != 0)
-        return ortho_fail(ORTHO_E_IO, "%s: %s", t->work, strerror(errno));
-    return ORTHO_OK;
 }
 
 ortho_status ortho_target_finish(ortho_target *t)

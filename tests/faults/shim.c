@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -36,7 +37,7 @@ static struct {
     fault fault;
     long nth;
     atomic_bool armed;
-    atomic_long calls;
+    atomic_long calls, blocks;
     range ranges[MOST_RANGES];
     int count;
 } shim;
@@ -45,6 +46,7 @@ void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *memory, size_t bytes);
 void *__libc_memalign(size_t alignment, size_t bytes);
+void __libc_free(void *memory);
 
 /* ---- whose call, and which ------------------------------------------------------------------- */
 
@@ -113,7 +115,8 @@ static bool is_due(const char *call, const void *caller, const char *path, int f
         !comes_from(caller, !memory) || (!memory && !is_below(path, fd)))
         return false;
     long now = atomic_fetch_add(&shim.calls, 1) + 1;
-    return now == shim.nth || (shim.fault.forever && now > shim.nth);
+    bool next = shim.fault.keep > 0 && shim.fault.error != 0 && now == shim.nth + 1;
+    return now == shim.nth || next || (shim.fault.forever && now > shim.nth);
 }
 
 #define DUE(call, path, fd) is_due(call, __builtin_return_address(0), path, fd)
@@ -125,43 +128,82 @@ static int refuse(void)
     return -1;
 }
 
+/* A read or write whose turn it is: false when it is refused, else how much it may move. */
+static bool may_move(size_t *bytes)
+{
+    bool first = atomic_load(&shim.calls) == shim.nth;
+    if (shim.fault.keep == 0 || (!first && shim.fault.error != 0))
+        return false;
+    *bytes = *bytes < (size_t)shim.fault.keep ? *bytes : (size_t)shim.fault.keep;
+    return true;
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-#define NO_MEMORY(failure)                                                                         \
-    if (DUE("malloc", NULL, -1)) {                                                                 \
-        errno = ENOMEM;                                                                            \
-        return failure;                                                                            \
-    }
+long fault_blocks(void)
+{
+    return atomic_load(&shim.blocks);
+}
+
+/* memory: what was given, or NULL. */
+static void *counted(void *memory)
+{
+    if (memory != NULL)
+        atomic_fetch_add(&shim.blocks, 1);
+    return memory;
+}
+
+static bool no_memory(const void *caller)
+{
+    bool due = is_due("malloc", caller, NULL, -1);
+    if (due)
+        errno = ENOMEM;
+    return due;
+}
+
+#define CALLER __builtin_return_address(0)
 
 void *malloc(size_t bytes)
 {
-    NO_MEMORY(NULL)
-    return __libc_malloc(bytes);
+    return no_memory(CALLER) ? NULL : counted(__libc_malloc(bytes));
 }
 
 void *calloc(size_t count, size_t bytes)
 {
-    NO_MEMORY(NULL)
-    return __libc_calloc(count, bytes);
+    return no_memory(CALLER) ? NULL : counted(__libc_calloc(count, bytes));
 }
 
 void *realloc(void *memory, size_t bytes)
 {
-    NO_MEMORY(NULL)
-    return __libc_realloc(memory, bytes);
+    if (no_memory(CALLER))
+        return NULL;
+    void *moved = __libc_realloc(memory, bytes);
+    return memory == NULL ? counted(moved) : moved;
 }
 
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
-    NO_MEMORY(NULL)
-    return __libc_memalign(alignment, bytes);
+    return no_memory(CALLER) ? NULL : counted(__libc_memalign(alignment, bytes));
+}
+
+void *memalign(size_t alignment, size_t bytes)
+{
+    return no_memory(CALLER) ? NULL : counted(__libc_memalign(alignment, bytes));
 }
 
 int posix_memalign(void **out, size_t alignment, size_t bytes)
 {
-    NO_MEMORY(ENOMEM)
-    *out = __libc_memalign(alignment, bytes);
+    if (no_memory(CALLER))
+        return ENOMEM;
+    *out = counted(__libc_memalign(alignment, bytes));
     return *out != NULL ? 0 : ENOMEM;
+}
+
+void free(void *memory)
+{
+    if (memory != NULL)
+        atomic_fetch_sub(&shim.blocks, 1);
+    __libc_free(memory);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -183,11 +225,8 @@ OPEN(open64)
 #define READ(name)                                                                                 \
     ssize_t name(int fd, void *data, size_t bytes, off_t offset)                                   \
     {                                                                                              \
-        if (DUE("pread", NULL, fd)) {                                                              \
-            if (shim.fault.error != 0)                                                             \
-                return refuse();                                                                   \
-            bytes = bytes < (size_t)shim.fault.keep ? bytes : (size_t)shim.fault.keep;             \
-        }                                                                                          \
+        if (DUE("pread", NULL, fd) && !may_move(&bytes))                                           \
+            return refuse();                                                                       \
         return NEXT(name)(fd, data, bytes, offset);                                                \
     }
 
@@ -197,11 +236,8 @@ READ(pread64)
 #define WRITE(name)                                                                                \
     ssize_t name(int fd, const void *data, size_t bytes, off_t offset)                             \
     {                                                                                              \
-        if (DUE("pwrite", NULL, fd)) {                                                             \
-            if (shim.fault.error != 0)                                                             \
-                return refuse();                                                                   \
-            bytes = bytes < (size_t)shim.fault.keep ? bytes : (size_t)shim.fault.keep;             \
-        }                                                                                          \
+        if (DUE("pwrite", NULL, fd) && !may_move(&bytes))                                          \
+            return refuse();                                                                       \
         return NEXT(name)(fd, data, bytes, offset);                                                \
     }
 
@@ -210,11 +246,8 @@ WRITE(pwrite64)
 
 ssize_t write(int fd, const void *data, size_t bytes)
 {
-    if (DUE("write", NULL, fd)) {
-        if (shim.fault.error != 0)
-            return refuse();
-        bytes = bytes < (size_t)shim.fault.keep ? bytes : (size_t)shim.fault.keep;
-    }
+    if (DUE("write", NULL, fd) && !may_move(&bytes))
+        return refuse();
     return NEXT(write)(fd, data, bytes);
 }
 
