@@ -93,11 +93,29 @@ static ortho_status check_limits(const ortho_json_text *json)
     return ORTHO_OK;
 }
 
+/* The text, a byte at a time: numbers reset errno, but not before another byte was asked for. */
+typedef struct feed {
+    const char *at, *end;
+    bool no_memory;
+} feed;
+
+static size_t next_byte(void *buffer, size_t room, void *ctx)
+{
+    feed *f = ctx;
+    (void)room;
+    f->no_memory |= errno == ENOMEM;
+    if (f->at == f->end)
+        return 0;
+    *(char *)buffer = *f->at++;
+    return 1;
+}
+
 json_t *ortho_json_load(const char *text, size_t length, json_error_t *error, bool *no_memory)
 {
+    feed f = {.at = text, .end = text + length};
     errno = 0;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, error);
-    *no_memory = errno == ENOMEM;
+    json_t *root = json_load_callback(next_byte, &f, JSON_REJECT_DUPLICATES, error);
+    *no_memory = f.no_memory || errno == ENOMEM;
     if (!*no_memory)
         return root;
     json_decref(root);

@@ -20,7 +20,7 @@ typedef struct ortho_json_text {
  * caller owns *out (json_decref). */
 ortho_status ortho_json_parse(const ortho_json_text *, json_t **out);
 
-/* jansson's json_loadb with JSON_REJECT_DUPLICATES. When memory lacks, jansson may say that some
+/* Parses with JSON_REJECT_DUPLICATES. When memory lacks, jansson may say that some
  * token is wrong, or leave characters out of a string and say nothing: then this gives NULL, and
  * *no_memory. */
 json_t *ortho_json_load(const char *text, size_t length, json_error_t *error, bool *no_memory);

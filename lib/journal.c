@@ -24,6 +24,7 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
 {
     char *all = NULL;
     size_t bytes = 0;
+    bool whole = true;
     FILE *to = open_memstream(&all, &bytes);
     if (to == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
@@ -33,7 +34,7 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
         size_t length;
         status = ortho_header_render(&plan->shards[i].header, &header, &length);
         if (status == ORTHO_OK) {
-            fwrite(header, 1, length, to);
+            whole &= fwrite(header, 1, length, to) == length;
             free(header);
         }
     }
@@ -42,10 +43,11 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
         if (stat(plan->files[i], &st) != 0)
             status = ortho_fail(ORTHO_E_IO, "%s: %s", plan->files[i], strerror(errno));
         else
-            fprintf(to, "%s %lld %lld.%09ld\n", plan->files[i], (long long)st.st_size,
-                    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+            whole &= fprintf(to, "%s %lld %lld.%09ld\n", plan->files[i], (long long)st.st_size,
+                             (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec) > 0;
     }
-    if (fclose(to) != 0 && status == ORTHO_OK)
+    whole &= fclose(to) == 0;
+    if (!whole && status == ORTHO_OK)
         status = ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
     if (status == ORTHO_OK)
         ortho_hash(all, bytes, hex);

@@ -2,7 +2,8 @@
  * Runs ortho_checkpoint_sieve with one system call or allocation failing, for each call and each
  * n, until the n-th is never reached. After a failure the status is an error whose message says
  * something of use, no file has its final name that isn't whole, no descriptor and no memory is
- * left behind, and a resume gives the very bytes of an undisturbed run. Success is as good, if its bytes are right.
+ * left behind, and a resume gives the very bytes of an undisturbed run. Success is as good, if its
+ * bytes are right.
  *
  * usage: LD_PRELOAD=libfault_shim.so driver [CALL]     ORTHO_FAULTS=all: every n, not a sample
  */
