@@ -46,7 +46,7 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
             whole &= fprintf(to, "%s %lld %lld.%09ld\n", plan->files[i], (long long)st.st_size,
                              (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec) > 0;
     }
-    whole &= fclose(to) == 0;
+    whole &= fclose(to) == 0 && all != NULL; /* it may lose all of it and not say so */
     if (!whole && status == ORTHO_OK)
         status = ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
     if (status == ORTHO_OK)
