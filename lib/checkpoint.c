@@ -151,6 +151,7 @@ static void report_stream(run *r)
     o->read_rate = r->ceilings.read_rate;
     o->copy_rate = r->ceilings.copy_rate;
     o->write_rate = r->ceilings.write_rate;
+    o->both_rate = r->ceilings.both_rate;
     o->sieve_rate = r->ceilings.sieve_rate;
     o->floor_seconds = ortho_ceilings_floor(&r->ceilings, s);
 }

@@ -262,6 +262,15 @@ static ortho_status allocate(ortho_target *t, const char *folder)
     return ORTHO_OK;
 }
 
+/* The journal is the last thing that a run removes. */
+static bool has_journal(const ortho_target *t)
+{
+    char *path = ortho_path_join(t->work, "journal");
+    bool there = path == NULL || ortho_path_is_file(path);
+    free(path);
+    return there;
+}
+
 static ortho_status open_target(ortho_target *t, const char *folder, bool resume)
 {
     ortho_status status = allocate(t, folder);
@@ -273,9 +282,11 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
         status = look(t, resume);
     if (status != ORTHO_OK)
         return status;
-    t->complete = all_finished(t) && !ortho_path_is_folder(t->work);
-    if (t->complete)
+    t->complete = all_finished(t) && !has_journal(t);
+    if (t->complete) {
+        (void)rmdir(t->work); /* a run that was killed at its very end left it */
         return ORTHO_OK;
+    }
     status = carry_along(t);
     return status == ORTHO_OK ? open_work(t, resume) : status;
 }
