@@ -30,7 +30,7 @@ static double now(void)
 static void drop_source(const ortho_plan *plan)
 {
     for (int32_t i = 0; i < plan->file_count; i++)
-        (void)posix_fadvise(plan->source_fds[i], 0, 0, POSIX_FADV_DONTNEED);
+        (void)posix_fadvise(plan->files[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* Submits `request` and waits for it: the engine moves its pieces side by side. */
@@ -51,11 +51,11 @@ static ortho_status read_unit(ortho_stream *s, ortho_slot *slot, int64_t unit)
     const ortho_unit *u = &s->plan->units[unit];
     slot->unit = unit;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = s->plan->source_fds[u->file],
+                                       .fd = s->plan->files[u->file].fd,
                                        .offset = u->from,
                                        .data = ortho_slot_raw(s, slot),
                                        .bytes = u->from_bytes,
-                                       .path = s->plan->files[u->file]};
+                                       .path = s->plan->files[u->file].path};
     return move(s->io, &slot->request);
 }
 
@@ -89,11 +89,11 @@ static ortho_status read_next(io_pass *p, ortho_slot *slot)
     const ortho_unit *u = &s->plan->units[p->unit];
     slot->unit = p->unit++;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = s->plan->source_fds[u->file],
+                                       .fd = s->plan->files[u->file].fd,
                                        .offset = u->from,
                                        .data = ortho_slot_raw(s, slot),
                                        .bytes = u->from_bytes,
-                                       .path = s->plan->files[u->file],
+                                       .path = s->plan->files[u->file].path,
                                        .user = slot};
     p->bytes_read += u->from_bytes;
     return submit(p, slot);
@@ -181,7 +181,7 @@ static bool on_one_device(const ortho_plan *plan, int fd)
 {
     struct stat target, source;
     return plan->file_count > 0 && fstat(fd, &target) == 0 &&
-           fstat(plan->source_fds[0], &source) == 0 && target.st_dev == source.st_dev;
+           fstat(plan->files[0].fd, &source) == 0 && target.st_dev == source.st_dev;
 }
 
 static ortho_status time_both(ortho_stream *s, int fd, const char *path, double *rate)

@@ -143,11 +143,11 @@ static void start_read(ortho_stream *s, ortho_slot *slot)
         return;
     }
     slot->state = ORTHO_SLOT_READING;
-    slot->request.fd = s->plan->source_fds[u->file];
+    slot->request.fd = s->plan->files[u->file].fd;
     slot->request.offset = u->from;
     slot->request.data = ortho_slot_raw(s, slot);
     slot->request.bytes = u->from_bytes;
-    slot->request.path = s->plan->files[u->file];
+    slot->request.path = s->plan->files[u->file].path;
     submit(s, &slot->request);
 }
 
