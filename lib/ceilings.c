@@ -214,21 +214,31 @@ static ortho_status time_writes(ortho_stream *s, const ortho_target *target, ort
 
 /* ---- the sieve ------------------------------------------------------------------------------- */
 
-/* The best of a few sieves of one layer, which lies in the slot. */
-static ortho_status time_sieve(ortho_stream *s, ortho_slot *slot, double *seconds)
+/* The best of a few times that all workers sieve one layer, each its own copy. */
+static ortho_status time_sieve(ortho_stream *s, double *seconds)
 {
     double all = 0;
-    *seconds = 0;
     for (int i = 0; i < LEAST_TIMES || (all < LAYER_SECONDS && i < MOST_TIMES); i++) {
         double began = now();
-        ortho_stream_work(s, 0, slot);
+        ortho_status status = ortho_stream_work_all(s);
         double took = now() - began;
-        if (slot->status != ORTHO_OK)
-            return ortho_fail(slot->status, "%s", slot->message);
+        if (status != ORTHO_OK)
+            return status;
         all += took;
         *seconds = i == 0 || took < *seconds ? took : *seconds;
     }
     return ORTHO_OK;
+}
+
+static ortho_status read_for_all(ortho_stream *s, int64_t unit)
+{
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; i < s->thread_count && status == ORTHO_OK; i++) {
+        s->slots[i].unit = unit;
+        if (s->plan->units[unit].file >= 0)
+            status = read_unit(s, &s->slots[i], unit);
+    }
+    return status;
 }
 
 /* Layers of different shapes, each read before it is timed. */
@@ -236,21 +246,18 @@ static ortho_status time_sieves(ortho_stream *s, double *rate)
 {
     double seconds = 0;
     uint64_t bytes = 0;
-    ortho_slot *slot = &s->slots[0];
     int done = 0;
     for (int64_t i = 0; i < s->plan->unit_count && done < MOST_LAYERS; i++) {
-        const ortho_unit *u = &s->plan->units[i];
         double took = 0;
-        if (u->layer < 0)
+        if (s->plan->units[i].layer < 0)
             continue;
-        slot->unit = i;
-        ortho_status status = u->file >= 0 ? read_unit(s, slot, i) : ORTHO_OK;
+        ortho_status status = read_for_all(s, i);
         if (status == ORTHO_OK)
-            status = time_sieve(s, slot, &took);
+            status = time_sieve(s, &took);
         if (status != ORTHO_OK)
             return status;
         seconds += took;
-        bytes += u->from_bytes;
+        bytes += s->plan->units[i].from_bytes * (uint64_t)s->thread_count;
         done++;
     }
     *rate = (double)bytes / seconds;
@@ -286,8 +293,7 @@ double ortho_ceilings_floor(const ortho_ceilings *c, const ortho_stream *s)
         {(double)s->bytes_sieved, c->copy_rate},
         {(double)s->bytes_written, c->write_rate},
         {(double)s->bytes_read + (double)s->bytes_written, c->both_rate},
-        /* A GPU's sieves run beside its copies; what one worker does alone isn't its limit. */
-        {(double)s->bytes_sieved, s->ops->device == ORTHO_DEVICE_CPU ? c->sieve_rate : 0},
+        {(double)s->bytes_sieved, c->sieve_rate}, /* on the GPU with its copies */
     };
     double floor = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -97,6 +97,16 @@ void ortho_stream_close(ortho_stream *stream);
 /* The worker's part of a unit: reads a generated one, decodes, sieves. Leaves slot->status. */
 void ortho_stream_work(ortho_stream *stream, int worker, ortho_slot *slot);
 
+/* One more worker, of the next number; all of them end. */
+ortho_status ortho_stream_start_worker(ortho_stream *stream);
+void ortho_stream_stop_workers(ortho_stream *stream);
+
+/* Puts a slot in line for a worker. Its request, which needs a path, ends when the work is done. */
+void ortho_stream_hand(ortho_stream *stream, ortho_slot *slot);
+
+/* Lets every worker do the unit of the slot of its number, all at once, and waits. Before a run. */
+ortho_status ortho_stream_work_all(ortho_stream *stream);
+
 /* The bytes that a slot's unit has in the artifact, once the worker is done. */
 char *ortho_slot_made(const ortho_stream *stream, const ortho_slot *slot);
 
