@@ -38,9 +38,30 @@ static void submit(ortho_stream *s, ortho_io_request *request)
 
 /* ---- a unit's way ---------------------------------------------------------------------------- */
 
+/* A layer that is sieved moves to a slot that only writes, where one is free: W's memory takes the
+ * next layer meanwhile. */
+static ortho_slot *pass_on(ortho_stream *s, ortho_slot *slot)
+{
+    for (int i = 0; i < s->write_slots; i++) {
+        ortho_slot *w = &s->slots[s->layer_slots + s->copy_slots + i];
+        if (w->state != ORTHO_SLOT_FREE)
+            continue;
+        char *out = w->out;
+        w->out = slot->out;
+        w->unit = slot->unit;
+        w->record = slot->record;
+        slot->out = out;
+        slot->state = ORTHO_SLOT_FREE;
+        return w;
+    }
+    return slot;
+}
+
 static void start_write(ortho_stream *s, ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
+    if (u->layer >= 0)
+        slot = pass_on(s, slot);
     char *made = ortho_slot_made(s, slot);
     ortho_hash(made, u->to_bytes, slot->record.made);
     slot->state = ORTHO_SLOT_WRITING;

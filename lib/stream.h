@@ -16,6 +16,7 @@
 
 #define ORTHO_MOST_SLOTS   6 /* of layers */
 #define ORTHO_COPY_SLOTS   3
+#define ORTHO_WRITE_SLOTS  2
 #define ORTHO_SYNC_BYTES   (64u << 20) /* written bytes of a shard after which it is synced */
 #define ORTHO_STREAM_WORDS 768
 
@@ -56,8 +57,8 @@ typedef struct ortho_stream {
     ortho_siever *siever;
     ortho_io *io;
     ortho_rss *rss;
-    int layer_slots, copy_slots;
-    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS]; /* layers' first */
+    int layer_slots, copy_slots, write_slots;
+    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS + ORTHO_WRITE_SLOTS]; /* in that order */
     size_t buffer_bytes;
     ortho_shard_sync *syncs; /* [shard_count] */
     ortho_record *records;   /* [unit_count] of what is written */

@@ -15,19 +15,27 @@ static void *take_buffer(ortho_stream *s, size_t bytes)
     return memory;
 }
 
+static ortho_status open_slot(ortho_stream *s, ortho_slot *slot, size_t in, size_t out)
+{
+    if (in > 0 && (slot->in = take_buffer(s, in)) == NULL)
+        return ORTHO_E_MEMORY;
+    if (out > 0 && (slot->out = take_buffer(s, out)) == NULL)
+        return ORTHO_E_MEMORY;
+    return ORTHO_OK;
+}
+
 static ortho_status open_slots(ortho_stream *s)
 {
     const ortho_plan *plan = s->plan;
-    for (int i = 0; i < s->layer_slots + s->copy_slots; i++) {
-        bool layer = i < s->layer_slots;
-        size_t out = layer ? plan->largest_out : plan->largest_decoded;
-        s->slots[i].in = take_buffer(s, layer ? plan->largest_in : plan->largest_copy);
-        if (out > 0)
-            s->slots[i].out = take_buffer(s, out);
-        if (s->slots[i].in == NULL || (out > 0 && s->slots[i].out == NULL))
-            return ORTHO_E_MEMORY;
-    }
-    return ORTHO_OK;
+    ortho_slot *slot = s->slots;
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; i < s->layer_slots && status == ORTHO_OK; i++)
+        status = open_slot(s, slot++, plan->largest_in, plan->largest_out);
+    for (int i = 0; i < s->copy_slots && status == ORTHO_OK; i++)
+        status = open_slot(s, slot++, plan->largest_copy, plan->largest_decoded);
+    for (int i = 0; i < s->write_slots && status == ORTHO_OK; i++)
+        status = open_slot(s, slot++, 0, plan->largest_out);
+    return status;
 }
 
 /* How many layers the budget holds at once, after what copies need. */
@@ -52,6 +60,10 @@ static ortho_status count_slots(ortho_stream *s, uint64_t budget)
                           (unsigned long long)((copies + more) >> 20) + 1,
                           (unsigned long long)((copies + 3 * more) >> 20) + 1);
     s->layer_slots = slots;
+    while (s->write_slots < ORTHO_WRITE_SLOTS &&
+           copies + (uint64_t)slots * host + (uint64_t)(s->write_slots + 1) * plan->largest_out <=
+               budget)
+        s->write_slots++;
     return ORTHO_OK;
 }
 
@@ -112,7 +124,7 @@ void ortho_stream_close(ortho_stream *s)
         return;
     ortho_stream_stop_workers(s);
     ortho_io_close(s->io);
-    for (int i = 0; i < s->layer_slots + s->copy_slots; i++) {
+    for (int i = 0; i < s->layer_slots + s->copy_slots + s->write_slots; i++) {
         s->ops->free(s->slots[i].in);
         s->ops->free(s->slots[i].out);
     }
