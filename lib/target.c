@@ -410,7 +410,9 @@ static ortho_status finish_shard(ortho_target *t, int32_t shard)
 {
     char *text;
     size_t bytes;
-    ortho_status status = render_final(t, shard, &text, &bytes);
+    ortho_status status = ortho_plan_check_source(t->plan);
+    if (status == ORTHO_OK)
+        status = render_final(t, shard, &text, &bytes);
     if (status != ORTHO_OK)
         return status;
     status = put_header(t, shard, text, bytes);

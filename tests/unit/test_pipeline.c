@@ -88,35 +88,32 @@ static made_checkpoint make_model(void **state, char path[256], int layers, int 
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
-/* The budget that holds exactly so many layers: copies first, then a W and its result each. */
-static uint64_t budget_of(const made_checkpoint *m, int slots, const ortho_checkpoint_report *most)
-{
-    uint64_t copies = 3 * (uint64_t)made_tensor_at(m, 0).bytes;
-    return copies + (most->buffer_bytes - copies) / (unsigned)most->slots * (unsigned)slots;
-}
-
+/* Budgets from one that holds no layer to one that holds six: more memory, never fewer slots. */
 static void any_slots(void **state)
 {
+    enum { STEP = 12345 };
     char model[256], out[256], name[32];
     made_checkpoint m = make_model(state, model, 4, 2);
-    ortho_checkpoint_report report = {0}, most = {0};
-    ok(run(model, at(state, "most", out), 0, false, NULL, &most));
-    assert_int_equal(most.slots, 6);
-    assert_int_equal(most.layers_sieved, 8);
-    same_as_reference(&m, out, &sieve);
-    for (int slots = 1; slots <= 6; slots++) {
-        uint64_t budget = budget_of(&m, slots, &most);
-        snprintf(name, sizeof name, "slots-%d", slots);
-        ok(run(model, at(state, name, out), budget, false, NULL, &report));
-        assert_int_equal(report.slots, slots);
-        assert_true(report.buffer_bytes <= budget);
+    ortho_checkpoint_report report = {0};
+    int refused = 0, runs = 0;
+    for (uint64_t budget = STEP; report.slots < 6; budget += STEP) {
+        int before = report.slots;
+        snprintf(name, sizeof name, "budget-%llu", (unsigned long long)budget);
+        ortho_status status = run(model, at(state, name, out), budget, false, NULL, &report);
+        if (status != ORTHO_OK && before == 0) {
+            assert_int_equal(status, ORTHO_E_ARGUMENT);
+            says("a memory budget of");
+            refused++;
+            continue;
+        }
+        ok(status);
+        assert_true(report.slots == before || report.slots == before + 1);
+        assert_true(report.buffer_bytes <= budget && budget < (uint64_t)100 * STEP);
+        assert_int_equal(report.layers_sieved, 8);
         same_as_reference(&m, out, &sieve);
-        snprintf(name, sizeof name, "less-%d", slots);
-        ortho_status status = run(model, at(state, name, out), budget - 1, false, NULL, &report);
-        assert_int_equal(status, slots > 1 ? ORTHO_OK : ORTHO_E_ARGUMENT);
-        assert_true(slots == 1 || report.slots == slots - 1);
+        runs++;
     }
-    says("a memory budget of");
+    assert_true(refused > 0 && runs > 12);
 }
 
 static void with_engine(void **state, const char *engine)
