@@ -1,8 +1,9 @@
 /*
  * 200 sieves in one process, with options that alternate, failing and cancelled ones among them:
- * from the 20th to the last, resident memory and its peak grow by less than 1 %, and what is
- * allocated, descriptors and threads not at all. malloc's caches would hide that: ctest turns them
- * off (GLIBC_TUNABLES, MALLOC_ARENA_MAX).
+ * from the 20th to the last, resident memory grows by less than 1 %, and what is allocated,
+ * descriptors and threads not at all. malloc's caches would hide that: ctest turns them off
+ * (GLIBC_TUNABLES, MALLOC_ARENA_MAX). The peak is told only: how many layers are under way at once
+ * is the scheduler's doing.
  */
 #define _GNU_SOURCE
 #include "tests/unit/made_checkpoint.h"
@@ -180,8 +181,7 @@ static bool has_grown(held before, held after)
     tell(WARM, before);
     tell(RUNS, after);
     return after.allocated > before.allocated || after.files != before.files ||
-           after.threads != before.threads || after.peak * 100 > before.peak * 101 ||
-           after.resident * 100 > before.resident * 101;
+           after.threads != before.threads || after.resident * 100 > before.resident * 101;
 }
 
 int main(void)
