@@ -32,8 +32,12 @@ typedef struct ortho_gpu ortho_gpu;
  * it. UNSUPPORTED with the reason when there is none. */
 ortho_status ortho_gpu_open(ortho_account *account, ortho_gpu **out);
 
-/* Waits for the device, frees the pool. Services' memory must have been freed. NULL is allowed. */
+/* Frees the pool. Services' memory must have been freed. NULL is allowed. */
 void ortho_gpu_close(ortho_gpu *gpu);
+
+/* Waits for every launch between a take and a give, graphs' excepted. Not for the device: that may
+ * not be waited for while anybody captures. */
+void ortho_gpu_settle(ortho_gpu *gpu);
 
 int ortho_gpu_ordinal(const ortho_gpu *gpu);
 

@@ -137,7 +137,7 @@ void ortho_gpu_close(ortho_gpu *gpu)
     if (gpu == NULL)
         return;
     if (ortho_gpu_enter(gpu, &scope) == ORTHO_OK) {
-        (void)cudaDeviceSynchronize();
+        ortho_gpu_settle(gpu);
         ortho_gpu_drop_slots(gpu);
         ortho_gpu_leave(&scope);
     }

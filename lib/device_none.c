@@ -32,6 +32,11 @@ void ortho_gpu_close(ortho_gpu *gpu)
     (void)gpu;
 }
 
+void ortho_gpu_settle(ortho_gpu *gpu)
+{
+    (void)gpu;
+}
+
 int ortho_gpu_ordinal(const ortho_gpu *gpu)
 {
     (void)gpu;

@@ -41,6 +41,14 @@ void ortho_gpu_drop_slots(ortho_gpu *gpu)
     gpu->slot_count = 0;
 }
 
+/* Slots aren't dropped before the end, and whoever is at the end is alone with the layer. */
+void ortho_gpu_settle(ortho_gpu *gpu)
+{
+    for (ortho_gpu_slot *s = gpu->slots; s != NULL; s = s->next)
+        if (cudaEventSynchronize(s->done) != cudaSuccess)
+            (void)cudaGetLastError();
+}
+
 /* Whose idle memory a search accepts. */
 typedef enum whose { MINE, FINISHED, ANYBODYS } whose;
 

@@ -204,7 +204,7 @@ ORTHO_API void ortho_layer_free(ortho_layer *layer)
         return;
     if (ortho_layer_enter(layer, &scope) == ORTHO_OK) {
         if (layer->gpu != NULL)
-            (void)ortho_gpu_wait(); /* weights may still be read */
+            ortho_gpu_settle(layer->gpu); /* weights may still be read */
         release_servers(layer);
         ortho_layer_leave(layer, &scope);
     }
