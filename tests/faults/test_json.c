@@ -13,9 +13,10 @@
 
 #include <errno.h>
 
-/* Strings that outgrow jansson's buffer, numbers behind them (which reset errno), keys. */
+/* Strings that outgrow jansson's buffer, numbers behind them (which reset errno), keys. None is 16,
+ * 32, 64, ... bytes long with its quotes: there jansson itself writes beyond its buffer. */
 static const char text[] =
-    "{\"a long key, longer than sixteen characters and than thirty-two\":"
+    "{\"a long key, longer than sixteen characters, and than thirty-two\":"
     "\"a long value, longer than any before it was, and by more than its half, so that it grows\","
     "\"numbers\":[1,-2,3.5],\"nested\":{\"model.layers.0.self_attn.q_proj.weight\":true}}";
 
