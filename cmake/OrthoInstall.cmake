@@ -22,6 +22,9 @@ if(TARGET ortho_shared AND TARGET ortho_static)
 
     # What the static library needs of the system.
     set(ORTHO_PC_PRIVATE "-ljansson -lxxhash -lgomp -lm -ldl -lpthread")
+    if(ORTHO_URING_LIBRARY)
+        string(APPEND ORTHO_PC_PRIVATE " -luring")
+    endif()
     if(ORTHO_HAVE_CUDA)
         string(APPEND ORTHO_PC_PRIVATE " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -lstdc++")
     endif()

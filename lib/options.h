@@ -20,4 +20,7 @@ ortho_status ortho_options_read(const ortho_form *form, const void *from, void *
  * newer caller's has beyond becomes 0. ARGUMENT: too small. */
 ortho_status ortho_info_write(const ortho_form *form, const void *from, void *to);
 
+/* The sieve's, with its defaults for NULL. ARGUMENT says which field can't be. */
+ortho_status ortho_sieve_options_read(const ortho_sieve_options *from, ortho_sieve_options *to);
+
 #endif

@@ -10,22 +10,8 @@
 #include "lib/options.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const ortho_form options_form = {
-    .name = "ortho_sieve_options",
-    .least = offsetof(ortho_sieve_options, device),
-    .bytes = sizeof(ortho_sieve_options),
-};
-
-static const ortho_sieve_options defaults = {
-    .size = sizeof(ortho_sieve_options),
-    .density = 0.01,
-    .rule = ORTHO_RULE_OUTLIER,
-    .group = 128,
-};
 
 /* ---- what the caller gave -------------------------------------------------------------------- */
 
@@ -45,21 +31,6 @@ static ortho_status check_matrix(const ortho_matrix *w)
     if (w->dtype != ORTHO_F32 && w->dtype != ORTHO_F16 && w->dtype != ORTHO_BF16)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "weights of dtype %s: only F32, F16 and BF16 can be",
                           ortho_dtype_name(w->dtype));
-    return ORTHO_OK;
-}
-
-static ortho_status check_options(const ortho_sieve_options *o)
-{
-    if (!(o->density >= 0.0 && o->density <= 1.0))
-        return ortho_fail(ORTHO_E_ARGUMENT, "density is %g; it must be 0 to 1", o->density);
-    if (o->rule != ORTHO_RULE_OUTLIER && o->rule != ORTHO_RULE_RESIDUAL &&
-        o->rule != ORTHO_RULE_LEGACY)
-        return ortho_fail(ORTHO_E_ARGUMENT, "rule is %d, which is none", (int)o->rule);
-    if (o->group != 0 && o->group != 32 && o->group != 64 && o->group != 128)
-        return ortho_fail(ORTHO_E_ARGUMENT, "group is %d; it must be 32, 64, 128, or 0 for the row",
-                          (int)o->group);
-    if (o->threads < 0)
-        return ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o->threads);
     return ORTHO_OK;
 }
 
@@ -212,16 +183,14 @@ static ortho_status settle_device(const ortho_matrix *w, int32_t asked, int32_t 
 ORTHO_API ortho_status ortho_layer_sieve(const ortho_matrix *w, const float *hessian,
                                          const ortho_sieve_options *options, ortho_layer **out)
 {
-    ortho_sieve_options o = defaults;
+    ortho_sieve_options o;
     int32_t device = ORTHO_DEVICE_CPU;
     if (w == NULL || out == NULL)
         return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_sieve: %s is NULL",
                           w == NULL ? "w" : "out");
     ortho_status status = check_matrix(w);
-    if (status == ORTHO_OK && options != NULL)
-        status = ortho_options_read(&options_form, options, &o);
     if (status == ORTHO_OK)
-        status = check_options(&o);
+        status = ortho_sieve_options_read(options, &o);
     if (status == ORTHO_OK)
         status = check_hessian(hessian, w->cols);
     if (status == ORTHO_OK)

@@ -277,9 +277,9 @@ typedef struct ortho_progress {
     const char *phase;  /* "measuring", "checking", "sieving", "finishing" */
     const char *tensor; /* the one that was finished last; "" before the first */
     uint64_t bytes_done, bytes_total;
-    uint64_t bytes_resumed; /* of bytes_done: what an earlier run had done */
-    int64_t tensors_done, tensors_total;
-    double seconds; /* since the call began */
+    uint64_t bytes_resumed;          /* of bytes_done: what an earlier run had done */
+    int64_t units_done, units_total; /* layers, and pieces of what is copied */
+    double seconds;                  /* since the call began */
 } ortho_progress;
 
 /* Called from the calling thread, a few times a second. Anything but 0 cancels: what is finished is
@@ -293,7 +293,8 @@ typedef struct ortho_checkpoint_options {
     const char *layers;      /* "0-3,7"; NULL: all */
     const char *projections; /* "q,k,v,o,gate,up,down"; NULL: all */
     const char *hessian;     /* safetensors file of diagonals [k] or activations [t, k],
-                                named as the weights; NULL: from the weights */
+                                named as the weights; NULL: the source's own (of
+                                 generators), else from the weights */
     uint64_t memory_budget;  /* bytes of buffers, in host and in device memory each; 0: 256 MiB */
     int32_t resume;          /* 1: continue what an interrupted run left in the folder */
     int32_t measure;         /* 1: first measure read, copy, write and sieve alone */
@@ -305,7 +306,8 @@ typedef struct ortho_checkpoint_options {
  * second; 0: not measured. */
 typedef struct ortho_checkpoint_report {
     size_t size;
-    int64_t layers_sieved, tensors_copied, tensors_resumed;
+    int64_t layers_sieved, pieces_copied; /* by this run; a large tensor is copied in pieces */
+    int64_t units_resumed;                /* layers and pieces that were there already */
     uint64_t bytes_read, bytes_written, bytes_sieved;
     double seconds;
     int32_t device;               /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
@@ -317,6 +319,7 @@ typedef struct ortho_checkpoint_report {
     uint64_t buffer_bytes;        /* host buffers within the budget */
     int32_t slots;                /* layers in flight at once */
     double read_rate, copy_rate, write_rate, sieve_rate; /* alone, with `measure` */
+    double both_rate;     /* read and written at once, where source and target share a device */
     double floor_seconds; /* the slowest of them over what it had to move */
 } ortho_checkpoint_report;
 
