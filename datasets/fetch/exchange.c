@@ -224,8 +224,10 @@ static ortho_status conclude(const ortho_connection *c, const transit *t, CURLco
         *fault = is_passing(code) ? ORTHO_FAULT_PASSING : ORTHO_FAULT_LASTING;
         return ortho_fail(ORTHO_E_IO, "%s", c->why[0] ? c->why : curl_easy_strerror(code));
     }
-    if (!x->head.passed)
-        return ortho_fail(ORTHO_E_FORMAT, "it answered with something that is not HTTP");
+    if (!x->head.passed) {
+        *fault = ORTHO_FAULT_PASSING;
+        return ortho_fail(ORTHO_E_IO, "the connection was closed within the answer's head");
+    }
     if (t->exact && x->received != t->expected) {
         *fault = ORTHO_FAULT_PASSING;
         return ortho_fail(ORTHO_E_IO, "only %llu of %llu bytes came",

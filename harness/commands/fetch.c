@@ -52,6 +52,7 @@ static void watch_signals(fetching *f)
     sigaddset(&f->signals, SIGINT);
     sigaddset(&f->signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &f->signals, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file size is an error like a full disk */
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */

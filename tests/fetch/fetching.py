@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -18,7 +19,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
         self.home = pathlib.Path(self.scratch.name)
-        self.files, self.tensors = hub.llama()
+        self.files, self.tensors = map(dict, hub.llama())
         self.hub = hub.Hub(self.files)
         self.addCleanup(self.scratch.cleanup)
         self.addCleanup(self.hub.close)
@@ -80,6 +81,10 @@ class Case(unittest.TestCase):
             self.assertEqual(set(complete), set(wanted))
         return len(complete)
 
+    def forget(self):
+        """An empty cache again."""
+        shutil.rmtree(self.home / "cache", ignore_errors=True)
+
     def check_sound(self):
         """After a failure: whatever is complete is right, and a fetch without faults succeeds."""
         self.check_cache()
@@ -90,3 +95,4 @@ class Case(unittest.TestCase):
         self.check_cache(self.linears((0, 1, 2), ("q", "k", "up", "down")))
         leftovers = [p.name for p in self.model.rglob("*") if ".json." in p.name]
         self.assertEqual(leftovers, [])
+        self.forget()
