@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "datasets/fetch/choose.h"
 #include "datasets/fetch/plan.h"
+#include "datasets/fetch/whole.h"
 #include "datasets/json.h"
 #include "datasets/safetensors_header.h"
 
@@ -298,7 +299,9 @@ static ortho_status transfer(fetch *f, json_t *wanted)
         status = put_notice(f);
     if (status == ORTHO_OK)
         status = put_config(f);
-    return status == ORTHO_OK ? ortho_transfer_run(x) : status;
+    if (status == ORTHO_OK)
+        status = ortho_transfer_run(x);
+    return status == ORTHO_OK ? ortho_shards_verify(x) : status;
 }
 
 static ortho_status fetch_all(fetch *f)
@@ -328,9 +331,11 @@ static ortho_status fetch_all(fetch *f)
 static ortho_status say_kept(const fetch *f, ortho_status status)
 {
     size_t complete = 0;
+    ortho_manifest_tensor known;
     char why[900], ref[ORTHO_PATH_SIZE];
     for (size_t i = 0; i < f->transfer.tensor_count; i++)
-        complete += f->transfer.tensors[i].complete;
+        complete += ortho_manifest_tensor_get(f->store.manifest,
+                                              f->transfer.tensors[i].tensor->name, &known);
     if (f->transfer.tensor_count == 0)
         return status;
     snprintf(why, sizeof why, "%.899s", ortho_last_message());

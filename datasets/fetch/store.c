@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,6 +44,24 @@ fail:
     return status;
 }
 
+/* What a kill left of a file that was being written: NAME.XXXXXX, of which nobody else is the
+ * owner, for the lock is ours. */
+static void remove_leftovers(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));) {
+        static const char *const names[] = {ORTHO_MANIFEST_NAME ".", "config.json.", "NOTICE.",
+                                            "model.safetensors.index.json."};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strncmp(e->d_name, names[i], strlen(names[i])) == 0 &&
+                strlen(e->d_name) == strlen(names[i]) + 6)
+                unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    closedir(dir);
+}
+
 ortho_status ortho_store_open(const char *folder, const char *repository, const char *commit,
                               const char *endpoint, ortho_slice_store *out)
 {
@@ -53,6 +72,7 @@ ortho_status ortho_store_open(const char *folder, const char *repository, const 
     ortho_status status = ortho_make_folders(store.folder);
     if (status != ORTHO_OK)
         return status;
+    remove_leftovers(store.folder);
     status = ortho_manifest_load(store.folder, &store.manifest);
     if (status == ORTHO_E_NOT_FOUND)
         status = ortho_manifest_new(repository, commit, endpoint, &store.manifest);

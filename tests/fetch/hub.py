@@ -73,7 +73,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def give(self, hub, name):
         body = hub.files[name]
-        etag = '"' + hashlib.sha256(body).hexdigest() + '"'
+        etag = '"' + (hub.etags.get(name) or hashlib.sha256(body).hexdigest()) + '"'
         facts = {"X_Repo_Commit": hub.commit, "ETag": etag}
         if hub.storage and name.endswith(".safetensors"):
             self.say(302, b"elsewhere", Location=f"{hub.storage.url}{self.path}?signed=SECRETSIGN",
@@ -102,7 +102,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Hub:
     def __init__(self, files, storage=None, is_storage=False, repo=REPO):
         self.files, self.storage, self.is_storage, self.repo = files, storage, is_storage, repo
-        self.commit, self.token, self.delay = COMMIT, None, 0
+        self.commit, self.token, self.delay, self.etags = COMMIT, None, 0, {}
         self.faults, self.log, self.lock = [], [], threading.Lock()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.hub = self

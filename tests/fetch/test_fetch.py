@@ -1,5 +1,6 @@
 """fetch, as its users meet it: what is fetched, what isn't, who gets the token, what a run sees."""
 
+import hashlib
 import json
 import os
 import re
@@ -55,6 +56,19 @@ class Plain(Case):
         self.check_cache(self.tensors)
         for shard in hub.SHARDS:
             self.assertEqual((self.folder / (shard + ".slices")).read_bytes(), self.files[shard])
+            sha256 = hashlib.sha256(self.files[shard]).hexdigest()
+            self.assertEqual(self.manifest()["shards"][shard]["sha256"], sha256)
+
+    def test_a_whole_shard_that_is_another(self):
+        """Its ranges, length and ETag are right, its bytes are not: the hub's SHA-256 tells."""
+        good = self.files[hub.SHARDS[0]]
+        sha256 = hashlib.sha256(good).hexdigest()
+        self.hub.files = self.files | {hub.SHARDS[0]: good[:-1] + b"?"}
+        self.hub.etags = {hub.SHARDS[0]: sha256}
+        self.fetch("--all", code=1, says="its SHA-256 is not the one")
+        self.hub.files = self.files
+        self.fetch("--all")
+        self.check_cache(self.tensors)
 
     def test_one_file_without_an_index(self):
         self.hub.files = {"model.safetensors": hub.safetensors(self.tensors)}
