@@ -28,7 +28,7 @@ typedef struct ortho_model_facts {
     char name[128];  /* as reports print it: "smollm2-135m", "synthetic:llama-3.2-3b:1" */
     char path[1024]; /* where it lies; "" when generated */
     char format[32]; /* the reader's name */
-    char hash[65];   /* hex; identity of the data: xxh3-128 of headers and sizes, or of an identity */
+    char hash[65]; /* hex; identity of the data: xxh3-128 of headers and sizes, or of an identity */
     char licence[128], attribution[256]; /* "" when unknown */
     bool synthetic;
     bool four_bit; /* its linears were already quantised: no claim about quality stands */

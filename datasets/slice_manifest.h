@@ -10,9 +10,9 @@
  * "done": [0, 2]}}}
  *
  * Ranges are absolute in the shard; xxh3 is the 128-bit hash of the tensor's bytes, 32 hex digits.
- * A shard of which all is there was held against the hub's SHA-256, where that is its ETag: "sha256".
- * It is written whole, after the data that it tells of were synced. A tensor under "partial" is not
- * complete: its entry only spares a later fetch the pieces that are there.
+ * A shard of which all is there was held against the hub's SHA-256, where that is its ETag:
+ * "sha256". It is written whole, after the data that it tells of were synced. A tensor under
+ * "partial" is not complete: its entry only spares a later fetch the pieces that are there.
  */
 #ifndef ORTHO_DATASETS_SLICE_MANIFEST_H
 #define ORTHO_DATASETS_SLICE_MANIFEST_H
