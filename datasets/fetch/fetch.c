@@ -167,7 +167,7 @@ static ortho_status open_store(fetch *f, const char *index, size_t length)
         f->request->note(f->request->ctx,
                          "a shard in the cache is missing or damaged: it is fetched anew");
     path_in(f, ORTHO_INDEX_NAME, path);
-    return index && !ortho_path_is_file(path) ? ortho_store_put(path, index, length) : ORTHO_OK;
+    return index ? ortho_store_put(path, index, length) : ORTHO_OK;
 }
 
 static ortho_status put_text(const char *path, const char *text)

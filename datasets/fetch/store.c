@@ -144,8 +144,7 @@ int ortho_store_strike(ortho_slice_store *store)
 
 static ortho_status write_header(int fd, const char *path, const ortho_shard_header *header)
 {
-    /* Shortened first: what an earlier attempt left must not shine through the holes. */
-    if (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)header->total) != 0)
+    if (ftruncate(fd, (off_t)header->total) != 0)
         return ortho_fail(ORTHO_E_IO,
                           "%s: can't make a file of %llu bytes (most of them a hole): %s", path,
                           (unsigned long long)header->total, strerror(errno));
@@ -187,14 +186,22 @@ static ortho_status enter_shard(ortho_slice_store *store, const char *name, cons
 ortho_status ortho_store_add_shard(ortho_slice_store *store, const char *shard,
                                    const ortho_shard_header *header)
 {
-    char path[PATH_ROOM];
+    char path[PATH_ROOM], temporary[PATH_ROOM + 8];
     snprintf(path, sizeof path, "%s/%s" ORTHO_SHARD_SUFFIX, store->folder, shard);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0)
-        return ortho_fail(ORTHO_E_IO, "%s: can't write here: %s", path, strerror(errno));
+        return ortho_fail(ORTHO_E_IO, "%s: can't write here: %s", temporary, strerror(errno));
     ortho_status status = write_header(fd, path, header);
     close(fd);
-    return status == ORTHO_OK ? enter_shard(store, shard, path, header) : status;
+    /* By rename: who has a former file open keeps it. */
+    if (status == ORTHO_OK && rename(temporary, path) != 0)
+        status = ortho_fail(ORTHO_E_IO, "%s: can't rename: %s", path, strerror(errno));
+    if (status != ORTHO_OK) {
+        unlink(temporary);
+        return status;
+    }
+    return enter_shard(store, shard, path, header);
 }
 
 ortho_status ortho_store_open_shard(const ortho_slice_store *store, const char *shard, int *out)

@@ -100,13 +100,15 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Hub:
-    def __init__(self, files, storage=None, is_storage=False, repo=REPO):
+    def __init__(self, files, storage=None, is_storage=False, repo=REPO, port=0, tls=None):
         self.files, self.storage, self.is_storage, self.repo = files, storage, is_storage, repo
         self.commit, self.token, self.delay, self.etags = COMMIT, None, 0, {}
         self.faults, self.log, self.lock = [], [], threading.Lock()
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.hub = self
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self):

@@ -4,6 +4,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import ssl
+import subprocess
 import unittest
 
 import hub
@@ -135,6 +138,14 @@ class Use(Case):
         self.assertIn("made, not trained", self.bench("inspect", SPEC))
 
 
+    def test_a_model_that_nobody_knows(self):
+        self.hub.repo = "someone/else"
+        out = self.bench("fetch", "hf:someone/else")
+        self.assertNotIn("licence", out)
+        self.assertEqual(list((self.home / "cache").rglob("NOTICE")), [])
+        self.assertRegex(self.bench("inspect", "hf:someone/else"), "model +hf:someone/else")
+
+
 class Usage(Case):
     def test_words(self):
         for spec in ("hf:", "hf:x", "hf:a/b/c", "hf:a/../b", "hf:a/b@", "hf:a/b@x y", "hf:a/b@../c",
@@ -255,6 +266,35 @@ class Token(Case):
         self.storage.faults = [hub.once(lambda r: r.say(403), 2)]  # signatures that expired
         self.fetch()
         self.check_cache(self.linears((0,), ("q", "k", "up", "down")))
+
+
+@unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+class Tls(Case):
+    def setUp(self):
+        super().setUp()
+        key, certificate = self.home / "key.pem", self.home / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.plain = self.hub
+        self.hub = hub.Hub(self.files, tls=context)
+        self.addCleanup(self.hub.close)
+        self.more = {"CURL_CA_BUNDLE": str(certificate), "HF_TOKEN": "hf_x"}
+
+    def test_a_certificate(self):
+        self.fetch()
+        self.check_cache(self.linears((0,), ("q", "k", "up", "down")))
+        self.assertEqual(self.hub.log[0][1]["Authorization"], "Bearer hf_x")
+        self.more.pop("CURL_CA_BUNDLE")
+        self.fetch(code=1, says="certificate")
+
+    def test_no_way_down_to_plain_http(self):
+        self.hub.storage = self.plain
+        self.plain.is_storage = True
+        self.fetch(code=1, says="a redirect from https to plain http is not followed")
+        self.assertEqual(self.plain.log, [])
 
 
 if __name__ == "__main__":
