@@ -13,8 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATH_ROOM (ORTHO_PATH_SIZE + 256)
-#define LOCK_NAP  50000000L /* ns between two looks at a lock that another holds */
+#define PATH_ROOM  (ORTHO_PATH_SIZE + 256)
+#define UNFINISHED ORTHO_SHARD_SUFFIX ".new"
+#define LOCK_NAP   50000000L /* ns between two looks at a lock that another holds */
 
 ortho_status ortho_store_lock(const char *folder, bool (*stopped)(void *ctx), void *ctx, int *out)
 {
@@ -44,8 +45,8 @@ fail:
     return status;
 }
 
-/* What a kill left of a file that was being written: NAME.XXXXXX, of which nobody else is the
- * owner, for the lock is ours. */
+/* What a kill left of a file that was being written: NAME.XXXXXX, or a shard's NAME.slices.new. The
+ * lock is ours, so that nobody is at it. */
 static void remove_leftovers(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -54,10 +55,13 @@ static void remove_leftovers(const char *folder)
     for (struct dirent *e; (e = readdir(dir));) {
         static const char *const names[] = {ORTHO_MANIFEST_NAME ".", "config.json.", "NOTICE.",
                                             "model.safetensors.index.json."};
+        size_t length = strlen(e->d_name), suffix = strlen(UNFINISHED);
+        bool left = length > suffix && strcmp(e->d_name + length - suffix, UNFINISHED) == 0;
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (strncmp(e->d_name, names[i], strlen(names[i])) == 0 &&
-                strlen(e->d_name) == strlen(names[i]) + 6)
-                unlinkat(dirfd(dir), e->d_name, 0);
+            left = left || (strncmp(e->d_name, names[i], strlen(names[i])) == 0 &&
+                            length == strlen(names[i]) + 6);
+        if (left)
+            unlinkat(dirfd(dir), e->d_name, 0);
     }
     closedir(dir);
 }
@@ -188,7 +192,7 @@ ortho_status ortho_store_add_shard(ortho_slice_store *store, const char *shard,
 {
     char path[PATH_ROOM], temporary[PATH_ROOM + 8];
     snprintf(path, sizeof path, "%s/%s" ORTHO_SHARD_SUFFIX, store->folder, shard);
-    snprintf(temporary, sizeof temporary, "%s.new", path);
+    snprintf(temporary, sizeof temporary, "%s/%s" UNFINISHED, store->folder, shard);
     int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0)
         return ortho_fail(ORTHO_E_IO, "%s: can't write here: %s", temporary, strerror(errno));

@@ -255,12 +255,13 @@ class Damaged(Case):
         self.bench("inspect", SPEC, code=1, says="the manifest has another range")
 
     def test_what_a_kill_left_behind(self):
-        for name in ("manifest.json.Ab3xYz", "NOTICE.Ab3xYz", "manifest.json.keep", "mine.json.Ab3xYz"):
+        for name in ("manifest.json.Ab3xYz", "NOTICE.Ab3xYz", "manifest.json.keep", "mine.json.Ab3xYz",
+                     "model.safetensors.slices.new"):
             (self.folder / name).write_text("half")
         self.fetch()
         left = {p.name for p in self.folder.iterdir()}
         self.assertTrue({"manifest.json.keep", "mine.json.Ab3xYz", "NOTICE"} <= left)
-        self.assertFalse({"manifest.json.Ab3xYz", "NOTICE.Ab3xYz"} & left)
+        self.assertFalse({"manifest.json.Ab3xYz", "NOTICE.Ab3xYz", "model.safetensors.slices.new"} & left)
 
     def test_refs(self):
         ref = self.model / "refs/main"
