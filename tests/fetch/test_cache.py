@@ -97,7 +97,7 @@ class Interrupted(Case):
             self.go.clear()
 
     def test_pieces_of_another_size_are_not_believed(self):
-        process = self.begin(2)
+        process = self.begin(4)  # the third tensor in part
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=10)
@@ -250,9 +250,11 @@ class Damaged(Case):
         document["tensors"]["model.layers.7.mlp.up_proj.weight"] = entry
         self.path.write_text(json.dumps(document))
         self.bench("inspect", SPEC, code=1, says="the shard's header has not")
-        document["tensors"] = {first: entry | {"range": [entry["range"][0], entry["range"][1] - 2]}}
-        self.path.write_text(json.dumps(document))
-        self.bench("inspect", SPEC, code=1, says="the manifest has another range")
+        begin, end = entry["range"]
+        for other in ([begin, end - 2], [begin + 2, end]):
+            document["tensors"] = {first: entry | {"range": other}}
+            self.path.write_text(json.dumps(document))
+            self.bench("inspect", SPEC, code=1, says="the manifest has another range")
 
     def test_what_a_kill_left_behind(self):
         for name in ("manifest.json.Ab3xYz", "NOTICE.Ab3xYz", "manifest.json.keep", "mine.json.Ab3xYz",

@@ -88,6 +88,15 @@ class Plain(Case):
         self.fetch("--layers", "3,899")
         self.check_cache({f"model.layers.{i}.self_attn.q_proj.weight" for i in (3, 899)})
 
+    def test_large_pieces(self):
+        """A piece that comes in many reads."""
+        name = "model.layers.0.self_attn.q_proj.weight"
+        self.more = {"ORTHO_FETCH_PIECE": "100000"}
+        self.tensors = {name: ("BF16", [256, 256], hub.bf16(256, 256, 5))}
+        self.hub.files = self.files = {"model.safetensors": hub.safetensors(self.tensors)}
+        self.fetch()
+        self.check_cache({name})
+
     def test_a_revision_with_a_slash(self):
         self.bench("fetch", SPEC + "@refs/pr/1")
         self.assertTrue((self.model / "refs/refs%2Fpr%2F1").is_file())
@@ -118,7 +127,8 @@ class Use(Case):
             self.assertNotIn("/L0.", keys, model)
         out = self.bench("verify", "--op", "sieve", "--variant", "csr", "--model", SPEC)
         self.assertRegex(out, "ok +pass .*sieve/csr/cpu/L1.q/")
-        self.assertIn("llama-3.2-3b", self.bench("inspect", "llama-3.2-3b"))
+        for model in (SPEC, "llama-3.2-3b"):
+            self.assertRegex(self.bench("inspect", model), "model +llama-3.2-3b\n")
 
     def test_what_is_not_there(self):
         self.bench("inspect", SPEC, code=1, says="`ortho-bench fetch hf:meta-llama/Llama-3.2-3B@main")
