@@ -116,7 +116,7 @@ static ortho_status print_verdict(const ortho_fetch_verdict *v, bool json)
     if (v->damaged == 0)
         puts("all as they were fetched");
     else
-        printf("%lld damaged: the next fetch gets them anew\n", (long long)v->damaged);
+        printf("%lld damaged, which the next fetch gets anew\n", (long long)v->damaged);
     return ORTHO_OK;
 }
 
