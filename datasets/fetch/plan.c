@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_SHARDS 1000 /* each is an open file */
+#define MAX_SHARDS 1000       /* each is an open file */
+#define MAX_PIECES (1u << 24) /* a byte of memory each; 128 TB of 8 MiB */
 
 void ortho_plan_close(ortho_transfer *x)
 {
@@ -116,7 +117,12 @@ static ortho_status cut(ortho_transfer *x, const ortho_tensor *tensor, ortho_fet
         x->tensor_count++;
         return ORTHO_OK;
     }
+    if (bytes / piece >= MAX_PIECES - x->piece_count)
+        return ortho_reject(ORTHO_E_UNSUPPORTED, (ortho_place){tensor->file, tensor->name, 0},
+                            "%llu bytes, in pieces of %llu, are more than one fetch takes",
+                            (unsigned long long)bytes, (unsigned long long)piece);
     t->count = t->left = (size_t)(bytes / piece + (bytes % piece > 0));
+    x->piece_count += t->count;
     t->pieces = calloc(t->count + 1, sizeof *t->pieces);
     if (!t->pieces)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for %zu pieces", t->count);

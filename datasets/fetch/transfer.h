@@ -43,7 +43,7 @@ typedef struct ortho_transfer {
     ortho_slice_store *store;
     ortho_fetch_shard *shards;
     ortho_fetch_tensor *tensors;
-    size_t shard_count, tensor_count;
+    size_t shard_count, tensor_count, piece_count;
     atomic_bool *halt; /* becomes true when a thread has failed: `hub->limits.stopped` heeds it */
     /* Tells the user what hub->trouble had to say; by the calling thread. */
     void (*tell)(void *ctx);

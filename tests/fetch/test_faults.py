@@ -2,11 +2,13 @@
 cache that is sound: what it calls complete is right, and a later fetch succeeds."""
 
 import email.utils
+import json
 import resource
 import time
 import unittest
 
 import hub
+import serve
 from fetching import Case
 
 
@@ -267,15 +269,47 @@ class Content(Case):
 
 
 class Disk(Case):
-    def test_full(self):
-        """A limit on file size is a full disk of our own: the shard's hole can't be made."""
+    """A limit on the size of files is a full disk of our own."""
+
+    def fetch_limited(self, limit, words, *arguments):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-            self.fetch(code=1, says="can't make a file of")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            self.fetch("--layers", "0-2", *arguments, code=1, says=words)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def test_no_room_for_a_shard(self):
+        self.fetch_limited(8192, "can't make a file of")
         self.check_sound()
+
+    def test_no_room_for_a_slice(self):
+        self.fetch("--layers", "0,2", "--proj", "q")  # the shards are there
+        self.fetch_limited(20000, "writing failed", "--jobs", "1")
+        self.assertGreater(self.check_cache(), 2)  # what had room was kept
+        self.check_sound()
+
+    def test_no_room_for_a_manifest(self):
+        self.fetch("--all")
+        document = self.manifest()
+        document["tensors"].popitem()
+        (self.folder / "manifest.json").write_text(json.dumps(document))
+        good = (self.folder / "manifest.json").read_bytes()
+        self.fetch_limited(2000, "writing failed", "--all")
+        self.assertEqual((self.folder / "manifest.json").read_bytes(), good)
+        self.fetch("--all")
+        self.check_cache(self.tensors)
+
+    def test_more_than_any_disk_has(self):
+        name = "model.layers.0.self_attn.q_proj.weight"
+        self.hub.files = {"model.safetensors": serve.Shard([(name, [1 << 21, 1 << 20])])}
+        self.hub.etags = {"model.safetensors": "made"}
+        self.more = {"ORTHO_FETCH_PIECE": str(1 << 23)}
+        err = self.fetch(code=1)
+        self.assertRegex(err, "4398046.5 MB are to be fetched, and there is room for|can't make a file of")
+        self.forget()
+        self.more = {"ORTHO_FETCH_PIECE": "4096"}
+        self.assertRegex(self.fetch(code=1), "are more than one fetch takes|can't make a file of")
 
 
 if __name__ == "__main__":
