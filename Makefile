@@ -9,7 +9,7 @@ SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu sc
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
 prefix ?= /usr/local
 
-.PHONY: all help setup check check-gpu asan ubsan fuzz format format-check tidy shellcheck docs bench-smoke \
+.PHONY: all help setup check check-gpu asan ubsan tsan fuzz format format-check tidy shellcheck docs bench-smoke \
         readme-tables install clean
 
 all: ## build the instrument (preset release)
@@ -33,6 +33,9 @@ asan: ## every test under AddressSanitizer and UBSan
 
 ubsan: ## every test under UBSan
 	@scripts/test --ubsan
+
+tsan: ## the tests that run threads under ThreadSanitizer
+	@scripts/test --tsan
 
 fuzz: ## each reader's fuzz target for a minute
 	@scripts/test --fuzz

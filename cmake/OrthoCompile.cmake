@@ -11,6 +11,21 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 
+# io_uring, where liburing is: its archive rather than its shared library, so that what is built here
+# starts on machines without it.
+set(ORTHO_URING_LIBRARY "")
+if(NOT ORTHO_URING STREQUAL "OFF")
+    pkg_check_modules(URING liburing)
+    if(URING_FOUND)
+        find_library(ORTHO_URING_FOUND NAMES liburing.a uring HINTS ${URING_LIBRARY_DIRS})
+        set(ORTHO_URING_LIBRARY "${ORTHO_URING_FOUND}")
+    elseif(ORTHO_URING STREQUAL "ON")
+        message(FATAL_ERROR "ORTHO_URING=ON, but liburing was not found: scripts/setup installs it")
+    else()
+        message(STATUS "liburing not found: files are read and written by threads alone")
+    endif()
+endif()
+
 add_library(ortho_flags INTERFACE)
 target_include_directories(ortho_flags INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
 set(_c_only "$<COMPILE_LANGUAGE:C>")

@@ -21,7 +21,10 @@ if(TARGET ortho_shared AND TARGET ortho_static)
             LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 
     # What the static library needs of the system.
-    set(ORTHO_PC_PRIVATE "-lgomp -lm -ldl -lpthread")
+    set(ORTHO_PC_PRIVATE "-ljansson -lxxhash -lgomp -lm -ldl -lpthread")
+    if(ORTHO_URING_LIBRARY)
+        string(APPEND ORTHO_PC_PRIVATE " -luring")
+    endif()
     if(ORTHO_HAVE_CUDA)
         string(APPEND ORTHO_PC_PRIVATE " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -lstdc++")
     endif()

@@ -1,0 +1,117 @@
+/*
+ * stream.h: the pipeline. Units go through slots of memory: read, sieve (or nothing), write, sync.
+ * One thread, the caller's, owns all state and never computes or waits for a disk but in its one
+ * queue; reads and writes are the I/O engine's, sieves the workers'. While one layer is sieved the
+ * next is read and the one before is written.
+ */
+#ifndef ORTHO_LIB_STREAM_H
+#define ORTHO_LIB_STREAM_H
+
+#include "lib/io.h"
+#include "lib/rss.h"
+#include "lib/siever.h"
+#include "lib/target.h"
+
+#include <pthread.h>
+
+#define ORTHO_MOST_SLOTS   6 /* of layers */
+#define ORTHO_COPY_SLOTS   3
+#define ORTHO_WRITE_SLOTS  2
+#define ORTHO_SYNC_BYTES   (64u << 20) /* written bytes of a shard after which it is synced */
+#define ORTHO_STREAM_WORDS 768
+
+/* Where a slot's unit stands. */
+typedef enum ortho_slot_state {
+    ORTHO_SLOT_FREE = 0,
+    ORTHO_SLOT_READING,
+    ORTHO_SLOT_WORKING, /* in line for a worker, or with one */
+    ORTHO_SLOT_WRITING
+} ortho_slot_state;
+
+typedef struct ortho_slot {
+    ortho_slot_state state;
+    int64_t unit;
+    char *in, *out; /* W and what is decoded into it; the layer's run of bytes. A copy has `in`
+                       only, and `out` where it is decoded */
+    ortho_record record;
+    ortho_io_request request; /* the read, the worker's word, the write: one after the other */
+    ortho_status status;      /* the worker's */
+    char message[ORTHO_STREAM_WORDS];
+    struct ortho_slot *next; /* in line for a worker */
+} ortho_slot;
+
+/* What is written but not synced, of one shard. */
+typedef struct ortho_shard_sync {
+    int64_t *units; /* [units of the shard]: synced | being synced | written */
+    int64_t covered, written;
+    uint64_t bytes; /* written since the last sync was submitted */
+    int64_t unwritten;
+    bool busy;
+    ortho_io_request request;
+} ortho_shard_sync;
+
+typedef struct ortho_stream {
+    const ortho_plan *plan;
+    ortho_target *target;
+    const ortho_siever_ops *ops;
+    ortho_siever *siever;
+    ortho_io *io;
+    ortho_rss *rss;
+    int layer_slots, copy_slots, write_slots;
+    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS + ORTHO_WRITE_SLOTS]; /* in that order */
+    size_t buffer_bytes;
+    ortho_shard_sync *syncs; /* [shard_count] */
+    ortho_record *records;   /* [unit_count] of what is written */
+    int64_t next[2];         /* the first unit not looked at: copies, layers */
+    int busy;                /* slots and syncs under way */
+
+    pthread_t threads[ORTHO_MOST_SLOTS];
+    int thread_count;
+    pthread_mutex_t lock; /* of the line and `closing` */
+    pthread_cond_t wake;
+    ortho_slot *line;
+    bool closing;
+    pthread_mutex_t source_lock; /* a source serves one thread at a time */
+
+    ortho_status status; /* the first failure; nothing is begun after it */
+    char message[ORTHO_STREAM_WORDS];
+    uint64_t bytes_done, bytes_resumed, bytes_read, bytes_written, bytes_sieved;
+    int64_t units_done, layers_done, copies_done;
+    int64_t last_unit; /* finished last; -1 */
+} ortho_stream;
+
+/* Called between events, at most every 100 ms; not 0 stops the stream. */
+typedef int ortho_stream_tick(void *ctx, const ortho_stream *stream);
+
+/* Slots, buffers within `budget` bytes of host and of device memory each, I/O engine and workers.
+ * ARGUMENT when the budget is too small: says which would do. The stream must not move. */
+ortho_status ortho_stream_open(ortho_stream *stream, const ortho_plan *plan,
+                               const ortho_siever_ops *ops, uint64_t budget);
+
+/* Does all units that the target's journal doesn't have. On failure everything that was written is
+ * synced and in the journal all the same. */
+ortho_status ortho_stream_run(ortho_stream *stream, ortho_target *target, ortho_stream_tick *tick,
+                              void *ctx);
+
+void ortho_stream_close(ortho_stream *stream);
+
+/* The worker's part of a unit: reads a generated one, decodes, sieves. Leaves slot->status. */
+void ortho_stream_work(ortho_stream *stream, int worker, ortho_slot *slot);
+
+/* One more worker, of the next number; all of them end. */
+ortho_status ortho_stream_start_worker(ortho_stream *stream);
+void ortho_stream_stop_workers(ortho_stream *stream);
+
+/* Puts a slot in line for a worker. Its request, which needs a path, ends when the work is done. */
+void ortho_stream_hand(ortho_stream *stream, ortho_slot *slot);
+
+/* Lets every worker do the unit of the slot of its number, all at once, and waits. Before a run. */
+ortho_status ortho_stream_work_all(ortho_stream *stream);
+
+/* The bytes that a slot's unit has in the artifact, once the worker is done. */
+char *ortho_slot_made(const ortho_stream *stream, const ortho_slot *slot);
+
+/* Where the unit's stored bytes are read to. */
+char *ortho_slot_raw(const ortho_stream *stream, const ortho_slot *slot);
+
+#endif

@@ -1,0 +1,196 @@
+/* stream_work.c: what is done with a unit between its read and its write, and by whom. */
+#include "common/dtype.h"
+#include "common/error.h"
+#include "datasets/decode.h"
+#include "lib/hash.h"
+#include "lib/stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t w_bytes(const ortho_plan_layer *layer)
+{
+    return (size_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
+}
+
+char *ortho_slot_raw(const ortho_stream *s, const ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    if (u->layer >= 0 && u->decode) /* behind the W that it is decoded to */
+        return slot->in + w_bytes(&s->plan->layers[u->layer]);
+    return slot->in;
+}
+
+char *ortho_slot_made(const ortho_stream *s, const ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    return u->layer >= 0 || u->decode ? slot->out : slot->in;
+}
+
+/* A generated tensor's rows. */
+static ortho_status generate(ortho_stream *s, const ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    ortho_dataset *d = s->plan->dataset;
+    pthread_mutex_lock(&s->source_lock);
+    ortho_status status = d->reader->read_raw(d->source, u->tensor, u->row, u->rows, slot->in);
+    pthread_mutex_unlock(&s->source_lock);
+    return status;
+}
+
+static ortho_status read_hessian(ortho_stream *s, const ortho_plan_layer *layer, float **out)
+{
+    bool given;
+    float *h = malloc((size_t)layer->facts.k * sizeof *h);
+    if (h == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a Hessian");
+    pthread_mutex_lock(&s->source_lock);
+    ortho_status status = ortho_plan_hessian(s->plan, layer, h, &given);
+    pthread_mutex_unlock(&s->source_lock);
+    if (status != ORTHO_OK || !given) {
+        free(h);
+        h = NULL;
+    }
+    *out = h;
+    return status;
+}
+
+static ortho_status sieve_layer(ortho_stream *s, int worker, ortho_slot *slot)
+{
+    const ortho_plan_layer *layer = &s->plan->layers[s->plan->units[slot->unit].layer];
+    const ortho_layer_facts *f = &layer->facts;
+    float *hessian = NULL;
+    ortho_split out;
+    ortho_status status = read_hessian(s, layer, &hessian);
+    if (status != ORTHO_OK)
+        return status;
+    ortho_matrix w = {
+        .rows = f->n, .cols = f->k, .stride = f->k, .dtype = layer->dtype, .data = slot->in};
+    ortho_sieve_problem p = {.w = &w,
+                             .hessian = hessian,
+                             .density = f->density,
+                             .nnz = f->nnz,
+                             .rule = f->rule,
+                             .group = f->group};
+    ortho_layer_view(f, slot->out, &out);
+    status = s->ops->sieve(s->siever, worker, &p, &out);
+    free(hessian);
+    return status;
+}
+
+static ortho_status work(ortho_stream *s, int worker, ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    ortho_status status = u->file < 0 ? generate(s, slot) : ORTHO_OK;
+    if (status == ORTHO_OK && u->decode) {
+        const ortho_tensor *t = ortho_dataset_tensor(s->plan->dataset, u->tensor);
+        void *to = u->layer >= 0 ? slot->in : slot->out;
+        uint64_t unit = (uint64_t)ortho_dtype_block_bytes(t->dtype);
+        ortho_decode(t->dtype, ortho_slot_raw(s, slot), (int64_t)(u->from_bytes / unit), to);
+    }
+    if (status == ORTHO_OK && u->layer >= 0)
+        status = sieve_layer(s, worker, slot);
+    return status;
+}
+
+void ortho_stream_work(ortho_stream *s, int worker, ortho_slot *slot)
+{
+    slot->status = work(s, worker, slot);
+    if (slot->status != ORTHO_OK)
+        snprintf(slot->message, sizeof slot->message, "tensor \"%s\": %s",
+                 ortho_plan_unit_name(s->plan, &s->plan->units[slot->unit]), ortho_last_message());
+}
+
+/* ---- workers --------------------------------------------------------------------------------- */
+
+/* The next slot in line; NULL when the stream closes. */
+static ortho_slot *next_in_line(ortho_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->line == NULL && !s->closing)
+        pthread_cond_wait(&s->wake, &s->lock);
+    ortho_slot *slot = s->line;
+    if (slot != NULL)
+        s->line = slot->next;
+    pthread_mutex_unlock(&s->lock);
+    return slot;
+}
+
+typedef struct worker_start {
+    ortho_stream *stream;
+    int number;
+} worker_start;
+
+/* A worker tells that it is done by a request without bytes: the one queue of the stream's thread
+ * has all events. */
+static void *work_along(void *ctx)
+{
+    worker_start start = *(worker_start *)ctx;
+    free(ctx);
+    for (ortho_slot *slot; (slot = next_in_line(start.stream)) != NULL;) {
+        ortho_stream_work(start.stream, start.number, slot);
+        ortho_io_request *request = &slot->request;
+        request->bytes = 0;
+        (void)ortho_io_submit(start.stream->io, &request, 1); /* its arguments are right */
+    }
+    return NULL;
+}
+
+void ortho_stream_hand(ortho_stream *s, ortho_slot *slot)
+{
+    slot->state = ORTHO_SLOT_WORKING;
+    slot->next = NULL;
+    s->busy++;
+    pthread_mutex_lock(&s->lock);
+    ortho_slot **end = &s->line;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = slot;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+ortho_status ortho_stream_work_all(ortho_stream *s)
+{
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; i < s->thread_count; i++) {
+        s->slots[i].request = (ortho_io_request){.kind = ORTHO_IO_READ, .path = ""};
+        ortho_stream_hand(s, &s->slots[i]);
+    }
+    for (int i = 0; i < s->thread_count; i++) {
+        (void)ortho_io_wait(s->io, -1);
+        s->busy--;
+    }
+    for (int i = 0; i < s->thread_count; i++) {
+        s->slots[i].state = ORTHO_SLOT_FREE;
+        if (s->slots[i].status != ORTHO_OK && status == ORTHO_OK)
+            status = ortho_fail(s->slots[i].status, "%s", s->slots[i].message);
+    }
+    return status;
+}
+
+ortho_status ortho_stream_start_worker(ortho_stream *s)
+{
+    worker_start *start = malloc(sizeof *start);
+    if (start == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a worker");
+    *start = (worker_start){s, s->thread_count};
+    if (pthread_create(&s->threads[s->thread_count], NULL, work_along, start) != 0) {
+        free(start);
+        return ortho_fail(ORTHO_E_MEMORY, "a worker's thread can't be started");
+    }
+    s->thread_count++;
+    return ORTHO_OK;
+}
+
+void ortho_stream_stop_workers(ortho_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    for (int i = 0; i < s->thread_count; i++)
+        pthread_join(s->threads[i], NULL);
+    s->thread_count = 0;
+}
