@@ -55,8 +55,9 @@ enum {
     OB_FOR_ANNOTATE = 128,
     OB_FOR_COMPARE = 256,
     OB_FOR_HISTORY = 512,
+    OB_FOR_FETCH = 2048,
     OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST | OB_FOR_ANNOTATE,
-    OB_FOR_ALL = 1023
+    OB_FOR_ALL = 4095
 };
 
 typedef enum ob_option_group {
@@ -67,6 +68,7 @@ typedef enum ob_option_group {
     OB_GROUP_COUNTERS,
     OB_GROUP_GATE,
     OB_GROUP_LISTS,
+    OB_GROUP_FETCH,
     OB_GROUP_GENERAL,
     OB_GROUP_COUNT
 } ob_option_group;
