@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define FIRST_ONES 12 /* tried one by one */
-#define SAMPLE     16 /* of those behind them */
+#define SAMPLE     10 /* of those behind them */
 
 typedef struct expected {
     fault fault;
