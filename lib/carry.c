@@ -8,10 +8,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MOST_BYTES (64u << 20)
 
@@ -51,57 +55,102 @@ static ortho_status is_there(const char *path, const char *text, size_t length, 
     return ORTHO_OK;
 }
 
-static ortho_status write_whole(const char *path, const char *text, size_t length)
+ortho_status ortho_move_whole(const char *from, const char *to)
+{
+    char folder[PATH_MAX];
+    if (rename(from, to) != 0)
+        return ortho_fail(ORTHO_E_IO, "%s: can't get its name: %s", to, strerror(errno));
+    snprintf(folder, sizeof folder, "%s", to);
+    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    int why = errno;
+    if (fd >= 0)
+        close(fd);
+    return synced ? ORTHO_OK
+                  : ortho_fail(ORTHO_E_IO, "%s: its folder can't be synced: %s", to, strerror(why));
+}
+
+/* One small file on its way. */
+typedef struct carried {
+    char *from, *scrap, *to;
+} carried;
+
+static ortho_status write_whole(const carried *c, const char *text, size_t length)
 {
     ortho_output output = {0};
-    ortho_status status = ortho_output_begin(path, &output);
+    ortho_status status = ortho_output_begin(c->scrap, &output);
     if (status != ORTHO_OK)
         return status;
     fwrite(text, 1, length, output.stream); /* commit tells of an error */
-    return ortho_output_commit(&output);
+    status = ortho_output_commit(&output);
+    return status == ORTHO_OK ? ortho_move_whole(c->scrap, c->to) : status;
 }
 
-static ortho_status carry_text(const char *from, const char *to)
+static ortho_status carry_text(const carried *c)
 {
     char *text;
     size_t length;
     bool same = false, differs = false;
-    ortho_status status = ortho_file_slurp(from, MOST_BYTES, &text, &length);
+    ortho_status status = ortho_file_slurp(c->from, MOST_BYTES, &text, &length);
     if (status != ORTHO_OK)
         return status;
-    status = is_there(to, text, length, &same, &differs);
+    status = is_there(c->to, text, length, &same, &differs);
     if (status == ORTHO_OK && differs)
         status =
             ortho_fail(ORTHO_E_ARGUMENT,
-                       "%s is there already and isn't the source's: choose another folder", to);
+                       "%s is there already and isn't the source's: choose another folder", c->to);
     if (status == ORTHO_OK && !same)
-        status = write_whole(to, text, length);
+        status = write_whole(c, text, length);
     free(text);
     return status;
 }
 
-static ortho_status carry_file(const char *source, const char *folder, const char *name)
+static ortho_status carry_file(const char *source, const char *folder, const char *work,
+                               const char *name)
 {
-    char *from = ortho_path_join(source, name), *to = ortho_path_join(folder, name);
+    carried c = {ortho_path_join(source, name), ortho_path_join(work, name),
+                 ortho_path_join(folder, name)};
     ortho_status status = ORTHO_OK;
-    if (from == NULL || to == NULL)
+    if (c.from == NULL || c.scrap == NULL || c.to == NULL)
         status = ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
-    else if (ortho_path_is_file(from))
-        status = carry_text(from, to);
-    free(from);
-    free(to);
+    else if (ortho_path_is_file(c.from))
+        status = carry_text(&c);
+    free(c.from);
+    free(c.scrap);
+    free(c.to);
     return status;
 }
 
-ortho_status ortho_carry(const char *source, const char *folder)
+/* The folder beside whose weights small files may lie; "" when there is none. */
+static void source_folder(const char *path, char folder[PATH_MAX])
 {
+    snprintf(folder, PATH_MAX, "%s", path);
+    if (folder[0] == '\0' || ortho_path_is_folder(path))
+        return;
+    char *slash = strrchr(folder, '/'), *config;
+    if (slash == NULL)
+        strcpy(folder, ".");
+    else
+        *slash = '\0';
+    config = ortho_path_join(folder, "config.json"); /* else it is only a file in some folder */
+    if (config == NULL || !ortho_path_is_file(config))
+        folder[0] = '\0';
+    free(config);
+}
+
+ortho_status ortho_carry(const char *path, const char *folder, const char *work)
+{
+    char source[PATH_MAX];
+    source_folder(path, source);
+    if (source[0] == '\0')
+        return ORTHO_OK;
     DIR *dir = opendir(source);
     if (dir == NULL)
         return ortho_fail(ORTHO_E_IO, "%s: %s", source, strerror(errno));
     ortho_status status = ORTHO_OK;
     for (struct dirent *e; status == ORTHO_OK && (e = readdir(dir)) != NULL;)
         if (is_carried(e->d_name))
-            status = carry_file(source, folder, e->d_name);
+            status = carry_file(source, folder, work, e->d_name);
     closedir(dir);
     return status;
 }

@@ -133,6 +133,28 @@ static ortho_status read_lines(ortho_journal *j, char *text, size_t *good)
     return ORTHO_OK;
 }
 
+static ortho_status put(ortho_journal *j, const char *line)
+{
+    size_t length = strlen(line);
+    ssize_t put = write(j->fd, line, length);
+    int why = errno;
+    if (put == (ssize_t)length)
+        return ORTHO_OK;
+    if (put > 0) { /* a torn line would hide those that follow it */
+        off_t end = lseek(j->fd, -(off_t)put, SEEK_CUR);
+        (void)!ftruncate(j->fd, end);
+    }
+    return ortho_fail(ORTHO_E_IO, "%s: %s", j->path,
+                      put < 0 ? strerror(why) : "only a part of a line could be written");
+}
+
+static ortho_status begin_anew(ortho_journal *j, const char *first)
+{
+    if (ftruncate(j->fd, 0) != 0 || lseek(j->fd, 0, SEEK_SET) < 0)
+        return ortho_fail(ORTHO_E_IO, "%s: %s", j->path, strerror(errno));
+    return put(j, first);
+}
+
 /* Reads what is there; what isn't good is cut off. */
 static ortho_status resume_from(ortho_journal *j, const char *first)
 {
@@ -141,7 +163,9 @@ static ortho_status resume_from(ortho_journal *j, const char *first)
     ortho_status status = ortho_file_slurp(j->path, MOST_BYTES, &text, &length);
     if (status != ORTHO_OK)
         return status;
-    if (length < good || memcmp(text, first, good) != 0)
+    if (length < good && memcmp(text, first, length) == 0)
+        status = begin_anew(j, first); /* killed as it began */
+    else if (length < good || memcmp(text, first, good) != 0)
         status = ortho_fail(
             ORTHO_E_ARGUMENT,
             "%s: the interrupted run there is another one (%.*s), or its source has changed: give "
@@ -155,16 +179,6 @@ static ortho_status resume_from(ortho_journal *j, const char *first)
     return status;
 }
 
-static ortho_status put(ortho_journal *j, const char *line)
-{
-    size_t length = strlen(line);
-    ssize_t put = write(j->fd, line, length);
-    if (put == (ssize_t)length)
-        return ORTHO_OK;
-    return ortho_fail(ORTHO_E_IO, "%s: %s", j->path,
-                      put < 0 ? strerror(errno) : "only a part of a line could be written");
-}
-
 ortho_status ortho_journal_add(ortho_journal *j, int64_t unit, const ortho_record *record)
 {
     char line[LINE_BYTES];
@@ -175,6 +189,13 @@ ortho_status ortho_journal_add(ortho_journal *j, int64_t unit, const ortho_recor
         j->records[unit].there = true;
     }
     return status;
+}
+
+ortho_status ortho_journal_sync(const ortho_journal *j)
+{
+    if (fdatasync(j->fd) != 0)
+        return ortho_fail(ORTHO_E_IO, "%s: can't be synced: %s", j->path, strerror(errno));
+    return ORTHO_OK;
 }
 
 ortho_status ortho_journal_open(const char *path, const ortho_plan *plan, bool resume,

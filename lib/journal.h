@@ -33,6 +33,9 @@ ortho_status ortho_journal_open(const char *path, const ortho_plan *plan, bool r
  * again. */
 ortho_status ortho_journal_add(ortho_journal *journal, int64_t unit, const ortho_record *record);
 
+/* Makes what was added durable. */
+ortho_status ortho_journal_sync(const ortho_journal *journal);
+
 void ortho_journal_close(ortho_journal *journal);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/output.h"
 #include "datasets/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define INDEX_NAME "model.safetensors.index.json"
+#define INDEX_NAME   "model.safetensors.index.json"
+#define JOURNAL_NAME "journal"
 
 uint64_t ortho_target_offset(const ortho_target *t, const ortho_unit *u)
 {
@@ -123,6 +125,44 @@ static bool all_finished(const ortho_target *t)
     return true;
 }
 
+/* ---- the work folder ------------------------------------------------------------------------- */
+
+static bool has_journal(const ortho_target *t)
+{
+    char *path = ortho_path_join(t->work, JOURNAL_NAME);
+    bool there = path == NULL || ortho_path_is_file(path);
+    free(path);
+    return there;
+}
+
+/* Whatever killed runs left in the work folder, but for the journal. */
+static void remove_scraps(const ortho_target *t)
+{
+    DIR *dir = opendir(t->work);
+    if (dir == NULL)
+        return; /* rmdir will tell */
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, JOURNAL_NAME) != 0)
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+}
+
+/* What is left of it is in nobody's way, but says that a run was interrupted. */
+static ortho_status remove_work_folder(const ortho_target *t)
+{
+    ortho_status status = ORTHO_OK;
+    char *journal = join(t->work, JOURNAL_NAME);
+    if (journal == NULL)
+        return ORTHO_E_MEMORY;
+    remove_scraps(t);
+    if (unlink(journal) != 0 && errno != ENOENT)
+        status = ortho_fail(ORTHO_E_IO, "%s: %s", journal, strerror(errno));
+    else if (rmdir(t->work) != 0)
+        status = ortho_fail(ORTHO_E_IO, "%s: %s", t->work, strerror(errno));
+    free(journal);
+    return status;
+}
+
 /* ---- shards in the making -------------------------------------------------------------------- */
 
 static char *partial_path(const ortho_target *t, int32_t shard)
@@ -191,7 +231,7 @@ static ortho_status make_work_folder(const ortho_target *t, bool resume)
 /* A resume where no journal is: the run before ended too early to have written any. */
 static ortho_status open_journal(ortho_target *t, bool resume)
 {
-    char *path = join(t->work, "journal");
+    char *path = join(t->work, JOURNAL_NAME);
     if (path == NULL)
         return ORTHO_E_MEMORY;
     ortho_status status = ORTHO_E_NOT_FOUND;
@@ -207,43 +247,17 @@ static ortho_status open_journal(ortho_target *t, bool resume)
 
 static ortho_status open_work(ortho_target *t, bool resume)
 {
-    ortho_status status = make_work_folder(t, resume);
-    if (status == ORTHO_OK)
-        status = open_journal(t, resume);
+    ortho_status status = open_journal(t, resume);
     for (int32_t i = 0; i < t->plan->shard_count && status == ORTHO_OK; i++) {
         status = open_partial(t, i);
         if (status == ORTHO_OK && t->finished[i] && t->left[i] > 0)
             status = ortho_fail(ORTHO_E_ARGUMENT,
                                 "%s/%s is there already, but not by the run that --resume is to "
-                                "continue: choose another folder",
+                                "continue: choose another folder, or move it away to have it made "
+                                "anew",
                                 t->folder, t->plan->shards[i].name);
     }
     return status;
-}
-
-/* The folder beside whose weights small files may lie; "" when there is none. */
-static void source_folder(const ortho_plan *plan, char folder[1024])
-{
-    const char *path = ortho_dataset_facts(plan->dataset)->path;
-    snprintf(folder, 1024, "%s", path);
-    if (folder[0] == '\0' || ortho_path_is_folder(path))
-        return;
-    char *slash = strrchr(folder, '/'), *config;
-    if (slash == NULL)
-        strcpy(folder, ".");
-    else
-        *slash = '\0';
-    config = ortho_path_join(folder, "config.json"); /* else it is only a file in some folder */
-    if (config == NULL || !ortho_path_is_file(config))
-        folder[0] = '\0';
-    free(config);
-}
-
-static ortho_status carry_along(const ortho_target *t)
-{
-    char folder[1024];
-    source_folder(t->plan, folder);
-    return folder[0] != '\0' ? ortho_carry(folder, t->folder) : ORTHO_OK;
 }
 
 static ortho_status allocate(ortho_target *t, const char *folder)
@@ -273,11 +287,18 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
         status = look(t, resume);
     if (status != ORTHO_OK)
         return status;
-    t->complete = all_finished(t) && !ortho_path_is_folder(t->work);
-    if (t->complete)
-        return ORTHO_OK;
-    status = carry_along(t);
-    return status == ORTHO_OK ? open_work(t, resume) : status;
+    t->complete = all_finished(t) && !has_journal(t);
+    if (t->complete) /* the journal goes last but for its folder */
+        return ortho_path_is_folder(t->work) ? remove_work_folder(t) : ORTHO_OK;
+    status = make_work_folder(t, resume);
+    if (status != ORTHO_OK)
+        return status;
+    status = ortho_carry(ortho_dataset_facts(t->plan->dataset)->path, t->folder, t->work);
+    if (status == ORTHO_OK)
+        status = open_work(t, resume);
+    if (status != ORTHO_OK)
+        (void)rmdir(t->work); /* where nothing is in it, there is nothing to resume */
+    return status;
 }
 
 ortho_status ortho_target_open(const ortho_plan *plan, const char *folder, bool resume,
@@ -394,7 +415,8 @@ ortho_status ortho_target_add(ortho_target *t, int64_t unit, const ortho_record 
     ortho_status status = ortho_journal_add(&t->journal, unit, record);
     if (status != ORTHO_OK || --t->left[shard] > 0)
         return status;
-    return finish_shard(t, shard);
+    status = ortho_journal_sync(&t->journal); /* a final name that no line speaks of is foreign */
+    return status == ORTHO_OK ? finish_shard(t, shard) : status;
 }
 
 void ortho_target_forget(ortho_target *t, int64_t unit)
@@ -424,32 +446,25 @@ static json_t *weight_map(const ortho_plan *plan, uint64_t *total)
 static ortho_status write_index(const ortho_target *t)
 {
     uint64_t total = 0;
-    char *path = join(t->folder, INDEX_NAME);
+    char *path = join(t->folder, INDEX_NAME), *scrap = join(t->work, INDEX_NAME);
     json_t *map = weight_map(t->plan, &total);
     json_t *root = json_pack("{s:{s:I}, s:o?}", "metadata", "total_size", (json_int_t)total,
                              "weight_map", map);
     ortho_output output = {0};
     ortho_status status = ORTHO_E_MEMORY;
-    if (path == NULL || map == NULL || root == NULL) {
+    if (path == NULL || scrap == NULL || map == NULL || root == NULL) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for the index");
-    } else if ((status = ortho_output_begin(path, &output)) == ORTHO_OK) {
+    } else if ((status = ortho_output_begin(scrap, &output)) == ORTHO_OK) {
         json_dumpf(root, output.stream, JSON_INDENT(2)); /* commit tells of an error */
         fputc('\n', output.stream);
         status = ortho_output_commit(&output);
     }
+    if (status == ORTHO_OK)
+        status = ortho_move_whole(scrap, path);
     json_decref(root);
     free(path);
+    free(scrap);
     return status;
-}
-
-/* What is left of it is in nobody's way, but says that a run was interrupted. */
-static ortho_status remove_work_folder(const ortho_target *t)
-{
-    if (unlink(t->journal.path) != 0 && errno != ENOENT)
-        return ortho_fail(ORTHO_E_IO, "%s: %s", t->journal.path, strerror(errno));
-    if (rmdir(t->work) != 0)
-        return ortho_fail(ORTHO_E_IO, "%s: %s", t->work, strerror(errno));
-    return ORTHO_OK;
 }
 
 ortho_status ortho_target_finish(ortho_target *t)

@@ -41,8 +41,12 @@ uint64_t ortho_target_offset(const ortho_target *target, const ortho_unit *unit)
 /* Closes everything; what isn't finished stays for a resume. Safe on a zeroed target. */
 void ortho_target_close(ortho_target *target);
 
-/* Copies config, tokenizer and licence files that lie beside the source into `folder`. One that is
- * there already must be the same. */
-ortho_status ortho_carry(const char *source, const char *folder);
+/* Copies config, tokenizer and licence files that lie beside the source, a file or a folder (""
+ * when it is generated), into `folder`; each is made in the folder `work` of the same file system,
+ * so that a killed run leaves no scrap beside it. One that is there already must be the same. */
+ortho_status ortho_carry(const char *source, const char *folder, const char *work);
+
+/* Gives a whole, synced file its final name, over what has it, and syncs that folder. */
+ortho_status ortho_move_whole(const char *from, const char *to);
 
 #endif
