@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,69 +54,70 @@ static ortho_status is_there(const char *path, const char *text, size_t length, 
     return ORTHO_OK;
 }
 
-ortho_status ortho_move_whole(const char *from, const char *to)
+static ortho_status sync_folder(const char *folder)
 {
-    char folder[PATH_MAX];
-    if (rename(from, to) != 0)
-        return ortho_fail(ORTHO_E_IO, "%s: can't get its name: %s", to, strerror(errno));
-    snprintf(folder, sizeof folder, "%s", to);
-    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool synced = fd >= 0 && fsync(fd) == 0;
     int why = errno;
     if (fd >= 0)
         close(fd);
     return synced ? ORTHO_OK
-                  : ortho_fail(ORTHO_E_IO, "%s: its folder can't be synced: %s", to, strerror(why));
+                  : ortho_fail(ORTHO_E_IO, "%s: can't be synced: %s", folder, strerror(why));
 }
 
-/* One small file on its way. */
-typedef struct carried {
-    char *from, *scrap, *to;
-} carried;
-
-static ortho_status write_whole(const carried *c, const char *text, size_t length)
+static ortho_status write_whole(const char *scrap, const char *to, const ortho_small *file)
 {
     ortho_output output = {0};
-    ortho_status status = ortho_output_begin(c->scrap, &output);
+    ortho_status status = ortho_output_begin(scrap, &output);
     if (status != ORTHO_OK)
         return status;
-    fwrite(text, 1, length, output.stream); /* commit tells of an error */
+    fwrite(file->text, 1, file->length, output.stream); /* commit tells of an error */
     status = ortho_output_commit(&output);
-    return status == ORTHO_OK ? ortho_move_whole(c->scrap, c->to) : status;
+    if (status == ORTHO_OK && rename(scrap, to) != 0)
+        status = ortho_fail(ORTHO_E_IO, "%s: can't get its name: %s", to, strerror(errno));
+    return status == ORTHO_OK ? sync_folder(file->folder) : status;
 }
 
-static ortho_status carry_text(const carried *c)
+static ortho_status put_small(const char *scrap, const char *to, const ortho_small *file)
 {
-    char *text;
-    size_t length;
-    bool same = false, differs = false;
-    ortho_status status = ortho_file_slurp(c->from, MOST_BYTES, &text, &length);
-    if (status != ORTHO_OK)
+    bool same, differs;
+    ortho_status status = is_there(to, file->text, file->length, &same, &differs);
+    if (status != ORTHO_OK || same)
         return status;
-    status = is_there(c->to, text, length, &same, &differs);
-    if (status == ORTHO_OK && differs)
-        status =
-            ortho_fail(ORTHO_E_ARGUMENT,
-                       "%s is there already and isn't the source's: choose another folder", c->to);
-    if (status == ORTHO_OK && !same)
-        status = write_whole(c, text, length);
-    free(text);
+    if (differs)
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "%s is there already and isn't what belongs there: choose another folder",
+                          to);
+    return write_whole(scrap, to, file);
+}
+
+ortho_status ortho_put_small(const ortho_small *file)
+{
+    char *scrap = ortho_path_join(file->work, file->name);
+    char *to = ortho_path_join(file->folder, file->name);
+    ortho_status status = scrap != NULL && to != NULL
+                              ? put_small(scrap, to, file)
+                              : ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
+    free(scrap);
+    free(to);
     return status;
 }
 
-static ortho_status carry_file(const char *source, const char *folder, const char *work,
-                               const char *name)
+static ortho_status carry_file(const char *source, const char *name, ortho_small *file)
 {
-    carried c = {ortho_path_join(source, name), ortho_path_join(work, name),
-                 ortho_path_join(folder, name)};
+    char *from = ortho_path_join(source, name), *text = NULL;
     ortho_status status = ORTHO_OK;
-    if (c.from == NULL || c.scrap == NULL || c.to == NULL)
-        status = ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
-    else if (ortho_path_is_file(c.from))
-        status = carry_text(&c);
-    free(c.from);
-    free(c.scrap);
-    free(c.to);
+    if (from == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
+    if (ortho_path_is_file(from)) {
+        status = ortho_file_slurp(from, MOST_BYTES, &text, &file->length);
+        file->name = name;
+        file->text = text;
+        if (status == ORTHO_OK)
+            status = ortho_put_small(file);
+        free(text);
+    }
+    free(from);
     return status;
 }
 
@@ -141,6 +141,7 @@ static void source_folder(const char *path, char folder[PATH_MAX])
 ortho_status ortho_carry(const char *path, const char *folder, const char *work)
 {
     char source[PATH_MAX];
+    ortho_small file = {.folder = folder, .work = work};
     source_folder(path, source);
     if (source[0] == '\0')
         return ORTHO_OK;
@@ -150,7 +151,7 @@ ortho_status ortho_carry(const char *path, const char *folder, const char *work)
     ortho_status status = ORTHO_OK;
     for (struct dirent *e; status == ORTHO_OK && (e = readdir(dir)) != NULL;)
         if (is_carried(e->d_name))
-            status = carry_file(source, folder, work, e->d_name);
+            status = carry_file(source, e->d_name, &file);
     closedir(dir);
     return status;
 }

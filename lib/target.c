@@ -95,6 +95,29 @@ static ortho_status check_finished(const ortho_plan_shard *shard, const char *pa
     return status;
 }
 
+static bool all_finished(const ortho_target *t)
+{
+    for (int32_t i = 0; i < t->plan->shard_count; i++)
+        if (!t->finished[i])
+            return false;
+    return true;
+}
+
+/* The index comes last: before the shards it is another artifact's. */
+static ortho_status check_index(const ortho_target *t)
+{
+    char *path = join(t->folder, INDEX_NAME);
+    struct stat st;
+    if (path == NULL)
+        return ORTHO_E_MEMORY;
+    ortho_status status = ORTHO_OK;
+    if (!all_finished(t) && lstat(path, &st) == 0)
+        status = ortho_fail(ORTHO_E_ARGUMENT,
+                            "%s is there already, but not the shards: choose another folder", path);
+    free(path);
+    return status;
+}
+
 /* Which shards have their final names. Without `resume` none may. */
 static ortho_status look(ortho_target *t, bool resume)
 {
@@ -115,14 +138,6 @@ static ortho_status look(ortho_target *t, bool resume)
         free(path);
     }
     return status;
-}
-
-static bool all_finished(const ortho_target *t)
-{
-    for (int32_t i = 0; i < t->plan->shard_count; i++)
-        if (!t->finished[i])
-            return false;
-    return true;
 }
 
 /* ---- the work folder ------------------------------------------------------------------------- */
@@ -285,6 +300,8 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
         status = lock_folder(t);
     if (status == ORTHO_OK)
         status = look(t, resume);
+    if (status == ORTHO_OK)
+        status = check_index(t);
     if (status != ORTHO_OK)
         return status;
     t->complete = all_finished(t) && !has_journal(t);
@@ -446,24 +463,22 @@ static json_t *weight_map(const ortho_plan *plan, uint64_t *total)
 static ortho_status write_index(const ortho_target *t)
 {
     uint64_t total = 0;
-    char *path = join(t->folder, INDEX_NAME), *scrap = join(t->work, INDEX_NAME);
     json_t *map = weight_map(t->plan, &total);
     json_t *root = json_pack("{s:{s:I}, s:o?}", "metadata", "total_size", (json_int_t)total,
                              "weight_map", map);
-    ortho_output output = {0};
+    char *text = map != NULL && root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
     ortho_status status = ORTHO_E_MEMORY;
-    if (path == NULL || scrap == NULL || map == NULL || root == NULL) {
+    if (text == NULL) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for the index");
-    } else if ((status = ortho_output_begin(scrap, &output)) == ORTHO_OK) {
-        json_dumpf(root, output.stream, JSON_INDENT(2)); /* commit tells of an error */
-        fputc('\n', output.stream);
-        status = ortho_output_commit(&output);
+    } else {
+        status = ortho_put_small(&(ortho_small){.folder = t->folder,
+                                                .work = t->work,
+                                                .name = INDEX_NAME,
+                                                .text = text,
+                                                .length = strlen(text)});
+        free(text);
     }
-    if (status == ORTHO_OK)
-        status = ortho_move_whole(scrap, path);
     json_decref(root);
-    free(path);
-    free(scrap);
     return status;
 }
 
