@@ -88,7 +88,7 @@ static ortho_status put_small(const char *scrap, const char *to, const ortho_sma
         return ortho_fail(ORTHO_E_ARGUMENT,
                           "%s is there already and isn't what belongs there: choose another folder",
                           to);
-    return write_whole(scrap, to, file);
+    return file->check_only ? ORTHO_OK : write_whole(scrap, to, file);
 }
 
 ortho_status ortho_put_small(const ortho_small *file)
@@ -138,20 +138,27 @@ static void source_folder(const char *path, char folder[PATH_MAX])
     free(config);
 }
 
-ortho_status ortho_carry(const char *path, const char *folder, const char *work)
+static ortho_status carry_all(const char *source, ortho_small *file)
 {
-    char source[PATH_MAX];
-    ortho_small file = {.folder = folder, .work = work};
-    source_folder(path, source);
-    if (source[0] == '\0')
-        return ORTHO_OK;
     DIR *dir = opendir(source);
     if (dir == NULL)
         return ortho_fail(ORTHO_E_IO, "%s: %s", source, strerror(errno));
     ortho_status status = ORTHO_OK;
     for (struct dirent *e; status == ORTHO_OK && (e = readdir(dir)) != NULL;)
         if (is_carried(e->d_name))
-            status = carry_file(source, e->d_name, &file);
+            status = carry_file(source, e->d_name, file);
     closedir(dir);
     return status;
+}
+
+ortho_status ortho_carry(const char *path, const char *folder, const char *work)
+{
+    char source[PATH_MAX];
+    ortho_small file = {.folder = folder, .work = work, .check_only = true};
+    source_folder(path, source);
+    if (source[0] == '\0')
+        return ORTHO_OK;
+    ortho_status status = carry_all(source, &file); /* none, unless all may be put there */
+    file.check_only = false;
+    return status == ORTHO_OK ? carry_all(source, &file) : status;
 }

@@ -46,6 +46,7 @@ typedef struct ortho_small {
     const char *folder, *work; /* it is made in `work`, so that a killed run leaves no scrap */
     const char *name, *text;
     size_t length;
+    bool check_only; /* whether it may be put there, and no more */
 } ortho_small;
 
 /* Puts it there whole and synced. ARGUMENT when something else has that name; the very same is

@@ -239,7 +239,7 @@ const ob_command ob_command_sieve = {
                   "a folder of shards, and what bounds the speed here"},
                  {"ortho-bench sieve ./Llama-3.2-3B -o llama-sieved --density 0.5% --resume",
                   "continue it after an interruption"},
-                 {"ortho-bench sieve synthetic:llama-3.2-3b -o out/one --layers 0 --json",
-                  "one layer of made weights, the summary for a script"}},
+                 {"ortho-bench sieve random:8192x3072 -o out/one --json",
+                  "one made matrix, the summary for a script"}},
     .run = sieve,
 };
