@@ -8,12 +8,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MOST_BYTES  (2ull << 30) /* of the source that is read, and of the scratch file */
-#define COPIES      20
-#define MOST_LAYERS 7 /* that are sieved: a transformer block's */
+#define MOST_BYTES    (2ull << 30) /* of the source that is read, and of the scratch file */
+#define COPIES        20
+#define MOST_LAYERS   7 /* that are sieved: a transformer block's */
+#define LEAST_TIMES   3 /* each */
+#define MOST_TIMES    100
+#define LAYER_SECONDS .1
 
 static double now(void)
 {
@@ -26,7 +30,7 @@ static double now(void)
 static void drop_source(const ortho_plan *plan)
 {
     for (int32_t i = 0; i < plan->file_count; i++)
-        (void)posix_fadvise(plan->source_fds[i], 0, 0, POSIX_FADV_DONTNEED);
+        (void)posix_fadvise(plan->files[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* Submits `request` and waits for it: the engine moves its pieces side by side. */
@@ -47,55 +51,102 @@ static ortho_status read_unit(ortho_stream *s, ortho_slot *slot, int64_t unit)
     const ortho_unit *u = &s->plan->units[unit];
     slot->unit = unit;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = s->plan->source_fds[u->file],
+                                       .fd = s->plan->files[u->file].fd,
                                        .offset = u->from,
                                        .data = ortho_slot_raw(s, slot),
                                        .bytes = u->from_bytes,
-                                       .path = s->plan->files[u->file]};
+                                       .path = s->plan->files[u->file].path};
     return move(s->io, &slot->request);
 }
 
-/* The stream's own reads, as many at once as it has slots. */
-static ortho_status time_reads(ortho_stream *s, double *rate)
+/* A pass of the stream's own reads, as many at once as it has slots, and of the writes that go with
+ * them, without a sieve. */
+typedef struct io_pass {
+    ortho_stream *stream;
+    int fd; /* of a scratch file to write to as many bytes as a run writes; -1: reads alone */
+    const char *path;
+    uint64_t bytes_read, bytes_written;
+    int64_t unit; /* the next */
+    int flying;
+} io_pass;
+
+static ortho_status submit(io_pass *p, ortho_slot *slot)
 {
-    uint64_t bytes = 0;
-    int64_t unit = 0, flying = 0;
-    ortho_status status = ORTHO_OK;
-    if (s->plan->file_count == 0)
+    ortho_io_request *request = &slot->request;
+    ortho_status status = ortho_io_submit(p->stream->io, &request, 1);
+    p->flying += status == ORTHO_OK;
+    return status;
+}
+
+/* The next layer into this slot, while there is one and not enough was read. */
+static ortho_status read_next(io_pass *p, ortho_slot *slot)
+{
+    ortho_stream *s = p->stream;
+    while (p->unit < s->plan->unit_count && s->plan->units[p->unit].layer < 0)
+        p->unit++;
+    if (p->unit == s->plan->unit_count || p->bytes_read >= MOST_BYTES)
         return ORTHO_OK;
+    const ortho_unit *u = &s->plan->units[p->unit];
+    slot->unit = p->unit++;
+    slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
+                                       .fd = s->plan->files[u->file].fd,
+                                       .offset = u->from,
+                                       .data = ortho_slot_raw(s, slot),
+                                       .bytes = u->from_bytes,
+                                       .path = s->plan->files[u->file].path,
+                                       .user = slot};
+    p->bytes_read += u->from_bytes;
+    return submit(p, slot);
+}
+
+/* A read is followed by its share of the writes, and that by the next read. */
+static ortho_status go_on(io_pass *p, ortho_slot *slot)
+{
+    ortho_stream *s = p->stream;
+    ortho_status status = ortho_io_result(&slot->request);
+    if (status != ORTHO_OK || slot->request.kind == ORTHO_IO_WRITE || p->fd < 0)
+        return status == ORTHO_OK ? read_next(p, slot) : status;
+    double share = (double)s->plan->to_bytes / (double)s->plan->from_bytes;
+    uint64_t bytes = (uint64_t)(share * (double)slot->request.bytes);
+    bytes = bytes < slot->request.bytes ? bytes : slot->request.bytes;
+    slot->request = (ortho_io_request){.kind = ORTHO_IO_WRITE,
+                                       .fd = p->fd,
+                                       .offset = p->bytes_written,
+                                       .data = slot->in,
+                                       .bytes = bytes,
+                                       .path = p->path,
+                                       .user = slot};
+    p->bytes_written += bytes;
+    return submit(p, slot);
+}
+
+static ortho_status run_pass(io_pass *p, double *rate)
+{
+    ortho_stream *s = p->stream;
+    ortho_io_request sync = {.kind = ORTHO_IO_SYNC, .fd = p->fd, .path = p->path};
+    ortho_status status = ORTHO_OK;
     drop_source(s->plan);
     double began = now();
-    for (int i = 0; i < s->layer_slots || flying > 0;) {
-        ortho_slot *slot = i < s->layer_slots ? &s->slots[i++] : NULL;
-        if (slot == NULL) {
-            ortho_io_request *done = ortho_io_wait(s->io, -1);
-            flying--;
-            if (status == ORTHO_OK)
-                status = ortho_io_result(done);
-            slot = done->user;
-        }
-        while (unit < s->plan->unit_count && s->plan->units[unit].layer < 0)
-            unit++;
-        if (unit == s->plan->unit_count || bytes >= MOST_BYTES || status != ORTHO_OK)
-            continue;
-        const ortho_unit *u = &s->plan->units[unit];
-        slot->unit = unit++;
-        slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                           .fd = s->plan->source_fds[u->file],
-                                           .offset = u->from,
-                                           .data = ortho_slot_raw(s, slot),
-                                           .bytes = u->from_bytes,
-                                           .path = s->plan->files[u->file],
-                                           .user = slot};
-        ortho_io_request *request = &slot->request;
-        status = ortho_io_submit(s->io, &request, 1);
-        flying += status == ORTHO_OK;
-        bytes += u->from_bytes;
+    for (int i = 0; i < s->layer_slots && status == ORTHO_OK; i++)
+        status = read_next(p, &s->slots[i]);
+    while (p->flying > 0) {
+        ortho_io_request *done = ortho_io_wait(s->io, -1);
+        p->flying--;
+        if (status == ORTHO_OK)
+            status = go_on(p, done->user);
     }
+    if (status == ORTHO_OK && p->fd >= 0)
+        status = move(s->io, &sync);
     if (status == ORTHO_OK)
-        *rate = (double)bytes / (now() - began);
+        *rate = (double)(p->bytes_read + p->bytes_written) / (now() - began);
     drop_source(s->plan);
     return status;
+}
+
+static ortho_status time_reads(ortho_stream *s, double *rate)
+{
+    io_pass pass = {.stream = s, .fd = -1, .path = ""};
+    return s->plan->file_count > 0 ? run_pass(&pass, rate) : ORTHO_OK;
 }
 
 /* ---- synced writes --------------------------------------------------------------------------- */
@@ -125,7 +176,23 @@ static ortho_status write_scratch(ortho_stream *s, int fd, const char *path, dou
     return status;
 }
 
-static ortho_status time_writes(ortho_stream *s, const ortho_target *target, double *rate)
+/* One disk for both: what it reads and writes at the same time is less than what it does alone. */
+static bool on_one_device(const ortho_plan *plan, int fd)
+{
+    struct stat target, source;
+    return plan->file_count > 0 && fstat(fd, &target) == 0 &&
+           fstat(plan->files[0].fd, &source) == 0 && target.st_dev == source.st_dev;
+}
+
+static ortho_status time_both(ortho_stream *s, int fd, const char *path, double *rate)
+{
+    io_pass pass = {.stream = s, .fd = fd, .path = path};
+    if (ftruncate(fd, 0) != 0)
+        return ortho_fail(ORTHO_E_IO, "%s: %s", path, strerror(errno));
+    return run_pass(&pass, rate);
+}
+
+static ortho_status time_writes(ortho_stream *s, const ortho_target *target, ortho_ceilings *c)
 {
     char *path = ortho_path_join(target->work, "scratch");
     if (path == NULL)
@@ -135,7 +202,9 @@ static ortho_status time_writes(ortho_stream *s, const ortho_target *target, dou
     if (fd < 0) {
         status = ortho_fail(ORTHO_E_IO, "%s: %s", path, strerror(errno));
     } else {
-        status = write_scratch(s, fd, path, rate);
+        status = write_scratch(s, fd, path, &c->write_rate);
+        if (status == ORTHO_OK && on_one_device(s->plan, fd))
+            status = time_both(s, fd, path, &c->both_rate);
         close(fd);
         (void)unlink(path);
     }
@@ -145,33 +214,50 @@ static ortho_status time_writes(ortho_stream *s, const ortho_target *target, dou
 
 /* ---- the sieve ------------------------------------------------------------------------------- */
 
-/* Different layers, each read before it is timed. Twice: the first time warms. */
+/* The best of a few times that all workers sieve one layer, each its own copy. */
+static ortho_status time_sieve(ortho_stream *s, double *seconds)
+{
+    double all = 0;
+    for (int i = 0; i < LEAST_TIMES || (all < LAYER_SECONDS && i < MOST_TIMES); i++) {
+        double began = now();
+        ortho_status status = ortho_stream_work_all(s);
+        double took = now() - began;
+        if (status != ORTHO_OK)
+            return status;
+        all += took;
+        *seconds = i == 0 || took < *seconds ? took : *seconds;
+    }
+    return ORTHO_OK;
+}
+
+static ortho_status read_for_all(ortho_stream *s, int64_t unit)
+{
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; i < s->thread_count && status == ORTHO_OK; i++) {
+        s->slots[i].unit = unit;
+        if (s->plan->units[unit].file >= 0)
+            status = read_unit(s, &s->slots[i], unit);
+    }
+    return status;
+}
+
+/* Layers of different shapes, each read before it is timed. */
 static ortho_status time_sieves(ortho_stream *s, double *rate)
 {
     double seconds = 0;
     uint64_t bytes = 0;
     int done = 0;
-    ortho_slot *slot = &s->slots[0];
-    ortho_status status = ORTHO_OK;
     for (int64_t i = 0; i < s->plan->unit_count && done < MOST_LAYERS; i++) {
-        const ortho_unit *u = &s->plan->units[i];
-        if (u->layer < 0)
+        double took = 0;
+        if (s->plan->units[i].layer < 0)
             continue;
-        slot->unit = i;
-        if (u->file >= 0)
-            status = read_unit(s, slot, i);
-        if (status == ORTHO_OK && done == 0)
-            ortho_stream_work(s, 0, slot);
-        double began = now();
-        if (status == ORTHO_OK) {
-            ortho_stream_work(s, 0, slot);
-            status =
-                slot->status == ORTHO_OK ? ORTHO_OK : ortho_fail(slot->status, "%s", slot->message);
-        }
+        ortho_status status = read_for_all(s, i);
+        if (status == ORTHO_OK)
+            status = time_sieve(s, &took);
         if (status != ORTHO_OK)
             return status;
-        seconds += now() - began;
-        bytes += u->from_bytes;
+        seconds += took;
+        bytes += s->plan->units[i].from_bytes * (uint64_t)s->thread_count;
         done++;
     }
     *rate = (double)bytes / seconds;
@@ -190,7 +276,7 @@ ortho_status ortho_ceilings_measure(ortho_stream *s, const ortho_target *target,
     if (seconds > 0)
         c.copy_rate = (double)s->plan->largest_in * COPIES / seconds;
     if (status == ORTHO_OK)
-        status = time_writes(s, target, &c.write_rate);
+        status = time_writes(s, target, &c);
     if (status == ORTHO_OK)
         status = time_reads(s, &c.read_rate);
     if (status == ORTHO_OK)
@@ -206,8 +292,8 @@ double ortho_ceilings_floor(const ortho_ceilings *c, const ortho_stream *s)
         {(double)s->bytes_read, c->read_rate},
         {(double)s->bytes_sieved, c->copy_rate},
         {(double)s->bytes_written, c->write_rate},
-        /* A GPU's sieves run beside its copies; what one worker does alone isn't its limit. */
-        {(double)s->bytes_sieved, s->ops->device == ORTHO_DEVICE_CPU ? c->sieve_rate : 0},
+        {(double)s->bytes_read + (double)s->bytes_written, c->both_rate},
+        {(double)s->bytes_sieved, c->sieve_rate}, /* on the GPU with its copies */
     };
     double floor = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

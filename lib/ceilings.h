@@ -10,6 +10,7 @@
 
 typedef struct ortho_ceilings {
     double read_rate, copy_rate, write_rate, sieve_rate; /* bytes a second; 0: not measured */
+    double both_rate; /* read and written at once, where one device holds source and target */
 } ortho_ceilings;
 
 /* Measures over the stream's own buffers, before it runs. The target's folder holds a scratch file

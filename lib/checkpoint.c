@@ -5,10 +5,8 @@
 #include "lib/options.h"
 #include "lib/verify.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define DEFAULT_BUDGET (256ull << 20)
@@ -24,7 +22,6 @@ typedef struct run {
     ortho_ceilings ceilings;
     ortho_checkpoint_report report;
     double began, sieving; /* seconds, monotonic; when the stream began */
-    struct timespec source_time;
 } run;
 
 static double now(void)
@@ -65,36 +62,6 @@ static int tick_check(void *ctx, uint64_t bytes)
     return tell(ctx, "checking", NULL);
 }
 
-/* ---- the source ------------------------------------------------------------------------------ */
-
-/* A file that was written while it was read may have given a bit of each. */
-static ortho_status note_source(const ortho_plan *plan, struct timespec *latest)
-{
-    *latest = (struct timespec){0};
-    for (int32_t i = 0; i < plan->file_count; i++) {
-        struct stat st;
-        if (fstat(plan->source_fds[i], &st) != 0)
-            return ortho_fail(ORTHO_E_IO, "%s: %s", plan->files[i], strerror(errno));
-        if (st.st_mtim.tv_sec > latest->tv_sec ||
-            (st.st_mtim.tv_sec == latest->tv_sec && st.st_mtim.tv_nsec > latest->tv_nsec))
-            *latest = st.st_mtim;
-    }
-    return ORTHO_OK;
-}
-
-static ortho_status check_source(const run *r)
-{
-    struct timespec latest;
-    ortho_status status = note_source(r->plan, &latest);
-    if (status == ORTHO_OK &&
-        (latest.tv_sec != r->source_time.tv_sec || latest.tv_nsec != r->source_time.tv_nsec))
-        status = ortho_fail(ORTHO_E_FORMAT,
-                            "%s: the source was written to while it was read: sieve it again, into "
-                            "an empty folder",
-                            ortho_dataset_facts(r->plan->dataset)->name);
-    return status;
-}
-
 /* ---- the run --------------------------------------------------------------------------------- */
 
 static ortho_status choose_device(run *r, int32_t device)
@@ -113,8 +80,8 @@ static ortho_status choose_device(run *r, int32_t device)
 
 static ortho_status stream_all(run *r)
 {
-    ortho_status status = note_source(r->plan, &r->source_time);
-    if (status == ORTHO_OK && r->options.resume)
+    ortho_status status = ORTHO_OK;
+    if (r->options.resume)
         status = ortho_target_verify(&r->target, tick_check, r);
     if (status == ORTHO_OK && r->options.measure) {
         tell(r, "measuring", NULL);
@@ -123,8 +90,6 @@ static ortho_status stream_all(run *r)
     r->sieving = now();
     if (status == ORTHO_OK)
         status = ortho_stream_run(&r->stream, &r->target, tick_stream, r);
-    if (status == ORTHO_OK)
-        status = check_source(r);
     if (status == ORTHO_OK) {
         tell(r, "finishing", &r->stream);
         status = ortho_target_finish(&r->target);
@@ -151,6 +116,7 @@ static void report_stream(run *r)
     o->read_rate = r->ceilings.read_rate;
     o->copy_rate = r->ceilings.copy_rate;
     o->write_rate = r->ceilings.write_rate;
+    o->both_rate = r->ceilings.both_rate;
     o->sieve_rate = r->ceilings.sieve_rate;
     o->floor_seconds = ortho_ceilings_floor(&r->ceilings, s);
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MOST_BYTES (1u << 28) /* of a journal: two million units */
@@ -37,14 +36,10 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
             free(header);
         }
     }
-    for (int32_t i = 0; i < plan->file_count && status == ORTHO_OK; i++) {
-        struct stat st;
-        if (stat(plan->files[i], &st) != 0)
-            status = ortho_fail(ORTHO_E_IO, "%s: %s", plan->files[i], strerror(errno));
-        else
-            fprintf(to, "%s %lld %lld.%09ld\n", plan->files[i], (long long)st.st_size,
-                    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-    }
+    for (int32_t i = 0; i < plan->file_count && status == ORTHO_OK; i++)
+        fprintf(to, "%s %llu %lld.%09ld\n", plan->files[i].path,
+                (unsigned long long)plan->files[i].bytes, (long long)plan->files[i].time.tv_sec,
+                plan->files[i].time.tv_nsec);
     if (fclose(to) != 0 && status == ORTHO_OK)
         status = ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
     if (status == ORTHO_OK)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern const ortho_reader ortho_reader_safetensors;
@@ -27,10 +28,9 @@ void ortho_plan_free(ortho_plan *plan)
     for (int32_t i = 0; i < plan->shard_count; i++)
         ortho_header_clear(&plan->shards[i].header);
     ortho_dataset_close(plan->dataset);
-    for (int32_t i = 0; plan->source_fds != NULL && i < plan->file_count; i++)
-        if (plan->source_fds[i] >= 0)
-            close(plan->source_fds[i]);
-    free(plan->source_fds);
+    for (int32_t i = 0; i < plan->file_count; i++)
+        if (plan->files[i].fd >= 0)
+            close(plan->files[i].fd);
     free(plan->files);
     free(plan->shards);
     free(plan->layers);
@@ -47,51 +47,70 @@ const char *ortho_plan_unit_name(const ortho_plan *plan, const ortho_unit *unit)
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const ortho_plan_file *x = a, *y = b;
+    return strcmp(x->path, y->path);
 }
 
 /* The source's files, each once, in the order of their names. */
 static ortho_status find_files(ortho_plan *plan)
 {
-    int64_t tensors = ortho_dataset_tensors(plan->dataset);
-    plan->files = calloc((size_t)tensors + 1, sizeof *plan->files);
-    if (plan->files == NULL)
+    int64_t tensors = ortho_dataset_tensors(plan->dataset), all = 0;
+    ortho_plan_file *files = calloc((size_t)tensors + 1, sizeof *files);
+    if (files == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for %lld tensors", (long long)tensors);
-    int64_t all = 0;
     for (int64_t i = 0; i < tensors; i++) {
-        const char *file = ortho_dataset_tensor(plan->dataset, i)->file;
-        if (file != NULL && (all == 0 || strcmp(plan->files[all - 1], file) != 0))
-            plan->files[all++] = file;
+        const char *path = ortho_dataset_tensor(plan->dataset, i)->file;
+        if (path != NULL && (all == 0 || strcmp(files[all - 1].path, path) != 0))
+            files[all++] = (ortho_plan_file){.path = path, .fd = -1};
     }
-    qsort(plan->files, (size_t)all, sizeof *plan->files, by_path);
+    qsort(files, (size_t)all, sizeof *files, by_path);
     int32_t count = 0;
     for (int64_t i = 0; i < all; i++)
-        if (count == 0 || strcmp(plan->files[count - 1], plan->files[i]) != 0)
-            plan->files[count++] = plan->files[i];
+        if (count == 0 || strcmp(files[count - 1].path, files[i].path) != 0)
+            files[count++] = files[i];
+    plan->files = files;
     plan->file_count = count;
     return ORTHO_OK;
 }
 
 static ortho_status open_files(ortho_plan *plan)
 {
-    plan->source_fds = malloc(((size_t)plan->file_count + 1) * sizeof *plan->source_fds);
-    if (plan->source_fds == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for %d files", plan->file_count);
-    for (int32_t i = 0; i < plan->file_count; i++)
-        plan->source_fds[i] = -1;
     for (int32_t i = 0; i < plan->file_count; i++) {
-        plan->source_fds[i] = open(plan->files[i], O_RDONLY | O_CLOEXEC);
-        if (plan->source_fds[i] < 0)
-            return ortho_fail(ORTHO_E_IO, "%s: %s", plan->files[i], strerror(errno));
+        ortho_plan_file *f = &plan->files[i];
+        struct stat st;
+        f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+        if (f->fd < 0 || fstat(f->fd, &st) != 0)
+            return ortho_fail(ORTHO_E_IO, "%s: %s", f->path, strerror(errno));
+        f->bytes = (uint64_t)st.st_size;
+        f->time = st.st_mtim;
+    }
+    return ORTHO_OK;
+}
+
+ortho_status ortho_plan_check_source(const ortho_plan *plan)
+{
+    for (int32_t i = 0; i < plan->file_count; i++) {
+        const ortho_plan_file *f = &plan->files[i];
+        struct stat st;
+        if (fstat(f->fd, &st) != 0)
+            return ortho_fail(ORTHO_E_IO, "%s: %s", f->path, strerror(errno));
+        if ((uint64_t)st.st_size != f->bytes || st.st_mtim.tv_sec != f->time.tv_sec ||
+            st.st_mtim.tv_nsec != f->time.tv_nsec)
+            return ortho_fail(ORTHO_E_FORMAT,
+                              "%s was written to while it was read: when it is whole again, sieve "
+                              "it into another folder",
+                              f->path);
     }
     return ORTHO_OK;
 }
 
 static int32_t file_of(const ortho_plan *plan, const ortho_tensor *t)
 {
-    const char **found = t->file == NULL ? NULL
-                                         : bsearch(&t->file, plan->files, (size_t)plan->file_count,
-                                                   sizeof *plan->files, by_path);
+    ortho_plan_file key = {.path = t->file};
+    const ortho_plan_file *found =
+        t->file == NULL
+            ? NULL
+            : bsearch(&key, plan->files, (size_t)plan->file_count, sizeof *plan->files, by_path);
     return found == NULL ? -1 : (int32_t)(found - plan->files);
 }
 

@@ -11,6 +11,8 @@
 #include "datasets/dataset.h"
 #include "lib/artifact.h"
 
+#include <time.h>
+
 #define ORTHO_COPY_BYTES                                                                           \
     (8u << 20) /* of a tensor that is copied, at a time; as the artifact has it */
 
@@ -45,11 +47,18 @@ typedef struct ortho_plan_options {
     const char *layers, *projections, *hessian; /* NULL: all, all, none */
 } ortho_plan_options;
 
+/* A file of the source, open for reading. */
+typedef struct ortho_plan_file {
+    const char *path; /* owned by the dataset */
+    int fd;
+    uint64_t bytes;
+    struct timespec time; /* of its last change, when it was opened */
+} ortho_plan_file;
+
 typedef struct ortho_plan {
     ortho_dataset *dataset;
     ortho_plan_options options;
-    const char **files; /* the source's, by path; owned by the dataset */
-    int *source_fds;    /* [file_count], open for reading */
+    ortho_plan_file *files; /* by path */
     int32_t file_count;
     ortho_plan_shard *shards;
     int32_t shard_count;
@@ -71,6 +80,10 @@ void ortho_plan_free(ortho_plan *plan); /* NULL is allowed */
 
 /* Bytes that a layer's W takes in memory, raw bytes to decode included. */
 uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *unit);
+
+/* FORMAT when a file of the source has changed since it was opened: what was read of it may be of
+ * two versions. */
+ortho_status ortho_plan_check_source(const ortho_plan *plan);
 
 /* The name of a unit's tensor, for words. */
 const char *ortho_plan_unit_name(const ortho_plan *plan, const ortho_unit *unit);

@@ -12,13 +12,13 @@ typedef struct ortho_siever ortho_siever;
 
 typedef struct ortho_siever_options {
     int workers;    /* that will call sieve at once */
-    int threads;    /* of the CPU */
+    int threads;    /* of the CPU, for all of them together; >= 1 */
     size_t in, out; /* bytes of the largest W, and of the largest split */
 } ortho_siever_options;
 
 typedef struct ortho_siever_ops {
-    int device; /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
-    int most_workers;
+    int device;                             /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
+    int (*workers)(int slots, int threads); /* that so many slots keep busy; >= 1 */
     /* Device bytes that a worker needs; 0 on the CPU. */
     size_t (*worker_bytes)(const ortho_siever_options *options);
     ortho_status (*open)(const ortho_siever_options *options, ortho_siever **out);

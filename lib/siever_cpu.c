@@ -4,14 +4,20 @@
 #include "common/error.h"
 #include "kernels/sieve_csr.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct ortho_siever {
     ortho_account account;
-    int threads;
+    int threads; /* of a worker */
 };
+
+/* One slot is for what is read and written meanwhile. */
+static int workers(int slots, int threads)
+{
+    int most = slots > 1 ? slots - 1 : 1;
+    return most < threads ? most : threads;
+}
 
 static size_t worker_bytes(const ortho_siever_options *options)
 {
@@ -24,7 +30,7 @@ static ortho_status open_siever(const ortho_siever_options *options, ortho_sieve
     ortho_siever *s = calloc(1, sizeof *s);
     if (s == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a sieve");
-    s->threads = options->threads > 0 ? options->threads : omp_get_max_threads();
+    s->threads = (options->threads + options->workers - 1) / options->workers;
     *out = s;
     return ORTHO_OK;
 }
@@ -68,7 +74,7 @@ static ortho_status time_copy(ortho_siever *s, const void *from, size_t bytes, i
 
 const ortho_siever_ops ortho_siever_cpu = {
     .device = ORTHO_DEVICE_CPU,
-    .most_workers = 1,
+    .workers = workers,
     .worker_bytes = worker_bytes,
     .open = open_siever,
     .close = close_siever,

@@ -55,6 +55,12 @@ static size_t worker_bytes(const ortho_siever_options *o)
     return padded(o->in) + padded(o->out) + padded(o->in / 50) + SLACK;
 }
 
+static int count_workers(int slots, int threads)
+{
+    (void)threads;
+    return slots;
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static void look_at_memory(ortho_siever *s)
@@ -202,11 +208,8 @@ static ortho_status open_worker(ortho_siever *s, worker *w, int threads)
 {
     void *arena = NULL;
     w->siever = s;
-    w->services = (ortho_services){.ctx = w,
-                                   .alloc = arena_alloc,
-                                   .free = arena_free,
-                                   .fail = ortho_fail,
-                                   .threads = threads > 0 ? threads : 1};
+    w->services = (ortho_services){
+        .ctx = w, .alloc = arena_alloc, .free = arena_free, .fail = ortho_fail, .threads = threads};
     ortho_status status =
         check(cudaStreamCreateWithFlags(&w->stream, cudaStreamNonBlocking), "a stream");
     if (status == ORTHO_OK)
@@ -270,7 +273,7 @@ static void peaks(ortho_siever *s, uint64_t *allocated, uint64_t *seen)
 
 static const ortho_siever_ops cuda = {
     .device = ORTHO_DEVICE_CUDA,
-    .most_workers = 8,
+    .workers = count_workers,
     .worker_bytes = worker_bytes,
     .open = open_siever,
     .close = close_siever,

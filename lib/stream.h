@@ -16,6 +16,7 @@
 
 #define ORTHO_MOST_SLOTS   6 /* of layers */
 #define ORTHO_COPY_SLOTS   3
+#define ORTHO_WRITE_SLOTS  2
 #define ORTHO_SYNC_BYTES   (64u << 20) /* written bytes of a shard after which it is synced */
 #define ORTHO_STREAM_WORDS 768
 
@@ -56,8 +57,8 @@ typedef struct ortho_stream {
     ortho_siever *siever;
     ortho_io *io;
     ortho_rss *rss;
-    int layer_slots, copy_slots;
-    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS]; /* layers' first */
+    int layer_slots, copy_slots, write_slots;
+    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS + ORTHO_WRITE_SLOTS]; /* in that order */
     size_t buffer_bytes;
     ortho_shard_sync *syncs; /* [shard_count] */
     ortho_record *records;   /* [unit_count] of what is written */
@@ -101,6 +102,16 @@ void ortho_stream_close(ortho_stream *stream);
 
 /* The worker's part of a unit: reads a generated one, decodes, sieves. Leaves slot->status. */
 void ortho_stream_work(ortho_stream *stream, int worker, ortho_slot *slot);
+
+/* One more worker, of the next number; all of them end. */
+ortho_status ortho_stream_start_worker(ortho_stream *stream);
+void ortho_stream_stop_workers(ortho_stream *stream);
+
+/* Puts a slot in line for a worker. Its request, which needs a path, ends when the work is done. */
+void ortho_stream_hand(ortho_stream *stream, ortho_slot *slot);
+
+/* Lets every worker do the unit of the slot of its number, all at once, and waits. Before a run. */
+ortho_status ortho_stream_work_all(ortho_stream *stream);
 
 /* The bytes that a slot's unit has in the artifact, once the worker is done. */
 char *ortho_slot_made(const ortho_stream *stream, const ortho_slot *slot);

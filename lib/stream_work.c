@@ -1,4 +1,4 @@
-/* stream_work.c: what is done with a unit between its read and its write. */
+/* stream_work.c: what is done with a unit between its read and its write, and by whom. */
 #include "common/dtype.h"
 #include "common/error.h"
 #include "datasets/decode.h"
@@ -100,4 +100,97 @@ void ortho_stream_work(ortho_stream *s, int worker, ortho_slot *slot)
     if (slot->status != ORTHO_OK)
         snprintf(slot->message, sizeof slot->message, "tensor \"%s\": %s",
                  ortho_plan_unit_name(s->plan, &s->plan->units[slot->unit]), ortho_last_message());
+}
+
+/* ---- workers --------------------------------------------------------------------------------- */
+
+/* The next slot in line; NULL when the stream closes. */
+static ortho_slot *next_in_line(ortho_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->line == NULL && !s->closing)
+        pthread_cond_wait(&s->wake, &s->lock);
+    ortho_slot *slot = s->line;
+    if (slot != NULL)
+        s->line = slot->next;
+    pthread_mutex_unlock(&s->lock);
+    return slot;
+}
+
+typedef struct worker_start {
+    ortho_stream *stream;
+    int number;
+} worker_start;
+
+/* A worker tells that it is done by a request without bytes: the one queue of the stream's thread
+ * has all events. */
+static void *work_along(void *ctx)
+{
+    worker_start start = *(worker_start *)ctx;
+    free(ctx);
+    for (ortho_slot *slot; (slot = next_in_line(start.stream)) != NULL;) {
+        ortho_stream_work(start.stream, start.number, slot);
+        ortho_io_request *request = &slot->request;
+        request->bytes = 0;
+        (void)ortho_io_submit(start.stream->io, &request, 1); /* its arguments are right */
+    }
+    return NULL;
+}
+
+void ortho_stream_hand(ortho_stream *s, ortho_slot *slot)
+{
+    slot->state = ORTHO_SLOT_WORKING;
+    slot->next = NULL;
+    s->busy++;
+    pthread_mutex_lock(&s->lock);
+    ortho_slot **end = &s->line;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = slot;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+ortho_status ortho_stream_work_all(ortho_stream *s)
+{
+    ortho_status status = ORTHO_OK;
+    for (int i = 0; i < s->thread_count; i++) {
+        s->slots[i].request = (ortho_io_request){.kind = ORTHO_IO_READ, .path = ""};
+        ortho_stream_hand(s, &s->slots[i]);
+    }
+    for (int i = 0; i < s->thread_count; i++) {
+        (void)ortho_io_wait(s->io, -1);
+        s->busy--;
+    }
+    for (int i = 0; i < s->thread_count; i++) {
+        s->slots[i].state = ORTHO_SLOT_FREE;
+        if (s->slots[i].status != ORTHO_OK && status == ORTHO_OK)
+            status = ortho_fail(s->slots[i].status, "%s", s->slots[i].message);
+    }
+    return status;
+}
+
+ortho_status ortho_stream_start_worker(ortho_stream *s)
+{
+    worker_start *start = malloc(sizeof *start);
+    if (start == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a worker");
+    *start = (worker_start){s, s->thread_count};
+    if (pthread_create(&s->threads[s->thread_count], NULL, work_along, start) != 0) {
+        free(start);
+        return ortho_fail(ORTHO_E_MEMORY, "a worker's thread can't be started");
+    }
+    s->thread_count++;
+    return ORTHO_OK;
+}
+
+void ortho_stream_stop_workers(ortho_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    for (int i = 0; i < s->thread_count; i++)
+        pthread_join(s->threads[i], NULL);
+    s->thread_count = 0;
 }

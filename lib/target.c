@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "datasets/file.h"
+#include "lib/target_look.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,17 +17,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define INDEX_NAME   "model.safetensors.index.json"
 #define JOURNAL_NAME "journal"
 
 uint64_t ortho_target_offset(const ortho_target *t, const ortho_unit *u)
 {
     return t->plan->shards[u->shard].header_bytes + u->to;
-}
-
-static uint64_t shard_bytes(const ortho_plan_shard *s)
-{
-    return s->header_bytes + s->header.data_bytes;
 }
 
 /* "folder/name", to be freed; on failure the message is left. */
@@ -38,7 +33,7 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
-/* ---- what is there --------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static ortho_status lock_folder(ortho_target *t)
 {
@@ -54,94 +49,7 @@ static ortho_status lock_folder(ortho_target *t)
     return ortho_fail(ORTHO_E_IO, "%s: can't be locked: %s", t->folder, strerror(errno));
 }
 
-/* Blanks the hashes, the one thing of a header that isn't known before the work is done. */
-static void blank_hashes(char *text, size_t length)
-{
-    static const char key[] = "\\\"source_xxh3\\\":\\\"";
-    for (char *at = text; (at = memmem(at, length - (size_t)(at - text), key, sizeof key - 1));) {
-        at += sizeof key - 1;
-        for (int i = 0; i < ORTHO_HASH_LENGTH && at < text + length; i++)
-            *at++ = '-';
-    }
-}
-
-/* A file under a shard's final name: is it what this run would make, as far as its header tells? */
-static ortho_status check_finished(const ortho_plan_shard *shard, const char *path)
-{
-    ortho_file file;
-    char *wanted = NULL, *found = NULL;
-    size_t length;
-    ortho_status status = ortho_file_open(path, &file);
-    if (status != ORTHO_OK)
-        return status;
-    status = ortho_header_render(&shard->header, &wanted, &length);
-    if (status == ORTHO_OK && (found = malloc(length)) == NULL)
-        status = ortho_fail(ORTHO_E_MEMORY, "no memory for a header");
-    bool same = status == ORTHO_OK && file.size == shard_bytes(shard);
-    if (same)
-        status = ortho_file_read(&file, 0, found, length);
-    if (same && status == ORTHO_OK) {
-        blank_hashes(found, length);
-        blank_hashes(wanted, length);
-        same = memcmp(found, wanted, length) == 0;
-    }
-    if (status == ORTHO_OK && !same)
-        status =
-            ortho_fail(ORTHO_E_ARGUMENT,
-                       "%s is there already and was made otherwise: choose another folder", path);
-    free(wanted);
-    free(found);
-    ortho_file_close(&file);
-    return status;
-}
-
-static bool all_finished(const ortho_target *t)
-{
-    for (int32_t i = 0; i < t->plan->shard_count; i++)
-        if (!t->finished[i])
-            return false;
-    return true;
-}
-
-/* The index comes last: before the shards it is another artifact's. */
-static ortho_status check_index(const ortho_target *t)
-{
-    char *path = join(t->folder, INDEX_NAME);
-    struct stat st;
-    if (path == NULL)
-        return ORTHO_E_MEMORY;
-    ortho_status status = ORTHO_OK;
-    if (!all_finished(t) && lstat(path, &st) == 0)
-        status = ortho_fail(ORTHO_E_ARGUMENT,
-                            "%s is there already, but not the shards: choose another folder", path);
-    free(path);
-    return status;
-}
-
-/* Which shards have their final names. Without `resume` none may. */
-static ortho_status look(ortho_target *t, bool resume)
-{
-    ortho_status status = ORTHO_OK;
-    for (int32_t i = 0; i < t->plan->shard_count && status == ORTHO_OK; i++) {
-        char *path = join(t->folder, t->plan->shards[i].name);
-        struct stat st;
-        if (path == NULL)
-            return ORTHO_E_MEMORY;
-        t->finished[i] = lstat(path, &st) == 0;
-        if (t->finished[i] && !resume)
-            status = ortho_fail(ORTHO_E_ARGUMENT,
-                                "%s is there already: choose another folder, or --resume an "
-                                "interrupted run",
-                                path);
-        else if (t->finished[i])
-            status = check_finished(&t->plan->shards[i], path);
-        free(path);
-    }
-    return status;
-}
-
-/* ---- the work folder ------------------------------------------------------------------------- */
-
+/* The journal is the last thing that a run removes. */
 static bool has_journal(const ortho_target *t)
 {
     char *path = ortho_path_join(t->work, JOURNAL_NAME);
@@ -202,7 +110,7 @@ static ortho_status no_room(const ortho_target *t, uint64_t wanted)
  * later. */
 static ortho_status make_room(const ortho_target *t, int32_t shard, const char *path)
 {
-    uint64_t bytes = shard_bytes(&t->plan->shards[shard]);
+    uint64_t bytes = ortho_target_shard_bytes(&t->plan->shards[shard]);
     if (fallocate(t->fd[shard], 0, 0, (off_t)bytes) == 0)
         return ORTHO_OK;
     if (errno == ENOSPC || errno == EDQUOT)
@@ -299,12 +207,10 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
     if (status == ORTHO_OK)
         status = lock_folder(t);
     if (status == ORTHO_OK)
-        status = look(t, resume);
-    if (status == ORTHO_OK)
-        status = check_index(t);
+        status = ortho_target_look(t, resume);
     if (status != ORTHO_OK)
         return status;
-    t->complete = all_finished(t) && !has_journal(t);
+    t->complete = ortho_target_all_finished(t) && !has_journal(t);
     if (t->complete) /* the journal goes last but for its folder */
         return ortho_path_is_folder(t->work) ? remove_work_folder(t) : ORTHO_OK;
     status = make_work_folder(t, resume);
@@ -414,7 +320,9 @@ static ortho_status finish_shard(ortho_target *t, int32_t shard)
 {
     char *text;
     size_t bytes;
-    ortho_status status = render_final(t, shard, &text, &bytes);
+    ortho_status status = ortho_plan_check_source(t->plan);
+    if (status == ORTHO_OK)
+        status = render_final(t, shard, &text, &bytes);
     if (status != ORTHO_OK)
         return status;
     status = put_header(t, shard, text, bytes);
@@ -473,7 +381,7 @@ static ortho_status write_index(const ortho_target *t)
     } else {
         status = ortho_put_small(&(ortho_small){.folder = t->folder,
                                                 .work = t->work,
-                                                .name = INDEX_NAME,
+                                                .name = ORTHO_INDEX_NAME,
                                                 .text = text,
                                                 .length = strlen(text)});
         free(text);

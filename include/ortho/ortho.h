@@ -319,6 +319,7 @@ typedef struct ortho_checkpoint_report {
     uint64_t buffer_bytes;        /* host buffers within the budget */
     int32_t slots;                /* layers in flight at once */
     double read_rate, copy_rate, write_rate, sieve_rate; /* alone, with `measure` */
+    double both_rate;     /* read and written at once, where source and target share a device */
     double floor_seconds; /* the slowest of them over what it had to move */
 } ortho_checkpoint_report;
 
