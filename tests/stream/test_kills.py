@@ -18,7 +18,7 @@ import time
 import models
 from streaming import Bench, Reference, in_scratch
 
-PLANS = (("large", 50, 40), ("tall", 10, 6)) # model, kills, at least so many of them amid writes
+PLANS = (("large", 50, 40), ("tall", 6, 4))  # model, kills, at least so many of them amid writes
 
 
 def written(pid):
