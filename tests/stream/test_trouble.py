@@ -345,6 +345,20 @@ def test_a_garbled_journal(c):
     c.resume()
 
 
+def test_a_journal_whose_hashes_were_changed(c):
+    """What is done again would hide most of it, but the source's hash goes into the artifact."""
+    for field in (3, 4):
+        c.interrupt()
+        c.unfinish()
+        lines = [line.split(b" ") for line in read(c.work("journal")).split(b"\n")]
+        for words in lines[1:-1]:
+            words[field] = (b"0" if words[field][:1] != b"0" else b"1") + words[field][1:]
+        with open(c.work("journal"), "wb") as f:
+            f.write(b"\n".join(b" ".join(words) for words in lines))
+        c.resume()
+        shutil.rmtree(c.out)
+
+
 def test_a_journal_that_is_gone(c):
     c.interrupt()
     c.unfinish()
