@@ -10,12 +10,17 @@ typedef struct block {
     ortho_purpose purpose;
 } block;
 
-static void book(ortho_account *a, ortho_purpose purpose, size_t bytes)
+void ortho_account_book(ortho_account *a, ortho_purpose purpose, size_t bytes)
 {
     size_t now = atomic_fetch_add(&a->current[purpose], bytes) + bytes;
     size_t peak = atomic_load(&a->peak[purpose]);
     while (now > peak && !atomic_compare_exchange_weak(&a->peak[purpose], &peak, now)) {
     }
+}
+
+void ortho_account_unbook(ortho_account *a, ortho_purpose purpose, size_t bytes)
+{
+    atomic_fetch_sub(&a->current[purpose], bytes);
 }
 
 static void *account_alloc(void *ctx, size_t bytes, ortho_space space, ortho_purpose purpose)
@@ -37,7 +42,7 @@ static void *account_alloc(void *ctx, size_t bytes, ortho_space space, ortho_pur
     b->bytes = bytes;
     b->purpose = purpose;
     if (ctx != NULL)
-        book(ctx, purpose, bytes);
+        ortho_account_book(ctx, purpose, bytes);
     return b + 1;
 }
 
@@ -48,7 +53,7 @@ static void account_free(void *ctx, void *ptr)
     block *b = (block *)ptr - 1;
     ortho_account *a = ctx;
     if (a != NULL)
-        atomic_fetch_sub(&a->current[b->purpose], b->bytes);
+        ortho_account_unbook(a, b->purpose, b->bytes);
     free(b);
 }
 

@@ -15,6 +15,10 @@ typedef struct ortho_account {
 /* Services that allocate host memory booked on `account`, which must outlive them. */
 ortho_services ortho_account_services(ortho_account *account, int threads);
 
+/* For allocators of other memory: books bytes, and takes them off again. */
+void ortho_account_book(ortho_account *account, ortho_purpose purpose, size_t bytes);
+void ortho_account_unbook(ortho_account *account, ortho_purpose purpose, size_t bytes);
+
 /* Forgets the peaks: they restart from what is held now. */
 void ortho_account_restart(ortho_account *account);
 

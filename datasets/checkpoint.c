@@ -23,9 +23,12 @@ void ortho_checkpoint_free(ortho_source *source)
 {
     if (!source)
         return;
-    for (size_t i = 0; i < source->file_count; i++)
+    for (size_t i = 0; i < source->file_count; i++) {
         ortho_file_close(&source->files[i]);
+        json_decref(source->metadata[i]);
+    }
     free(source->files);
+    free(source->metadata);
     free(source->tensors);
     free(source->file_of);
     free(source);
@@ -33,10 +36,16 @@ void ortho_checkpoint_free(ortho_source *source)
 
 ortho_status ortho_checkpoint_add_file(ortho_source *source, const char *path, size_t *index)
 {
-    ortho_file *files = realloc(source->files, (source->file_count + 1) * sizeof *files);
-    if (!files)
+    size_t room = source->file_count + 1;
+    ortho_file *files = realloc(source->files, room * sizeof *files);
+    if (files)
+        source->files = files;
+    json_t **metadata = realloc(source->metadata, room * sizeof(*metadata));
+    if (metadata)
+        source->metadata = metadata;
+    if (!files || !metadata)
         return ortho_fail(ORTHO_E_MEMORY, "%s: no memory for one more file", path);
-    source->files = files;
+    metadata[source->file_count] = NULL;
     ortho_status status = ortho_file_open(path, &files[source->file_count]);
     if (status != ORTHO_OK)
         return status;

@@ -9,10 +9,12 @@
 #include "datasets/file.h"
 #include "datasets/tensor.h"
 
+#include <jansson.h>
 #include <ortho/reader.h>
 
 struct ortho_source {
     ortho_file *files;
+    json_t **metadata; /* [file_count] the file's strings by key; NULL: it has none */
     size_t file_count;
     ortho_tensor *tensors;
     uint32_t *file_of; /* [tensor_count] index into files */

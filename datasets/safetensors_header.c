@@ -226,6 +226,8 @@ ortho_status ortho_safetensors_parse(ortho_source *source, size_t file,
     for (size_t i = 0; i < h.count && status == ORTHO_OK; i++)
         if (claimed(claim, h.tensors[i].name))
             status = ortho_checkpoint_add_tensor(source, &h.tensors[i], file);
+    if (status == ORTHO_OK)
+        source->metadata[file] = json_incref(json_object_get(h.root, METADATA_KEY));
     if (status == ORTHO_OK && h.synthetic)
         source->facts.synthetic = true;
 done:

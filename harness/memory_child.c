@@ -271,6 +271,7 @@ static ortho_status run_gemm(child *c)
     size_t workspace = h->workspace != NULL ? h->workspace(state, j->m) : 0;
     ortho_gemm_call call = {.x = x,
                             .y = y,
+                            .dtype = j->dtype,
                             .m = j->m,
                             .alpha = (float)j->alpha,
                             .workspace = s->alloc(s->ctx, workspace, ORTHO_HOST, ORTHO_WORKING),

@@ -139,6 +139,7 @@ ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m)
     const ob_session *s = c->session;
     ortho_gemm_call call = {.x = copy->x,
                             .y = copy->y,
+                            .dtype = s->dtype,
                             .m = m,
                             .alpha = (float)s->options->alpha,
                             .workspace = copy->workspace,

@@ -74,6 +74,12 @@ void ortho_base_release(ortho_base *base, const ortho_services *services)
     *base = (ortho_base){0};
 }
 
+void ortho_base_export(const ortho_base *base, ortho_split *out)
+{
+    memcpy(out->q, base->q, (size_t)base->n * (size_t)((base->k + 1) / 2));
+    memcpy(out->scale, base->scale, (size_t)(base->n * base->groups) * sizeof(uint16_t));
+}
+
 void ortho_base_load(ortho_dtype dtype, const void *from, int64_t n, float *to)
 {
     pick_kernels()->load(dtype, from, n, to);
@@ -187,9 +193,10 @@ static void reorder(const float *natural, int64_t padded, int lanes, float *orde
 static void load_token(const worker *w, int64_t token)
 {
     const ortho_base *base = w->base;
-    size_t element = base->dtype == ORTHO_F32 ? 4 : 2;
+    ortho_dtype dtype = w->call->dtype;
+    size_t element = dtype == ORTHO_F32 ? 4 : 2;
     const char *x = (const char *)w->call->x + (size_t)(token * base->k) * element;
-    base->kernels->load(base->dtype, x, base->k, w->natural);
+    base->kernels->load(dtype, x, base->k, w->natural);
     for (int64_t c = base->k; c < padded_k(base); c++)
         w->natural[c] = 0;
 }
@@ -271,7 +278,8 @@ static void quad_sums(const worker *w, int64_t row, int rows, int tokens, float 
 static void store_block(const worker *w, const ortho_patch *block, int64_t first)
 {
     const ortho_base *base = w->base;
-    size_t element = base->dtype == ORTHO_F32 ? 4 : 2;
+    ortho_dtype dtype = w->call->dtype;
+    size_t element = dtype == ORTHO_F32 ? 4 : 2;
     float column[ORTHO_BASE_ROWS];
     for (int t = 0; t < block->tokens; t++) {
         const float *from = block->sum;
@@ -281,7 +289,7 @@ static void store_block(const worker *w, const ortho_patch *block, int64_t first
             from = column;
         }
         char *y = (char *)w->call->y + (size_t)((first + t) * base->n + block->row) * element;
-        base->kernels->store(base->dtype, from, block->rows, y);
+        base->kernels->store(dtype, from, block->rows, y);
     }
 }
 

@@ -22,7 +22,7 @@ typedef struct ortho_base {
     int64_t n, k, group, groups; /* groups of a row */
     uint8_t *q;                  /* [n, (k+1)/2], as in the canonical split */
     uint16_t *scale;             /* [n, groups] fp16 */
-    ortho_dtype dtype;           /* of x and y */
+    ortho_dtype dtype;           /* the problem's, for costs; a call says its own */
     int threads;                 /* for which the workspace is sized */
     const struct ortho_base_kernels *kernels;
 } ortho_base;
@@ -53,6 +53,9 @@ typedef struct ortho_patcher {
 ortho_status ortho_base_prepare(ortho_base *base, const ortho_gemm_problem *problem,
                                 const ortho_services *services);
 void ortho_base_release(ortho_base *base, const ortho_services *services);
+
+/* Copies q and scale back into the split's arrays. */
+void ortho_base_export(const ortho_base *base, ortho_split *out);
 
 size_t ortho_base_workspace(const ortho_base *base, int64_t m);
 

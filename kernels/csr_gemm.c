@@ -44,6 +44,16 @@ ortho_status ortho_csr_gemm_run(const void *state, const ortho_gemm_call *call)
     return ortho_base_run(&st->base, &patcher, call);
 }
 
+ortho_status ortho_csr_gemm_export(const void *state, ortho_split *out,
+                                   const ortho_services *services)
+{
+    const ortho_csr_gemm *st = state;
+    (void)services;
+    ortho_base_export(&st->base, out);
+    ortho_csr_export(&st->ortho, out);
+    return ORTHO_OK;
+}
+
 void ortho_csr_gemm_cost(const void *state, int64_t m, ortho_cost *out)
 {
     const ortho_csr_gemm *st = state;

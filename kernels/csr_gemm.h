@@ -25,6 +25,8 @@ ortho_status ortho_csr_gemm_prepare(ortho_csr_gemm *state, ortho_csr_patch patch
 void ortho_csr_gemm_release(void *state, const ortho_services *services);
 size_t ortho_csr_gemm_workspace(const void *state, int64_t m);
 ortho_status ortho_csr_gemm_run(const void *state, const ortho_gemm_call *call);
+ortho_status ortho_csr_gemm_export(const void *state, ortho_split *out,
+                                   const ortho_services *services);
 void ortho_csr_gemm_cost(const void *state, int64_t m, ortho_cost *out);
 
 #endif

@@ -14,7 +14,29 @@ ortho_status ortho_split_alloc(int64_t n, int64_t k, int64_t group, int64_t nnz,
                                const ortho_services *, ortho_purpose, ortho_split *out);
 void ortho_split_free(ortho_split *, const ortho_services *);
 
-/* Checks every invariant of variant.h; FORMAT names the row and what is wrong with it. */
+/* The arrays of a split. */
+typedef enum ortho_split_array {
+    ORTHO_SPLIT_ROW_PTR = 0,
+    ORTHO_SPLIT_SCALE,
+    ORTHO_SPLIT_VAL,
+    ORTHO_SPLIT_COL,
+    ORTHO_SPLIT_Q
+} ortho_split_array;
+
+/* The first thing that is wrong with a split. */
+typedef struct ortho_split_fault {
+    ortho_split_array array;
+    int64_t row;    /* -1: of no row */
+    int64_t index;  /* of the array's element (of q: the byte) */
+    char what[120]; /* "column 9 after 9" */
+} ortho_split_fault;
+
+/* Looks for a broken invariant of ortho.h in a split whose sizes are sane: true when there is one.
+ * Reads each array once, and no element outside of them whatever they hold: a sound split of a
+ * hostile file costs less than reading it. */
+bool ortho_split_find_fault(const ortho_split *, ortho_split_fault *out);
+
+/* Checks sizes and every invariant; FORMAT names the row and what is wrong with it. */
 ortho_status ortho_split_check(const ortho_split *);
 
 /* Bytes of q + scale; of row_ptr + col + val. */

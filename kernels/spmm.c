@@ -54,6 +54,14 @@ void ortho_csr_release(ortho_csr *csr, const ortho_services *services)
     *csr = (ortho_csr){0};
 }
 
+void ortho_csr_export(const ortho_csr *csr, ortho_split *out)
+{
+    size_t nnz = (size_t)csr->nnz;
+    memcpy(out->row_ptr, csr->row_ptr, ((size_t)csr->n + 1) * sizeof(int32_t));
+    memcpy(out->col, csr->col, nnz * ortho_split_col_bytes(csr->k));
+    memcpy(out->val, csr->val, nnz * sizeof(uint16_t));
+}
+
 size_t ortho_csr_bytes(const ortho_csr *csr)
 {
     return ((size_t)csr->n + 1) * sizeof(int32_t) +

@@ -40,6 +40,8 @@ const ortho_spmm_kernels *ortho_spmm_pick(void);
 /* Keeps a copy of the split's row_ptr, col and val (purpose WEIGHTS). */
 ortho_status ortho_csr_prepare(ortho_csr *csr, const ortho_split *split, const ortho_services *);
 void ortho_csr_release(ortho_csr *csr, const ortho_services *);
+/* Copies them back into the split's arrays. */
+void ortho_csr_export(const ortho_csr *csr, ortho_split *out);
 size_t ortho_csr_bytes(const ortho_csr *csr);
 
 /* Prefetches the entries of block `block` of ORTHO_BASE_ROWS rows. */

@@ -6,10 +6,20 @@
 #include "lib/verify.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #define DEFAULT_BUDGET (256ull << 20)
+
+static const ortho_form options_form = {
+    .name = "ortho_checkpoint_options",
+    .least = sizeof(ortho_checkpoint_options),
+    .bytes = sizeof(ortho_checkpoint_options),
+};
+static const ortho_form report_form = {
+    .name = "ortho_checkpoint_report",
+    .least = sizeof(ortho_checkpoint_report),
+    .bytes = sizeof(ortho_checkpoint_report),
+};
 
 /* One call. */
 typedef struct run {
@@ -169,20 +179,16 @@ ORTHO_API ortho_status ortho_checkpoint_sieve(const char *model, const char *out
         return ortho_fail(ORTHO_E_ARGUMENT, "ortho_checkpoint_sieve: %s is NULL",
                           model == NULL ? "model" : "out");
     ortho_status status =
-        ortho_options_read(options, sizeof r.options, "ortho_checkpoint_options", &r.options);
-    if (status == ORTHO_OK && report != NULL && report->size < sizeof report->size)
-        status =
-            ortho_fail(ORTHO_E_ARGUMENT, "report.size is %zu; set it to its sizeof", report->size);
+        options != NULL ? ortho_options_read(&options_form, options, &r.options) : ORTHO_OK;
+    if (status == ORTHO_OK && report != NULL) /* can it take what there will be to tell? */
+        status = ortho_info_write(&report_form, &r.report, report);
     if (status != ORTHO_OK)
         return status;
     status = sieve(&r, model, out);
     r.report.host_before_bytes = r.rss.before;
     r.report.host_peak_bytes = ortho_rss_peak(&r.rss);
-    if (report != NULL) {
-        size_t size = report->size < sizeof r.report ? report->size : sizeof r.report;
-        r.report.size = report->size;
-        memcpy(report, &r.report, size);
-    }
+    if (report != NULL)
+        (void)ortho_info_write(&report_form, &r.report, report); /* as before */
     ortho_target_close(&r.target);
     ortho_plan_free(r.plan);
     return status;

@@ -2,14 +2,93 @@
 #include "lib/layer.h"
 
 #include "common/error.h"
+#include "lib/options.h"
 
 #include <math.h>
+#include <omp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-ORTHO_API int ortho_version(void)
+static const ortho_form info_form = {
+    .name = "ortho_layer_info",
+    .least = offsetof(ortho_layer_info, device),
+    .bytes = sizeof(ortho_layer_info),
+};
+
+/* ---- device ---------------------------------------------------------------------------------- */
+
+int32_t ortho_device_at_hand(void)
 {
-    return ORTHO_VERSION_MAJOR * 10000 + ORTHO_VERSION_MINOR * 100 + ORTHO_VERSION_PATCH;
+    char why[256];
+    return ortho_gpu_available(why) ? ORTHO_DEVICE_CUDA : ORTHO_DEVICE_CPU;
+}
+
+ortho_status ortho_device_settle(int32_t asked, int32_t automatic, int32_t *out)
+{
+    char why[256];
+    if (asked != ORTHO_DEVICE_AUTO && asked != ORTHO_DEVICE_CPU && asked != ORTHO_DEVICE_CUDA)
+        return ortho_fail(ORTHO_E_ARGUMENT, "device is %d, which is none", (int)asked);
+    if (asked == ORTHO_DEVICE_CUDA && !ortho_gpu_available(why))
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "a layer on the GPU: %s", why);
+    *out = asked == ORTHO_DEVICE_AUTO ? automatic : asked;
+    return ORTHO_OK;
+}
+
+ortho_status ortho_layer_enter(const ortho_layer *layer, ortho_gpu_scope *scope)
+{
+    return layer->gpu != NULL ? ortho_gpu_enter(layer->gpu, scope) : ORTHO_OK;
+}
+
+void ortho_layer_leave(const ortho_layer *layer, const ortho_gpu_scope *scope)
+{
+    if (layer->gpu != NULL)
+        ortho_gpu_leave(scope);
+}
+
+ortho_backend ortho_layer_backend(const ortho_layer *layer)
+{
+    return layer->gpu != NULL ? ORTHO_CUDA : ORTHO_CPU;
+}
+
+ortho_services ortho_layer_services(ortho_layer *layer)
+{
+    return layer->gpu != NULL ? ortho_gpu_services(layer->gpu, layer->threads)
+                              : ortho_account_services(&layer->account, layer->threads);
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+ortho_status ortho_layer_new(const ortho_layer_facts *facts, int32_t device, int32_t threads,
+                             ortho_layer **out)
+{
+    ortho_status status = ORTHO_OK;
+    ortho_layer *layer = calloc(1, sizeof *layer);
+    if (layer == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for a layer");
+    layer->facts = *facts;
+    layer->alpha = 1.0f;
+    layer->threads = threads > 0 ? threads : omp_get_max_threads();
+    layer->pool = ortho_pool_new();
+    if (layer->pool == NULL)
+        status = ortho_fail(ORTHO_E_MEMORY, "no memory for a layer");
+    else if (device == ORTHO_DEVICE_CUDA)
+        status = ortho_gpu_open(&layer->account, &layer->gpu);
+    if (status != ORTHO_OK)
+        ortho_layer_free(layer);
+    else
+        *out = layer;
+    return status;
+}
+
+ortho_status ortho_state_new(const ortho_variant *variant, size_t bytes, void **out)
+{
+    size_t padded = (bytes + 64) / 64 * 64;
+    void *state = aligned_alloc(64, padded);
+    if (state == NULL)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the state of %s", variant->name);
+    *out = memset(state, 0, padded);
+    return ORTHO_OK;
 }
 
 static void release_server(ortho_server *server, const ortho_services *services)
@@ -18,55 +97,76 @@ static void release_server(ortho_server *server, const ortho_services *services)
     free(server->state);
 }
 
-/* State is aligned to 64 bytes and zeroed, as variant.h promises. */
 static ortho_status prepare_server(const ortho_variant *variant, const ortho_gemm_problem *problem,
                                    const ortho_services *services, ortho_server *out)
 {
-    size_t bytes = (variant->gemm->state_size + 64) / 64 * 64;
-    void *state = aligned_alloc(64, bytes);
-    if (state == NULL)
-        return ortho_fail(ORTHO_E_MEMORY, "no memory for the state of %s", variant->name);
-    memset(state, 0, bytes);
-    ortho_status status = variant->gemm->prepare(state, problem, services);
-    if (status != ORTHO_OK) {
+    void *state = NULL;
+    ortho_status status = ortho_state_new(variant, variant->gemm->state_size, &state);
+    if (status == ORTHO_OK)
+        status = variant->gemm->prepare(state, problem, services);
+    if (status != ORTHO_OK)
         free(state);
+    else
+        *out = (ortho_server){.variant = variant, .state = state};
+    return status;
+}
+
+ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer)
+{
+    const ortho_layer_facts *f = &layer->facts;
+    return (ortho_gemm_problem){.n = f->n,
+                                .k = f->k,
+                                .m = ORTHO_LAYER_TOKENS,
+                                .nnz = f->nnz,
+                                .group = f->group,
+                                .dtype = ORTHO_F32};
+}
+
+/* One copy of the weights serves neighbouring classes that agree. */
+static ortho_status add_server(ortho_layer *layer, int batch_class, const ortho_split *split,
+                               const ortho_services *services)
+{
+    ortho_gemm_problem problem = ortho_layer_problem(layer);
+    const ortho_variant *variant = NULL;
+    int count = layer->server_count;
+    ortho_status status =
+        ortho_choose(&problem, ortho_layer_backend(layer), batch_class, services, &variant);
+    if (status != ORTHO_OK)
         return status;
+    if (count == 0 || layer->server[count - 1].variant != variant) {
+        problem.split = split;
+        status = prepare_server(variant, &problem, services, &layer->server[count]);
+        if (status != ORTHO_OK)
+            return status;
+        count = ++layer->server_count;
     }
-    *out = (ortho_server){.variant = variant, .state = state};
+    layer->server[count - 1].max_m = ortho_batch_class_tokens(batch_class);
     return ORTHO_OK;
+}
+
+static void release_servers(ortho_layer *layer)
+{
+    ortho_services services = ortho_layer_services(layer);
+    while (layer->server_count > 0)
+        release_server(&layer->server[--layer->server_count], &services);
 }
 
 ortho_status ortho_layer_serve(ortho_layer *layer, const ortho_split *split)
 {
-    ortho_services services = ortho_account_services(&layer->account, layer->threads);
-    ortho_gemm_problem problem = {.n = layer->n,
-                                  .k = layer->k,
-                                  .m = ORTHO_LAYER_TOKENS,
-                                  .nnz = layer->nnz,
-                                  .group = layer->group,
-                                  .dtype = ORTHO_F32};
-    ortho_status status = ORTHO_OK;
-    for (int c = 0; c < ORTHO_BATCH_CLASSES; c++) {
-        const ortho_variant *variant = NULL;
-        problem.split = NULL;
-        status = ortho_choose(&problem, c, &services, &variant);
-        if (status != ORTHO_OK)
-            break;
-        int count = layer->server_count;
-        if (count == 0 || layer->server[count - 1].variant != variant) {
-            problem.split = split;
-            status = prepare_server(variant, &problem, &services, &layer->server[count]);
-            if (status != ORTHO_OK)
-                break;
-            count = ++layer->server_count;
-        } /* else one copy of the weights serves both classes */
-        layer->server[count - 1].max_m = ortho_batch_class_tokens(c);
-    }
+    ortho_gpu_scope scope;
+    ortho_services services = ortho_layer_services(layer);
+    ortho_status status = ortho_layer_enter(layer, &scope);
     if (status != ORTHO_OK)
-        while (layer->server_count > 0)
-            release_server(&layer->server[--layer->server_count], &services);
+        return status;
+    for (int c = 0; c < ORTHO_BATCH_CLASSES && status == ORTHO_OK; c++)
+        status = add_server(layer, c, split, &services);
+    if (status != ORTHO_OK)
+        release_servers(layer);
+    ortho_layer_leave(layer, &scope);
     return status;
 }
+
+/* ---- the handle ------------------------------------------------------------------------------ */
 
 ORTHO_API ortho_status ortho_layer_set_alpha(ortho_layer *layer, float alpha)
 {
@@ -83,31 +183,32 @@ ORTHO_API ortho_status ortho_layer_inspect(const ortho_layer *layer, ortho_layer
     if (layer == NULL || info == NULL)
         return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_inspect: %s is NULL",
                           layer == NULL ? "layer" : "info");
-    if (info->size < sizeof *info)
-        return ortho_fail(ORTHO_E_ARGUMENT,
-                          "ortho_layer_info.size is %zu; set it to sizeof(ortho_layer_info), %zu",
-                          info->size, sizeof *info);
-    *info = (ortho_layer_info){
-        .size = info->size,
-        .n = layer->n,
-        .k = layer->k,
-        .nnz = layer->nnz,
-        .group = (int32_t)layer->group,
-        .rule = layer->rule,
+    const ortho_layer_info all = {
+        .n = layer->facts.n,
+        .k = layer->facts.k,
+        .nnz = layer->facts.nnz,
+        .group = (int32_t)layer->facts.group,
+        .rule = layer->facts.rule,
         .alpha = layer->alpha,
         .bytes = ortho_account_current(&layer->account, ORTHO_WEIGHTS),
         .variant = layer->server[0].variant->name,
+        .device = layer->gpu != NULL ? ORTHO_DEVICE_CUDA : ORTHO_DEVICE_CPU,
     };
-    return ORTHO_OK;
+    return ortho_info_write(&info_form, &all, info);
 }
 
 ORTHO_API void ortho_layer_free(ortho_layer *layer)
 {
+    ortho_gpu_scope scope;
     if (layer == NULL)
         return;
-    ortho_services services = ortho_account_services(&layer->account, 1);
-    while (layer->server_count > 0)
-        release_server(&layer->server[--layer->server_count], &services);
+    if (ortho_layer_enter(layer, &scope) == ORTHO_OK) {
+        if (layer->gpu != NULL)
+            ortho_gpu_settle(layer->gpu); /* weights may still be read */
+        release_servers(layer);
+        ortho_layer_leave(layer, &scope);
+    }
+    ortho_gpu_close(layer->gpu);
     ortho_pool_free(layer->pool);
     free(layer);
 }

@@ -2,52 +2,84 @@
 
 #include "common/error.h"
 
+#include <stddef.h>
 #include <string.h>
 
-static const ortho_sieve_options defaults = {
+static ortho_status check_size(const ortho_form *form, size_t size)
+{
+    if (size >= form->least)
+        return ORTHO_OK;
+    return ortho_fail(ORTHO_E_ARGUMENT, "%s.size is %zu; set it to sizeof(%s), %zu", form->name,
+                      size, form->name, form->bytes);
+}
+
+ortho_status ortho_options_read(const ortho_form *form, const void *from, void *to)
+{
+    size_t size;
+    memcpy(&size, from, sizeof size);
+    ortho_status status = check_size(form, size);
+    for (size_t i = form->bytes; i < size && status == ORTHO_OK; i++)
+        if (((const unsigned char *)from)[i] != 0)
+            status = ortho_fail(
+                ORTHO_E_UNSUPPORTED, "%s asks for something that version %d.%d.%d doesn't know",
+                form->name, ORTHO_VERSION_MAJOR, ORTHO_VERSION_MINOR, ORTHO_VERSION_PATCH);
+    if (status != ORTHO_OK)
+        return status;
+    memset(to, 0, form->bytes);
+    memcpy(to, from, size < form->bytes ? size : form->bytes);
+    return ORTHO_OK;
+}
+
+ortho_status ortho_info_write(const ortho_form *form, const void *from, void *to)
+{
+    size_t size;
+    memcpy(&size, to, sizeof size);
+    ortho_status status = check_size(form, size);
+    if (status != ORTHO_OK)
+        return status;
+    memset(to, 0, size);
+    memcpy(to, from, size < form->bytes ? size : form->bytes);
+    memcpy(to, &size, sizeof size);
+    return ORTHO_OK;
+}
+
+/* ---- the sieve's ----------------------------------------------------------------------------- */
+
+static const ortho_form sieve_form = {
+    .name = "ortho_sieve_options",
+    .least = offsetof(ortho_sieve_options, device),
+    .bytes = sizeof(ortho_sieve_options),
+};
+
+static const ortho_sieve_options sieve_defaults = {
     .size = sizeof(ortho_sieve_options),
     .density = 0.01,
     .rule = ORTHO_RULE_OUTLIER,
     .group = 128,
 };
 
-ortho_status ortho_options_read(const void *given, size_t size, const char *name, void *out)
+static ortho_status check_sieve(const ortho_sieve_options *o)
 {
-    memset(out, 0, size);
-    if (given == NULL)
-        return ORTHO_OK;
-    size_t theirs;
-    memcpy(&theirs, given, sizeof theirs);
-    if (theirs < sizeof theirs || theirs > 1u << 16)
-        return ortho_fail(ORTHO_E_ARGUMENT, "%s: size is %zu; set it to sizeof(%s), %zu", name,
-                          theirs, name, size);
-    for (size_t i = size; i < theirs; i++)
-        if (((const unsigned char *)given)[i] != 0)
-            return ortho_fail(ORTHO_E_UNSUPPORTED,
-                              "%s asks for something that this version doesn't know", name);
-    memcpy(out, given, theirs < size ? theirs : size);
+    if (!(o->density >= 0.0 && o->density <= 1.0))
+        return ortho_fail(ORTHO_E_ARGUMENT, "density is %g; it must be 0 to 1", o->density);
+    if (o->rule != ORTHO_RULE_OUTLIER && o->rule != ORTHO_RULE_RESIDUAL &&
+        o->rule != ORTHO_RULE_LEGACY)
+        return ortho_fail(ORTHO_E_ARGUMENT, "rule is %d, which is none", (int)o->rule);
+    if (o->group != 0 && o->group != 32 && o->group != 64 && o->group != 128)
+        return ortho_fail(ORTHO_E_ARGUMENT, "group is %d; it must be 32, 64, 128, or 0 for the row",
+                          (int)o->group);
+    if (o->threads < 0)
+        return ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o->threads);
     return ORTHO_OK;
 }
 
-ortho_status ortho_sieve_options_read(const ortho_sieve_options *given, ortho_sieve_options *out)
+ortho_status ortho_sieve_options_read(const ortho_sieve_options *from, ortho_sieve_options *to)
 {
-    ortho_sieve_options o;
-    ortho_status status =
-        ortho_options_read(given != NULL ? given : &defaults, sizeof o, "ortho_sieve_options", &o);
-    if (status != ORTHO_OK)
-        return status;
-    if (!(o.density >= 0.0 && o.density <= 1.0))
-        return ortho_fail(ORTHO_E_ARGUMENT, "density is %g; it must be 0 to 1", o.density);
-    if (o.rule != ORTHO_RULE_OUTLIER && o.rule != ORTHO_RULE_RESIDUAL &&
-        o.rule != ORTHO_RULE_LEGACY)
-        return ortho_fail(ORTHO_E_ARGUMENT, "rule is %d, which is none", (int)o.rule);
-    if (o.group != 0 && o.group != 32 && o.group != 64 && o.group != 128)
-        return ortho_fail(ORTHO_E_ARGUMENT, "group is %d; it must be 32, 64, 128, or 0 for the row",
-                          (int)o.group);
-    if (o.threads < 0)
-        return ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o.threads);
-    if (o.device < ORTHO_DEVICE_AUTO || o.device > ORTHO_DEVICE_CUDA)
-        return ortho_fail(ORTHO_E_ARGUMENT, "device is %d, which is none", (int)o.device);
-    *out = o;
-    return ORTHO_OK;
+    ortho_sieve_options o = sieve_defaults;
+    ortho_status status = from != NULL ? ortho_options_read(&sieve_form, from, &o) : ORTHO_OK;
+    if (status == ORTHO_OK)
+        status = check_sieve(&o);
+    if (status == ORTHO_OK)
+        *to = o;
+    return status;
 }

@@ -1,14 +1,26 @@
-/* options.h: structs that begin with their own size, from callers older and newer than this. */
+/* options.h: structs that cross the API with their own size in front: older and newer callers. */
 #ifndef ORTHO_LIB_OPTIONS_H
 #define ORTHO_LIB_OPTIONS_H
 
 #include <ortho/ortho.h>
 
-/* Copies a caller's struct into ours of `size` bytes: what an older caller's lacks is 0; what a
- * newer one's has beyond must be 0, UNSUPPORTED otherwise. given NULL: all 0. `name` for words. */
-ortho_status ortho_options_read(const void *given, size_t size, const char *name, void *out);
+/* A struct of the API as this library knows it. */
+typedef struct ortho_form {
+    const char *name; /* "ortho_sieve_options" */
+    size_t least;     /* bytes of its first version */
+    size_t bytes;     /* of this one's */
+} ortho_form;
 
-/* The sieve's, with defaults for NULL, checked: ARGUMENT says which field. */
-ortho_status ortho_sieve_options_read(const ortho_sieve_options *given, ortho_sieve_options *out);
+/* Copies a caller's options into `to` [form->bytes]. What an older caller's struct lacks is 0.
+ * ARGUMENT: its size is smaller than any version's; UNSUPPORTED: it sets something behind what this
+ * library knows. */
+ortho_status ortho_options_read(const ortho_form *form, const void *from, void *to);
+
+/* Fills a caller's struct from `from` [form->bytes], as far as its size goes, which stays; what a
+ * newer caller's has beyond becomes 0. ARGUMENT: too small. */
+ortho_status ortho_info_write(const ortho_form *form, const void *from, void *to);
+
+/* The sieve's, with its defaults for NULL. ARGUMENT says which field can't be. */
+ortho_status ortho_sieve_options_read(const ortho_sieve_options *from, ortho_sieve_options *to);
 
 #endif

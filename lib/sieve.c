@@ -1,22 +1,19 @@
 /*
- * ortho_layer_sieve: checks what the caller gave, streams the weights through the sieve into the
+ * ortho_layer_sieve: checks what the caller gave, sieves the weights on the layer's device into the
  * canonical split, lets the chosen variant pack it, and forgets the split.
  */
 #include "common/dtype.h"
 #include "common/error.h"
 #include "kernels/sieve_csr.h"
+#include "kernels/split.h"
 #include "lib/layer.h"
+#include "lib/options.h"
 
 #include <math.h>
-#include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static const ortho_sieve_options defaults = {
-    .size = sizeof(ortho_sieve_options),
-    .density = 0.01,
-    .rule = ORTHO_RULE_OUTLIER,
-    .group = 128,
-};
+/* ---- what the caller gave -------------------------------------------------------------------- */
 
 static ortho_status check_matrix(const ortho_matrix *w)
 {
@@ -37,38 +34,6 @@ static ortho_status check_matrix(const ortho_matrix *w)
     return ORTHO_OK;
 }
 
-/* Fields that a later version added must be zero: this one can't honour them. */
-static ortho_status check_size(const ortho_sieve_options *o)
-{
-    if (o->size < sizeof *o)
-        return ortho_fail(ORTHO_E_ARGUMENT,
-                          "options.size is %zu; set it to sizeof(ortho_sieve_options), %zu",
-                          o->size, sizeof *o);
-    for (size_t i = sizeof *o; i < o->size; i++)
-        if (((const unsigned char *)o)[i] != 0)
-            return ortho_fail(ORTHO_E_UNSUPPORTED,
-                              "options ask for something that this version doesn't know");
-    return ORTHO_OK;
-}
-
-static ortho_status check_options(const ortho_sieve_options *o)
-{
-    ortho_status status = check_size(o);
-    if (status != ORTHO_OK)
-        return status;
-    if (!(o->density >= 0.0 && o->density <= 1.0))
-        return ortho_fail(ORTHO_E_ARGUMENT, "density is %g; it must be 0 to 1", o->density);
-    if (o->rule != ORTHO_RULE_OUTLIER && o->rule != ORTHO_RULE_RESIDUAL &&
-        o->rule != ORTHO_RULE_LEGACY)
-        return ortho_fail(ORTHO_E_ARGUMENT, "rule is %d, which is none", (int)o->rule);
-    if (o->group != 0 && o->group != 32 && o->group != 64 && o->group != 128)
-        return ortho_fail(ORTHO_E_ARGUMENT, "group is %d; it must be 32, 64, 128, or 0 for the row",
-                          (int)o->group);
-    if (o->threads < 0)
-        return ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o->threads);
-    return ORTHO_OK;
-}
-
 static ortho_status check_hessian(const float *hessian, int64_t k)
 {
     for (int64_t i = 0; hessian != NULL && i < k; i++)
@@ -79,74 +44,166 @@ static ortho_status check_hessian(const float *hessian, int64_t k)
     return ORTHO_OK;
 }
 
-/* NULL with the message left when there is no memory. */
-static ortho_layer *layer_new(const ortho_sieve_problem *problem, int threads)
+/* ---- the sieve ------------------------------------------------------------------------------- */
+
+/* W where the layer's device reads it: the caller's own, or a copy (`*copy`, of the services). */
+static ortho_status bring_matrix(ortho_layer *layer, const ortho_services *services,
+                                 ortho_matrix *w, void **copy)
 {
-    ortho_layer *layer = calloc(1, sizeof *layer);
-    ortho_pool *pool = ortho_pool_new();
-    if (layer == NULL || pool == NULL) {
-        ortho_pool_free(pool);
-        free(layer);
-        ortho_fail(ORTHO_E_MEMORY, "no memory for a layer");
-        return NULL;
-    }
-    layer->n = problem->w->rows;
-    layer->k = problem->w->cols;
-    layer->nnz = problem->nnz;
-    layer->group = ortho_sieve_group(problem);
-    layer->rule = problem->rule;
-    layer->alpha = 1.0f;
-    layer->threads = threads > 0 ? threads : omp_get_max_threads();
-    layer->pool = pool;
-    return layer;
+    int ordinal = -1;
+    ortho_memory memory = ortho_gpu_memory(w->data, &ordinal);
+    size_t bytes = (size_t)(w->rows * w->cols) * (w->dtype == ORTHO_F32 ? 4 : 2);
+    if (memory == ORTHO_MEMORY_DEVICE && layer->gpu != NULL &&
+        ordinal != ortho_gpu_ordinal(layer->gpu))
+        return ortho_fail(ORTHO_E_ARGUMENT, "w lies on GPU %d, but the thread's current one is %d",
+                          ordinal, ortho_gpu_ordinal(layer->gpu));
+    bool reached = layer->gpu == NULL
+                       ? memory != ORTHO_MEMORY_DEVICE
+                       : memory == ORTHO_MEMORY_DEVICE || memory == ORTHO_MEMORY_MANAGED;
+    if (reached) /* whoever writes it on the GPU must have ended */
+        return memory >= ORTHO_MEMORY_MANAGED ? ortho_gpu_wait() : ORTHO_OK;
+    *copy = services->alloc(services->ctx, bytes, layer->gpu != NULL ? ORTHO_DEVICE : ORTHO_HOST,
+                            ORTHO_WORKING);
+    if (*copy == NULL)
+        return ORTHO_E_MEMORY;
+    ortho_status status = ortho_gpu_gather(w, *copy);
+    w->stride = w->cols;
+    w->data = *copy;
+    return status;
 }
 
-static ortho_status sieve_checked(const ortho_sieve_problem *problem, int threads,
-                                  ortho_layer **out)
+static ortho_status sieve_cpu(ortho_layer *layer, const ortho_sieve_problem *problem,
+                              const ortho_services *services)
 {
-    ortho_layer *layer = layer_new(problem, threads);
-    if (layer == NULL)
-        return ORTHO_E_MEMORY;
-    ortho_services services = ortho_account_services(&layer->account, layer->threads);
     ortho_sieve_csr sieve = {0};
-    ortho_status status = ortho_sieve_csr_prepare(&sieve, problem, &services);
+    ortho_status status = ortho_sieve_csr_prepare(&sieve, problem, services);
     if (status != ORTHO_OK)
-        goto free_layer;
-    status = ortho_sieve_csr_run(&sieve, problem, ORTHO_WALK_VECTOR, &services);
+        return status;
+    status = ortho_sieve_csr_run(&sieve, problem, ORTHO_WALK_VECTOR, services);
     if (status == ORTHO_OK)
         status = ortho_layer_serve(layer, &sieve.split);
-    ortho_sieve_csr_release(&sieve, &services);
-    if (status != ORTHO_OK)
-        goto free_layer;
-    *out = layer;
-    return ORTHO_OK;
-free_layer:
-    ortho_layer_free(layer);
+    ortho_sieve_csr_release(&sieve, services);
     return status;
+}
+
+/* Runs a variant's sieve and fetches what it made into `out`. */
+static ortho_status run_hooks(const ortho_variant *v, const ortho_sieve_problem *problem,
+                              const ortho_services *services, ortho_split *out)
+{
+    const ortho_sieve_hooks *hooks = v->sieve;
+    void *state = NULL;
+    ortho_status status = hooks->supports == NULL ? ORTHO_OK : hooks->supports(problem, services);
+    if (status == ORTHO_OK)
+        status = ortho_state_new(v, hooks->state_size, &state);
+    if (status == ORTHO_OK)
+        status = hooks->prepare(state, problem, services);
+    if (status != ORTHO_OK) {
+        free(state);
+        return status;
+    }
+    status = hooks->run(state, problem, services);
+    if (status == ORTHO_OK)
+        status = hooks->export_split(state, out, services);
+    hooks->release(state, services);
+    free(state);
+    return status;
+}
+
+/* On the GPU the serving variant sieves. The split passes through the host once: a variant packs
+ * from there. */
+static ortho_status sieve_gpu(ortho_layer *layer, const ortho_sieve_problem *problem,
+                              const ortho_services *services, ortho_split *split)
+{
+    const ortho_gemm_problem gemm = ortho_layer_problem(layer);
+    const ortho_layer_facts *f = &layer->facts;
+    const ortho_variant *v = NULL;
+    ortho_status status = ortho_choose(&gemm, ORTHO_CUDA, 0, services, &v);
+    if (status == ORTHO_OK && v->sieve == NULL)
+        status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s has no sieve on the GPU", v->name);
+    if (status == ORTHO_OK)
+        status = ortho_split_alloc(f->n, f->k, f->group, f->nnz, services, ORTHO_WORKING, split);
+    return status == ORTHO_OK ? run_hooks(v, problem, services, split) : status;
+}
+
+/* W's copy goes before the weights are packed: they never are in memory together. */
+static ortho_status sieve_matrix(ortho_layer *layer, ortho_sieve_problem *problem)
+{
+    const ortho_services services = ortho_layer_services(layer);
+    ortho_matrix w = *problem->w;
+    ortho_split split = {0};
+    void *copy = NULL;
+    ortho_status status = bring_matrix(layer, &services, &w, &copy);
+    problem->w = &w;
+    if (status == ORTHO_OK)
+        status = layer->gpu == NULL ? sieve_cpu(layer, problem, &services)
+                                    : sieve_gpu(layer, problem, &services, &split);
+    services.free(services.ctx, copy);
+    if (status == ORTHO_OK && layer->gpu != NULL)
+        status = ortho_layer_serve(layer, &split);
+    ortho_split_free(&split, &services);
+    return status;
+}
+
+static ortho_status sieve_checked(ortho_sieve_problem *problem, const ortho_sieve_options *options,
+                                  int32_t device, ortho_layer **out)
+{
+    ortho_layer_facts facts = {.n = problem->w->rows,
+                               .k = problem->w->cols,
+                               .nnz = problem->nnz,
+                               .group = ortho_sieve_group(problem),
+                               .rule = problem->rule,
+                               .density = problem->density};
+    ortho_layer *layer = NULL;
+    ortho_gpu_scope scope;
+    snprintf(facts.hessian, sizeof facts.hessian, "%s",
+             problem->hessian == NULL ? "weights" : "caller");
+    snprintf(facts.source, sizeof facts.source, "%s", ORTHO_NO_HASH);
+    ortho_status status = ortho_layer_new(&facts, device, options->threads, &layer);
+    if (status == ORTHO_OK)
+        status = ortho_layer_enter(layer, &scope);
+    if (status == ORTHO_OK) {
+        status = sieve_matrix(layer, problem);
+        ortho_layer_leave(layer, &scope);
+    }
+    if (status != ORTHO_OK)
+        ortho_layer_free(layer);
+    else
+        *out = layer;
+    return status;
+}
+
+/* AUTO: where W lies. */
+static ortho_status settle_device(const ortho_matrix *w, int32_t asked, int32_t *device)
+{
+    ortho_memory memory = ortho_gpu_memory(w->data, NULL);
+    bool gpu = memory == ORTHO_MEMORY_DEVICE || memory == ORTHO_MEMORY_MANAGED;
+    return ortho_device_settle(asked, gpu ? ORTHO_DEVICE_CUDA : ORTHO_DEVICE_CPU, device);
 }
 
 ORTHO_API ortho_status ortho_layer_sieve(const ortho_matrix *w, const float *hessian,
                                          const ortho_sieve_options *options, ortho_layer **out)
 {
+    ortho_sieve_options o;
+    int32_t device = ORTHO_DEVICE_CPU;
     if (w == NULL || out == NULL)
         return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_sieve: %s is NULL",
                           w == NULL ? "w" : "out");
-    if (options == NULL)
-        options = &defaults;
     ortho_status status = check_matrix(w);
     if (status == ORTHO_OK)
-        status = check_options(options);
+        status = ortho_sieve_options_read(options, &o);
     if (status == ORTHO_OK)
         status = check_hessian(hessian, w->cols);
+    if (status == ORTHO_OK)
+        status = settle_device(w, o.device, &device);
     if (status != ORTHO_OK)
         return status;
-    const ortho_sieve_problem problem = {
+    ortho_sieve_problem problem = {
         .w = w,
         .hessian = hessian,
-        .density = options->density,
-        .nnz = ortho_sieve_budget(options->density, w->rows, w->cols),
-        .rule = options->rule,
-        .group = options->group == 0 ? w->cols : options->group,
+        .density = o.density,
+        .nnz = ortho_sieve_budget(o.density, w->rows, w->cols),
+        .rule = o.rule,
+        .group = o.group == 0 ? w->cols : o.group,
     };
-    return sieve_checked(&problem, options->threads, out);
+    return sieve_checked(&problem, &o, device, out);
 }

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 3u
+#define ORTHO_VARIANT_ABI 4u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -159,14 +159,18 @@ typedef struct ortho_gemm_problem {
     int64_t n, k, m; /* m: tokens of the calls to come; a call may bring fewer */
     int64_t nnz;
     int64_t group;            /* as in ortho_split */
-    ortho_dtype dtype;        /* of x and y: F32, F16 or BF16 */
+    ortho_dtype dtype;        /* of the calls' x and y, unless they say another */
     const ortho_split *split; /* valid during prepare only; NULL in supports */
     const ortho_matrix *w;    /* the unsplit W, valid during prepare only; may be NULL */
 } ortho_gemm_problem;
 
 typedef struct ortho_gemm_call {
-    const void *x;   /* [m, k] contiguous, of the problem's dtype */
-    void *y;         /* [m, n] contiguous, same dtype; every element is written */
+    const void *x; /* [m, k] contiguous */
+    void *y;       /* [m, n] contiguous; every element is written */
+    /* Of x and y: F32, F16 or BF16. A competitor takes each that its `supports` doesn't refuse,
+     * over one state, whatever the problem said; others may answer UNSUPPORTED to one that isn't
+     * the problem's. */
+    ortho_dtype dtype;
     int64_t m;       /* 1 .. problem.m */
     float alpha;     /* 0: Ortho is not read at all, so a NaN in it can't leak */
     void *workspace; /* `workspace` bytes, 64-byte aligned (device: 256) */
@@ -200,6 +204,11 @@ typedef struct ortho_gemm_hooks {
     const ortho_loop *loop;
     /* Optional (CUDA): the kernels that a call with m tokens launches, in order. */
     void (*kernels)(const void *state, int64_t m, const ortho_kernel_sink *);
+    /* Optional: writes the canonical split back from the packed weights, bit for bit, into host
+     * arrays that the caller sized; out->n, k, nnz and group are the problem's. On CUDA it may use
+     * the stream of its services and waits for it. A variant without it can't be saved by the
+     * library, which passes it over. */
+    ortho_status (*export_split)(const void *state, ortho_split *out, const ortho_services *);
 } ortho_gemm_hooks;
 
 /* ---- sieve ---------------------------------------------------------------------------------- */

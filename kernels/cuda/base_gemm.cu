@@ -19,14 +19,14 @@
  */
 #include "kernels/cuda/base_fragments.cuh"
 #include "kernels/cuda/base_gemm.h"
+#include "kernels/cuda/base_layout.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/status.h"
 
 namespace
 {
 
-constexpr int ROWS = 8, COLUMNS = 128, TOKENS = 16;
-constexpr int WARPS_MAX = 16;
+constexpr int TOKENS = 16;
 constexpr int64_t RESIDENT_WARPS = 132 * 28; /* of an H100 at the kernel's registers */
 
 /* Warps of a block at most: the heavier forms need more registers. */
@@ -34,10 +34,6 @@ constexpr int warps_most(int planes, bool whole)
 {
     return planes == 3 || !whole ? WARPS_MAX / 2 : WARPS_MAX;
 }
-
-/* memcheck saw the guarded load of a unit's scale made all the same, for a unit behind the last
- * one; its value isn't used. It may reach as far as units are in flight. */
-constexpr size_t SCALE_SLACK = 4 * WARPS_MAX * ROWS * 4 * sizeof(__half);
 
 struct problem {
     const uint4 *q;
@@ -48,14 +44,6 @@ struct problem {
     int64_t n, k, m;
     int units; /* of a row block */
 };
-
-/* First of the eight columns in word w of lane t of a quad: a group's columns are dealt to the
- * quad's lanes in one run each, so that no k-step crosses a group. `groups`: of a unit. */
-__host__ __device__ constexpr int column_of(int w, int t, int groups)
-{
-    const int words = 4 / groups; /* of a group */
-    return w / words * (COLUMNS / groups) + t * (8 * words) + w % words * 8;
-}
 
 __device__ __forceinline__ row_of_x token_row(const problem &p, int64_t token, int element)
 {
@@ -204,81 +192,6 @@ __global__ void __launch_bounds__(warps_most(PLANES, WHOLE) * 32, SECOND || PLAN
     }
 }
 
-/* ---- packing --------------------------------------------------------------------------------- */
-
-__global__ void pack_q(const uint8_t *q, int64_t n, int64_t k, int units, int a_unit, uint32_t *out)
-{
-    int64_t words = (n + ROWS - 1) / ROWS * units * 128;
-    for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < words;
-         i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-        int word = i % 4, lane = i / 4 % 32;
-        int64_t unit = i / 128, row = unit / units * ROWS + lane / 4;
-        int64_t col = unit % units * COLUMNS + column_of(word, lane % 4, a_unit);
-        uint32_t packed = 0;
-        for (int j = 0; j < 4; j++)
-            for (int half = 0; half < 2; half++) {
-                int64_t c = col + 2 * j + half;
-                uint32_t v = 8; /* q = 0 */
-                if (row < n && c < k) {
-                    uint32_t byte = q[row * ((k + 1) / 2) + c / 2];
-                    v = ((c & 1 ? byte >> 4 : byte) & 15u) ^ 8u;
-                }
-                packed |= v << (4 * j + 16 * half);
-            }
-        out[i] = packed;
-    }
-}
-
-__global__ void pack_scale(const __half *scale, int64_t n, int64_t groups, int64_t group, int units,
-                           int a_unit, __half *out)
-{
-    int64_t count = (n + ROWS - 1) / ROWS * units * a_unit * ROWS;
-    for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; i < count;
-         i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-        int64_t unit = i / (ROWS * a_unit), row = unit / units * ROWS + i % ROWS;
-        int64_t col = unit % units * COLUMNS + i / ROWS % a_unit * (COLUMNS / a_unit);
-        int64_t g = col / group;
-        out[i] = row < n && g < groups ? scale[row * groups + g] : __float2half(0.0f);
-    }
-}
-
-int units_of(const ortho_cuda_base *b)
-{
-    return static_cast<int>((b->k + COLUMNS - 1) / COLUMNS);
-}
-
-/* Scales that a row of a unit needs: a whole-row group has one, whatever its length. */
-int groups_of_unit(int64_t group, int64_t k)
-{
-    return group >= k || group % COLUMNS == 0 ? 1 : static_cast<int>(COLUMNS / group);
-}
-
-ortho_status upload(const ortho_services *s, const void *from, size_t bytes, void **out)
-{
-    *out = s->alloc(s->ctx, bytes, ORTHO_DEVICE, ORTHO_WORKING);
-    if (*out == nullptr)
-        return ORTHO_E_MEMORY;
-    return ortho_cuda_status(cudaMemcpyAsync(*out, from, bytes, cudaMemcpyHostToDevice,
-                                             static_cast<cudaStream_t>(s->stream)),
-                             "upload of Base");
-}
-
-ortho_status pack(ortho_cuda_base *b, const void *q, const void *scale, const ortho_services *s)
-{
-    cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
-    pack_q<<<1024, 256, 0, stream>>>(static_cast<const uint8_t *>(q), b->n, b->k, units_of(b),
-                                     groups_of_unit(b->group, b->k), static_cast<uint32_t *>(b->q));
-    ortho_status status = ortho_cuda_launched("pack_q");
-    if (status != ORTHO_OK)
-        return status;
-    pack_scale<<<256, 256, 0, stream>>>(static_cast<const __half *>(scale), b->n, b->groups,
-                                        b->group, units_of(b), groups_of_unit(b->group, b->k),
-                                        static_cast<__half *>(b->scale));
-    status = ortho_cuda_launched("pack_scale");
-    return status == ORTHO_OK ? ortho_cuda_status(cudaStreamSynchronize(stream), "packing Base")
-                              : status;
-}
-
 /* ---- launching ------------------------------------------------------------------------------- */
 
 typedef void kernel_fn(const problem);
@@ -301,12 +214,12 @@ kernel_fn *pick_form(int groups, int64_t m, bool whole)
 }
 
 /* `whole`: K is a number of units, and x may be read 16 bytes at a time. */
-kernel_fn *pick(const ortho_cuda_base *b, int64_t m, bool whole)
+kernel_fn *pick(const ortho_cuda_base *b, ortho_dtype dtype, int64_t m, bool whole)
 {
     int groups = groups_of_unit(b->group, b->k);
-    if (b->dtype == ORTHO_F16)
+    if (dtype == ORTHO_F16)
         return pick_form<__half, __half, 1>(groups, m, whole);
-    if (b->dtype == ORTHO_BF16)
+    if (dtype == ORTHO_BF16)
         return pick_form<__nv_bfloat16, __nv_bfloat16, 1>(groups, m, whole);
     return pick_form<__nv_bfloat16, float, 3>(groups, m, whole);
 }
@@ -317,10 +230,10 @@ bool is_whole(const ortho_cuda_base *b, const void *x)
 }
 
 /* As many warps a block as let all blocks be on the chip at once, and none without a unit. */
-int warps_for(const ortho_cuda_base *b, int64_t tiles, bool whole)
+int warps_for(const ortho_cuda_base *b, ortho_dtype dtype, int64_t tiles, bool whole)
 {
     int64_t blocks = (b->n + ROWS - 1) / ROWS * tiles, warps = RESIDENT_WARPS / blocks;
-    int64_t most = warps_most(b->dtype == ORTHO_F32 ? 3 : 1, whole);
+    int64_t most = warps_most(dtype == ORTHO_F32 ? 3 : 1, whole);
     warps = warps > units_of(b) ? units_of(b) : warps;
     return static_cast<int>(warps < 1 ? 1 : warps > most ? most : warps);
 }
@@ -334,52 +247,6 @@ extern "C" bool ortho_cuda_has_programmatic_launch(void)
            cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) ==
                cudaSuccess &&
            major >= 9;
-}
-
-extern "C" ortho_status ortho_cuda_base_prepare(ortho_cuda_base *base,
-                                                const ortho_gemm_problem *problem,
-                                                const ortho_services *services)
-{
-    const ortho_split *s = problem->split;
-    ortho_cuda_base b = {s->n, s->k, s->group, (s->k + s->group - 1) / s->group, problem->dtype};
-    size_t blocks = static_cast<size_t>((b.n + ROWS - 1) / ROWS), units = units_of(&b);
-    size_t q_bytes = blocks * units * 512;
-    size_t scale_bytes = blocks * units * ROWS * sizeof(__half) * groups_of_unit(b.group, b.k);
-    void *q = nullptr, *scale = nullptr;
-    if (b.k > (int64_t(1) << 24))
-        return services->fail(ORTHO_E_UNSUPPORTED, "rows of more than 2^24 weights on CUDA");
-    if (b.group < b.k && b.group != 32 && b.group != 64 && b.group % COLUMNS != 0)
-        return services->fail(ORTHO_E_UNSUPPORTED, "groups of %lld on CUDA: 32, 64, 128 or the row",
-                              static_cast<long long>(b.group));
-    b.q = services->alloc(services->ctx, q_bytes, ORTHO_DEVICE, ORTHO_WEIGHTS);
-    b.scale =
-        services->alloc(services->ctx, scale_bytes + SCALE_SLACK, ORTHO_DEVICE, ORTHO_WEIGHTS);
-    b.bytes = q_bytes + scale_bytes;
-    ortho_status status = b.q != nullptr && b.scale != nullptr ? ORTHO_OK : ORTHO_E_MEMORY;
-    if (status == ORTHO_OK)
-        status = ortho_cuda_status(cudaMemsetAsync(b.scale, 0, scale_bytes + SCALE_SLACK,
-                                                   static_cast<cudaStream_t>(services->stream)),
-                                   "clearing scales");
-    if (status == ORTHO_OK)
-        status = upload(services, s->q, static_cast<size_t>(b.n * ((b.k + 1) / 2)), &q);
-    if (status == ORTHO_OK)
-        status = upload(services, s->scale, static_cast<size_t>(b.n * b.groups) * 2, &scale);
-    if (status == ORTHO_OK)
-        status = pack(&b, q, scale, services);
-    services->free(services->ctx, scale);
-    services->free(services->ctx, q);
-    if (status != ORTHO_OK)
-        ortho_cuda_base_release(&b, services);
-    else
-        *base = b;
-    return status;
-}
-
-extern "C" void ortho_cuda_base_release(ortho_cuda_base *base, const ortho_services *services)
-{
-    services->free(services->ctx, base->scale);
-    services->free(services->ctx, base->q);
-    *base = ortho_cuda_base{};
 }
 
 extern "C" size_t ortho_cuda_base_workspace(const ortho_cuda_base *, int64_t)
@@ -407,11 +274,11 @@ extern "C" ortho_status ortho_cuda_base_run(const ortho_cuda_base *b, const orth
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(static_cast<unsigned>((b->n + ROWS - 1) / ROWS),
                           static_cast<unsigned>(tiles < 65535 ? tiles : 65535));
-    config.blockDim = dim3(static_cast<unsigned>(32 * warps_for(b, tiles, whole)));
+    config.blockDim = dim3(static_cast<unsigned>(32 * warps_for(b, call->dtype, tiles, whole)));
     config.stream = static_cast<cudaStream_t>(call->stream);
     config.attrs = &attribute;
     config.numAttrs = addend != nullptr && ortho_cuda_has_programmatic_launch() ? 1 : 0;
-    return ortho_cuda_status(cudaLaunchKernelEx(&config, pick(b, call->m, whole), p),
+    return ortho_cuda_status(cudaLaunchKernelEx(&config, pick(b, call->dtype, call->m, whole), p),
                              "base_kernel");
 }
 
@@ -441,6 +308,7 @@ extern "C" void ortho_cuda_base_kernels(const ortho_cuda_base *b, int64_t m,
                                         const ortho_kernel_sink *sink)
 {
     bool whole = is_whole(b, nullptr); /* x of the harness is aligned */
-    ortho_cuda_kernel_report("base_kernel", reinterpret_cast<const void *>(pick(b, m, whole)),
-                             32 * warps_for(b, (m + TOKENS - 1) / TOKENS, whole), 0, sink);
+    ortho_cuda_kernel_report(
+        "base_kernel", reinterpret_cast<const void *>(pick(b, b->dtype, m, whole)),
+        32 * warps_for(b, b->dtype, (m + TOKENS - 1) / TOKENS, whole), 0, sink);
 }

@@ -25,7 +25,7 @@ bool ortho_cuda_has_programmatic_launch(void);
 /* Packed weights in device memory (purpose WEIGHTS). Lives in a variant's state. */
 typedef struct ortho_cuda_base {
     int64_t n, k, group, groups; /* groups of a row */
-    ortho_dtype dtype;           /* of x and y: F32, F16, BF16 */
+    ortho_dtype dtype;           /* the problem's, for costs; a call says its own */
     void *q;                     /* nibbles in fragment order; layout in base_gemm.cu */
     void *scale;                 /* fp16, padded likewise */
     size_t bytes;                /* of both: what a call reads */
@@ -35,6 +35,10 @@ typedef struct ortho_cuda_base {
 ortho_status ortho_cuda_base_prepare(ortho_cuda_base *base, const ortho_gemm_problem *problem,
                                      const ortho_services *services);
 void ortho_cuda_base_release(ortho_cuda_base *base, const ortho_services *services);
+
+/* Unpacks q and scale into the split's host arrays. Uses and waits for services->stream. */
+ortho_status ortho_cuda_base_export(const ortho_cuda_base *base, ortho_split *out,
+                                    const ortho_services *services);
 
 /* Bytes that Base itself needs of a call's workspace, a multiple of 256; often 0. */
 size_t ortho_cuda_base_workspace(const ortho_cuda_base *base, int64_t m);

@@ -27,6 +27,17 @@ extern "C" ortho_status ortho_cuda_keep(const void *from, size_t bytes, const or
                              "upload of Ortho");
 }
 
+extern "C" ortho_status ortho_cuda_fetch(void *to, const void *from, size_t bytes,
+                                         const ortho_services *s)
+{
+    cudaStream_t stream = static_cast<cudaStream_t>(s->stream);
+    ortho_status status = ortho_cuda_status(
+        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "reading Ortho back");
+    return status == ORTHO_OK
+               ? ortho_cuda_status(cudaStreamSynchronize(stream), "reading Ortho back")
+               : status;
+}
+
 extern "C" ortho_status ortho_cuda_csr_prepare(void *state, const ortho_gemm_problem *problem,
                                                const ortho_services *services)
 {
@@ -64,6 +75,21 @@ extern "C" void ortho_cuda_csr_release(void *state, const ortho_services *servic
     services->free(services->ctx, s->row_ptr);
     ortho_cuda_base_release(&s->base, services);
     *s = ortho_cuda_csr{};
+}
+
+extern "C" ortho_status ortho_cuda_csr_export(const void *state, ortho_split *out,
+                                              const ortho_services *services)
+{
+    const ortho_cuda_csr *s = static_cast<const ortho_cuda_csr *>(state);
+    size_t nnz = static_cast<size_t>(s->nnz);
+    ortho_status status = ortho_cuda_base_export(&s->base, out, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(out->row_ptr, s->row_ptr,
+                                  static_cast<size_t>(s->base.n + 1) * sizeof(int32_t), services);
+    if (status == ORTHO_OK)
+        status =
+            ortho_cuda_fetch(out->col, s->col, nnz * ortho_split_col_bytes(s->base.k), services);
+    return status == ORTHO_OK ? ortho_cuda_fetch(out->val, s->val, nnz * 2, services) : status;
 }
 
 extern "C" void ortho_cuda_csr_cost(const void *state, int64_t m, ortho_cost *cost)

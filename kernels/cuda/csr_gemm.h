@@ -26,6 +26,8 @@ typedef struct ortho_cuda_csr {
 ortho_status ortho_cuda_csr_prepare(void *state, const ortho_gemm_problem *problem,
                                     const ortho_services *services);
 void ortho_cuda_csr_release(void *state, const ortho_services *services);
+ortho_status ortho_cuda_csr_export(const void *state, ortho_split *out,
+                                   const ortho_services *services);
 void ortho_cuda_csr_cost(const void *state, int64_t m, ortho_cost *cost);
 
 /* The addend of a call, [m, n] fp32, and what Base itself needs behind it. */
@@ -45,6 +47,10 @@ ortho_status ortho_cuda_dual_run(const ortho_cuda_base *base, int64_t nnz,
  * for: `from` must stay until the stream has been waited for. */
 ortho_status ortho_cuda_keep(const void *from, size_t bytes, const ortho_services *services,
                              void **out);
+
+/* Back into an array of the host; waits for services->stream. */
+ortho_status ortho_cuda_fetch(void *to, const void *from, size_t bytes,
+                              const ortho_services *services);
 
 #ifdef __cplusplus
 }

@@ -113,6 +113,7 @@ static ortho_status run_on(const subject *s, const ob_copy *c, int64_t m, cudaSt
 {
     ortho_gemm_call call = {.x = c->x,
                             .y = c->y,
+                            .dtype = s->copier.session->dtype,
                             .m = m,
                             .alpha = (float)s->copier.session->options->alpha,
                             .workspace = c->workspace,

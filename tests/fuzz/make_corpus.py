@@ -74,6 +74,42 @@ def gguf_seeds():
     yield "four-dims", gguf(3, keys, [gguf_tensor("t", [1, 2, 3, 0], 27, 0)], b"")
 
 
+def artifact_layer(name, n, k, nnz, group, part):
+    """A layer's facts and tensors; `part` gives an array's bytes by its suffix."""
+    facts = {"tensor": name + ".weight", "n": n, "k": k, "nnz": nnz, "group": group, "rule": "residual",
+             "density": 0.5, "hessian": "weights", "source_xxh3": 32 * "-"}
+    wide = k > 65536
+    shapes = {"ortho.row_ptr": ("I32", [n + 1], 4), "base.scale": ("F16", [n, -(-k // group)], 2),
+              "ortho.val": ("F16", [nnz], 2),
+              "ortho.col": ("U32" if wide else "U16", [nnz], 4 if wide else 2),
+              "base.q": ("U8", [n, (k + 1) // 2], 1)}
+    tensors, data = {}, b""
+    for suffix, (dtype, shape, size) in shapes.items():
+        count = size
+        for d in shape:
+            count *= d
+        tensors[f"{name}.{suffix}"] = entry(dtype, shape, len(data), len(data) + count)
+        data += part.get(suffix, b"").ljust(count, b"\0")[:count]
+    return {f"ortho.layer:{name}": json.dumps(facts, separators=(",", ":"))}, tensors, data
+
+
+def artifact_seeds():
+    rows = {"ortho.row_ptr": struct.pack("<4i", 0, 2, 2, 4), "ortho.col": struct.pack("<4H", 1, 4, 0, 3),
+            "ortho.val": b"\0\x3c" * 4, "base.scale": b"\0\x20" * 6, "base.q": b"\x7f\x91\x03" * 3}
+    layer, tensors, data = artifact_layer("m.q", 3, 5, 4, 4, rows)
+    known = {"format": "pt", "ortho.artifact": "1", "ortho.version": "0.1.0"}
+    good = {"__metadata__": {**known, **layer}, **tensors}
+    yield "file", b"F" + safetensors(good, data)
+    yield "later", b"F" + safetensors({**good, "__metadata__": {"ortho.artifact": "2", **layer}}, data)
+    yield "no-layer", b"F" + safetensors({"__metadata__": known}, b"")
+    yield "no-tensor", b"F" + safetensors({"__metadata__": {**known, **layer}}, b"")
+    yield "other", b"F" + safetensors({"w": entry("U8", [1], 0, 1)}, b"x")
+    arrays = b"".join(rows[s] for s in ("ortho.row_ptr", "base.scale", "ortho.val", "ortho.col", "base.q"))
+    yield "made", bytes([0, 2, 4, 4, 3]) + arrays
+    yield "empty", bytes([0, 0, 0, 0, 0])
+    yield "wide", bytes([255, 1, 3, 3, 255]) + struct.pack("<3i", 0, 1, 3)
+
+
 def index_seeds():
     shard = safetensors({"a": entry("F32", [1, 2], 0, 8), "c": entry("U8", [1], 8, 9)}, bytes(9))
     both = {"metadata": {"total_size": 1.0}, "weight_map": {"a": "a", "b": "b", "c": "a"}}
@@ -158,7 +194,7 @@ def comparison_seeds():
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
     for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
-                        ("index", index_seeds), ("results", results_seeds),
+                        ("index", index_seeds), ("artifact", artifact_seeds), ("results", results_seeds),
                         ("comparison", comparison_seeds)):
         (root / kind).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the build into an empty prefix, moves that prefix, and builds and runs a consumer against
 # what is there: through pkg-config (shared and static) and through find_package.
-# usage: install.sh BUILD_DIR VERSION
+# usage: install.sh BUILD_DIR VERSION PYTHON
 set -euo pipefail
-build=$1 version=$2
+build=$1 version=$2 python=$3
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -51,3 +51,16 @@ cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -DCMAKE_PREFIX_PATH="$
 cmake --build "$scratch/consumer/build" >>"$scratch/log"
 expect "find_package, shared" "$scratch/consumer/build/with_shared"
 expect "find_package, static" "$scratch/consumer/build/with_static"
+
+# What the tests of the library do, done with what was installed: from C, C++ and Python.
+cd "$scratch"
+tests=$here/../lib
+# shellcheck disable=SC2046  # flags are words
+{
+    cc -std=c11 -Wall -Werror "$tests/example.c" -o example $(pkg-config --cflags --libs ortho) -lm
+    c++ -std=c++17 -Wall -Werror "$tests/smoke.cpp" -o smoke-cxx $(pkg-config --cflags --libs ortho)
+}
+export LD_LIBRARY_PATH=$lib
+expect "sieve, save, load, forward" ./example
+./smoke-cxx && echo "the same from C++"
+"$python" "$tests/smoke.py" "$lib/libortho.so" && echo "the same from Python"

@@ -1,33 +1,91 @@
-// libortho from C++17: the header is clean there, and a layer fits a unique_ptr.
+// libortho from C++17: the header is clean there, and handles fit a unique_ptr. The whole cycle:
+// sieve, save, load, forward. usage: smoke [FILE]
 #include <ortho/ortho.h>
 
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
-int main()
+namespace
 {
-    const int64_t n = 8, k = 33;
-    std::vector<float> w(n * k), x(k, 1.0f), y(n, NAN);
+
+using layer_ptr = std::unique_ptr<ortho_layer, decltype(&ortho_layer_free)>;
+using artifact_ptr = std::unique_ptr<ortho_artifact, decltype(&ortho_artifact_close)>;
+
+const int64_t n = 8, k = 33;
+
+void check(ortho_status status)
+{
+    if (status != ORTHO_OK)
+        throw std::runtime_error(ortho_last_message());
+}
+
+layer_ptr sieve(const std::vector<float> &w)
+{
+    const ortho_matrix matrix{n, k, k, ORTHO_F32, w.data()};
+    ortho_layer *raw = nullptr;
+    check(ortho_layer_sieve(&matrix, nullptr, nullptr, &raw));
+    return layer_ptr(raw, ortho_layer_free);
+}
+
+void save(const ortho_layer *layer, const char *path)
+{
+    ortho_writer *writer = nullptr;
+    check(ortho_writer_open(path, &writer));
+    if (ortho_layer_save(layer, writer, "layer") != ORTHO_OK) {
+        const std::string why = ortho_last_message();
+        ortho_writer_abort(writer);
+        throw std::runtime_error(why);
+    }
+    check(ortho_writer_commit(writer));
+}
+
+layer_ptr load(const char *path)
+{
+    ortho_artifact *opened = nullptr;
+    ortho_layer *raw = nullptr;
+    check(ortho_artifact_open(path, &opened));
+    const artifact_ptr artifact(opened, ortho_artifact_close);
+    const ortho_layer_options options{sizeof options, ORTHO_DEVICE_CPU, 0};
+    check(ortho_layer_load(artifact.get(), "layer", &options, &raw));
+    return layer_ptr(raw, ortho_layer_free);
+}
+
+bool is_right(const ortho_layer *layer, const std::vector<float> &w)
+{
+    const std::vector<float> x(k, 1.0f);
+    std::vector<float> y(n, NAN);
+    check(ortho_layer_forward(layer, x.data(), 1, ORTHO_F32, y.data(), nullptr));
+    for (std::size_t row = 0; row < y.size(); row++) {
+        float sum = 0.0f;
+        for (std::size_t i = 0; i < x.size(); i++)
+            sum += w[row * x.size() + i];
+        if (!(std::fabs(y[row] - sum) < 0.02f))
+            return false;
+    }
+    return true;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const char *path = argc > 1 ? argv[1] : "smoke-cxx.safetensors";
+    std::vector<float> w(n * k);
     for (std::size_t i = 0; i < w.size(); i++)
         w[i] = 0.01f * static_cast<float>(static_cast<int>(i % 15) - 7);
-    ortho_matrix matrix{n, k, k, ORTHO_F32, w.data()};
-    ortho_layer *raw = nullptr;
-    if (ortho_layer_sieve(&matrix, nullptr, nullptr, &raw) != ORTHO_OK) {
-        std::fprintf(stderr, "%s\n", ortho_last_message());
+    try {
+        check(ortho_check_version(ORTHO_VERSION));
+        const layer_ptr layer = sieve(w);
+        save(layer.get(), path);
+        const layer_ptr loaded = load(path);
+        std::remove(path);
+        return is_right(layer.get(), w) && is_right(loaded.get(), w) ? 0 : 1;
+    } catch (const std::runtime_error &error) {
+        std::fprintf(stderr, "%s\n", error.what());
         return 1;
     }
-    std::unique_ptr<ortho_layer, decltype(&ortho_layer_free)> layer(raw, ortho_layer_free);
-    if (ortho_layer_forward(layer.get(), x.data(), 1, ORTHO_F32, y.data(), nullptr) != ORTHO_OK)
-        return 1;
-    for (int64_t row = 0; row < n; row++) {
-        float sum = 0.0f;
-        for (int64_t i = 0; i < k; i++)
-            sum += w[static_cast<std::size_t>(row * k + i)];
-        if (!(std::fabs(y[static_cast<std::size_t>(row)] - sum) < 0.02f))
-            return 1;
-    }
-    const int version = ORTHO_VERSION_MAJOR * 10000 + ORTHO_VERSION_MINOR * 100;
-    return ortho_version() / 100 == version / 100 ? 0 : 1;
 }

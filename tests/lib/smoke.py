@@ -1,14 +1,19 @@
-"""libortho.so from Python with ctypes alone: sieve, forward, the kill switch, an error's message.
+"""libortho.so from Python with ctypes alone: sieve, save, load, forward, the kill switch, an error's
+message.
 
 usage: smoke.py path/to/libortho.so
 """
 
 import ctypes as c
 import math
+import os
 import random
 import sys
+import tempfile
 
 NONFINITE = 5
+CPU = 1
+VERSION = 100
 
 
 class Matrix(c.Structure):
@@ -18,13 +23,17 @@ class Matrix(c.Structure):
 
 class Options(c.Structure):
     _fields_ = [("size", c.c_size_t), ("density", c.c_double), ("rule", c.c_int),
-                ("group", c.c_int32), ("threads", c.c_int32)]
+                ("group", c.c_int32), ("threads", c.c_int32), ("device", c.c_int32)]
+
+
+class LayerOptions(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("device", c.c_int32), ("threads", c.c_int32)]
 
 
 class Info(c.Structure):
     _fields_ = [("size", c.c_size_t), ("n", c.c_int64), ("k", c.c_int64), ("nnz", c.c_int64),
                 ("group", c.c_int32), ("rule", c.c_int), ("alpha", c.c_float),
-                ("bytes", c.c_size_t), ("variant", c.c_char_p)]
+                ("bytes", c.c_size_t), ("variant", c.c_char_p), ("device", c.c_int32)]
 
 
 def load(path):
@@ -36,9 +45,30 @@ def load(path):
                                         c.c_void_p]
     lib.ortho_layer_set_alpha.argtypes = [c.c_void_p, c.c_float]
     lib.ortho_layer_inspect.argtypes = [c.c_void_p, c.POINTER(Info)]
-    lib.ortho_layer_free.argtypes = [c.c_void_p]
-    lib.ortho_layer_free.restype = None
+    lib.ortho_writer_open.argtypes = [c.c_char_p, c.POINTER(c.c_void_p)]
+    lib.ortho_layer_save.argtypes = [c.c_void_p, c.c_void_p, c.c_char_p]
+    lib.ortho_writer_commit.argtypes = [c.c_void_p]
+    lib.ortho_artifact_open.argtypes = [c.c_char_p, c.POINTER(c.c_void_p)]
+    lib.ortho_layer_load.argtypes = [c.c_void_p, c.c_char_p, c.POINTER(LayerOptions),
+                                     c.POINTER(c.c_void_p)]
+    for free in (lib.ortho_layer_free, lib.ortho_artifact_close):
+        free.argtypes, free.restype = [c.c_void_p], None
     return lib
+
+
+def save_and_load(lib, check, layer):
+    """The layer as it comes back from a file."""
+    writer, artifact, loaded = c.c_void_p(), c.c_void_p(), c.c_void_p()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.safetensors").encode()
+        check(lib.ortho_writer_open(path, writer))
+        check(lib.ortho_layer_save(layer, writer, "décodeur".encode()))
+        check(lib.ortho_writer_commit(writer))
+        check(lib.ortho_artifact_open(path, artifact))
+        options = LayerOptions(c.sizeof(LayerOptions), CPU, 1)
+        check(lib.ortho_layer_load(artifact, "décodeur".encode(), options, loaded))
+        lib.ortho_artifact_close(artifact)
+    return loaded
 
 
 def main():
@@ -48,25 +78,29 @@ def main():
     values = [random.gauss(0.0, 0.02) for _ in range(n * k)]
     w = (c.c_float * (n * k))(*values)
     matrix = Matrix(n, k, k, 0, c.cast(w, c.c_void_p))
-    options = Options(c.sizeof(Options), 1.0, 1, 32, 1)
+    options = Options(c.sizeof(Options), 1.0, 1, 32, 1, CPU)
     layer = c.c_void_p()
 
     def check(status):
         assert status == 0, lib.ortho_last_message().decode()
 
+    check(lib.ortho_check_version(VERSION))
     check(lib.ortho_layer_sieve(matrix, None, options, layer))
     x = (c.c_float * k)(*[random.gauss(0.0, 1.0) for _ in range(k)])
     y = (c.c_float * n)(*[math.nan] * n)
     wanted = [sum(x[j] * values[i * k + j] for j in range(k)) for i in range(n)]
 
-    def error():
+    def error(layer):
         check(lib.ortho_layer_forward(layer, x, 1, 0, y, None))
         return max(abs(a - b) for a, b in zip(y, wanted))
 
-    dual = error()
+    dual = error(layer)
     check(lib.ortho_layer_set_alpha(layer, 0.0))
-    base = error()
+    base = error(layer)
     assert dual < 1e-3 < base, (dual, base)
+    loaded = save_and_load(lib, check, layer)
+    assert error(loaded) == dual
+    lib.ortho_layer_free(loaded)
 
     info = Info(c.sizeof(Info))
     check(lib.ortho_layer_inspect(layer, info))

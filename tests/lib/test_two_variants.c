@@ -18,10 +18,10 @@ int64_t ortho_batch_class_tokens(int batch_class)
     return batch_class == 0 ? MOST : INT64_MAX;
 }
 
-ortho_status ortho_choose(const ortho_gemm_problem *problem, int batch_class,
+ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backend, int batch_class,
                           const ortho_services *services, const ortho_variant **out)
 {
-    (void)problem, (void)services;
+    (void)problem, (void)backend, (void)services;
     if (batch_class == 1 && second_refused)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "refused for the test");
     *out = ortho_variant_find(batch_class == 0 ? "csr" : "block-csr", ORTHO_CPU);

@@ -197,6 +197,39 @@ static void guarded_free(uint8_t *p, size_t bytes)
 }
 
 /* Prepares, runs and releases: y (0xff poison: NaN in every dtype) is the caller's to free. */
+/* What a variant packed comes back bit for bit, into arrays of that size and no more. */
+static void check_export(const ortho_variant *v, const void *state, const fixture *f,
+                         const ortho_services *services)
+{
+    const ortho_split *s = &f->split;
+    const size_t bytes[] = {
+        (size_t)(s->n * ((s->k + 1) / 2)), (size_t)(s->n * ((s->k + s->group - 1) / s->group)) * 2,
+        (size_t)(s->n + 1) * 4, (size_t)s->nnz * ortho_split_col_bytes(s->k), (size_t)s->nnz * 2};
+    const void *wanted[] = {s->q, s->scale, s->row_ptr, s->col, s->val};
+    uint8_t *got[5];
+    for (int i = 0; i < 5; i++)
+        got[i] = guarded_make(bytes[i], 0xa5);
+    ortho_split out = *s;
+    out.q = got[0];
+    out.scale = (uint16_t *)(void *)got[1];
+    out.row_ptr = (int32_t *)(void *)got[2];
+    out.col = got[3];
+    out.val = (uint16_t *)(void *)got[4];
+    assert_int_equal(v->gemm->export_split(state, &out, services), ORTHO_OK);
+    for (int i = 0; i < 5; i++) {
+        if (memcmp(got[i], wanted[i], bytes[i]) != 0)
+            fail_msg("%s n %d k %d group %d: array %d came back changed", v->name, (int)s->n,
+                     (int)s->k, (int)s->group, i);
+        guarded_free(got[i], bytes[i]);
+    }
+}
+
+/* A competitor is prepared for one dtype and called with another. */
+static ortho_dtype prepared_for(const ortho_variant *v, ortho_dtype dtype)
+{
+    return v->role == ORTHO_COMPETITOR ? (ortho_dtype)((dtype + 1) % 3) : dtype;
+}
+
 static uint8_t *run_variant(const ortho_variant *v, const fixture *f, float alpha, int threads)
 {
     ortho_account account = {0};
@@ -208,7 +241,7 @@ static uint8_t *run_variant(const ortho_variant *v, const fixture *f, float alph
         .m = f->m,
         .nnz = f->split.nnz,
         .group = f->split.group,
-        .dtype = f->dtype,
+        .dtype = prepared_for(v, f->dtype),
         .split = &f->split,
         .w = &f->w,
     };
@@ -220,14 +253,21 @@ static uint8_t *run_variant(const ortho_variant *v, const fixture *f, float alph
     assert_int_equal(hooks->prepare(state, &problem, &services), ORTHO_OK);
     size_t bytes = hooks->workspace != NULL ? hooks->workspace(state, f->m) : 0;
     uint8_t *workspace = guarded_make(bytes, 0xff);
-    const ortho_gemm_call call = {
-        .x = f->x, .y = y, .m = f->m, .alpha = alpha, .workspace = workspace, .threads = threads};
+    const ortho_gemm_call call = {.x = f->x,
+                                  .y = y,
+                                  .dtype = f->dtype,
+                                  .m = f->m,
+                                  .alpha = alpha,
+                                  .workspace = workspace,
+                                  .threads = threads};
     assert_int_equal(hooks->run(state, &call), ORTHO_OK);
     if (hooks->cost != NULL) {
         ortho_cost cost = {0};
         hooks->cost(state, f->m, &cost);
         assert_true(cost.bytes > 0 && cost.flops >= 0);
     }
+    if (hooks->export_split != NULL)
+        check_export(v, state, f, &services);
     hooks->release(state, &services);
     for (int p = 0; p < ORTHO_PURPOSES; p++)
         assert_int_equal(ortho_account_current(&account, (ortho_purpose)p), 0);

@@ -20,7 +20,7 @@ static void put(ortho_split *s, int64_t i, int64_t col)
         ((uint32_t *)s->col)[i] = (uint32_t)col;
     else
         ((uint16_t *)s->col)[i] = (uint16_t)col;
-    s->val[i] = (uint16_t)(i * 7 + 1);
+    s->val[i] = (uint16_t)((i * 7 + 1) % 0x7c00); /* finite */
 }
 
 /* Row r holds every (r % 5 + 1)-th column; every third row is empty, row 4 is full. */
@@ -169,6 +169,66 @@ static void test_check_catches_each_violation(void **unused)
     ortho_split_free(&s, &sv);
 }
 
+static void test_check_wants_finite_values(void **unused)
+{
+    ortho_services sv = ortho_services_default();
+    ortho_split s = make(6, 9, 4, 1);
+    const uint16_t bad[] = {0x7c00, 0xfc00, 0x7e01, 0xffff};
+    (void)unused;
+    for (int i = 0; i < 4; i++) {
+        uint16_t was = s.val[s.row_ptr[4] + 1];
+        s.val[s.row_ptr[4] + 1] = bad[i];
+        assert_refused(&s, "row 4: value 1 isn't finite");
+        s.val[s.row_ptr[4] + 1] = was;
+    }
+    s.scale[0] = 0x8000; /* -0 */
+    assert_refused(&s, "row 0: scale 0 is negative");
+    ortho_split_free(&s, &sv);
+}
+
+/* Whether columns are what they must be, said plainly. */
+static bool columns_are_good(const ortho_split *s)
+{
+    for (int64_t r = 0; r < s->n; r++)
+        for (int64_t i = s->row_ptr[r]; i < s->row_ptr[r + 1]; i++)
+            if (ortho_split_col(s, i) >= s->k ||
+                (i > s->row_ptr[r] && ortho_split_col(s, i) <= ortho_split_col(s, i - 1)))
+                return false;
+    return true;
+}
+
+/* The check that counts descents agrees with the plain one over rows of any lengths, empty ones
+ * too, sound or with a column changed. */
+static void test_columns_are_checked_as_if_one_by_one(void **unused)
+{
+    enum { N = 7, K = 12, MOST = N * K };
+    int32_t row_ptr[N + 1];
+    uint16_t col[MOST], val[MOST] = {0}, scale[N] = {0};
+    uint8_t q[N * K / 2] = {0};
+    ortho_split s = {N, K, 0, K, q, scale, row_ptr, col, val};
+    int sound = 0;
+    (void)unused;
+    srand(3);
+    for (int trial = 0; trial < 20000; trial++) {
+        ortho_split_fault fault;
+        s.nnz = row_ptr[0] = 0;
+        for (int r = 0; r < N; r++) {
+            for (int c = 0, kind = rand() % 3; c < K; c++)
+                if (kind == 1 || (kind == 2 && rand() % 4 == 0))
+                    col[s.nnz++] = (uint16_t)c;
+            row_ptr[r + 1] = (int32_t)s.nnz;
+        }
+        if (s.nnz > 0 && trial % 2 == 1)
+            col[rand() % s.nnz] = (uint16_t)(rand() % (K + 2));
+        bool good = columns_are_good(&s);
+        sound += good;
+        assert_int_equal(!ortho_split_find_fault(&s, &fault), good);
+        if (!good)
+            assert_int_equal(fault.array, ORTHO_SPLIT_COL);
+    }
+    assert_in_range(sound, 5000, 15000);
+}
+
 static void test_alloc_refuses_the_impossible(void **unused)
 {
     ortho_services sv = ortho_services_default();
@@ -189,6 +249,8 @@ int main(void)
         cmocka_unit_test(test_buckets_have_16_bit_coordinates),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_check_catches_each_violation),
+        cmocka_unit_test(test_check_wants_finite_values),
+        cmocka_unit_test(test_columns_are_checked_as_if_one_by_one),
         cmocka_unit_test(test_alloc_refuses_the_impossible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

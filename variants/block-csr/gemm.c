@@ -102,6 +102,15 @@ static void cost(const void *opaque, int64_t m, ortho_cost *out)
                     buckets * sizeof(int32_t) + (size_t)st->ortho.nnz * 3 * sizeof(uint16_t), out);
 }
 
+static ortho_status export_split(const void *opaque, ortho_split *out,
+                                 const ortho_services *services)
+{
+    const state *st = opaque;
+    (void)services;
+    ortho_base_export(&st->base, out);
+    return ortho_csr_from_bcsr(&st->ortho, out);
+}
+
 const ortho_gemm_hooks ortho_block_csr_gemm_cpu = {
     .state_size = sizeof(state),
     .computes = ORTHO_COMPUTES_SPLIT,
@@ -111,4 +120,5 @@ const ortho_gemm_hooks ortho_block_csr_gemm_cpu = {
     .release = release,
     .cost = cost,
     .lanes = ortho_block_csr_lanes,
+    .export_split = export_split,
 };

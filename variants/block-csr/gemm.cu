@@ -122,9 +122,9 @@ template <typename X> void launch(const bcsr_state *s, const ortho_gemm_call *ca
 ortho_status multiply(const void *opaque, const ortho_gemm_call *call, float *addend)
 {
     const bcsr_state *s = static_cast<const bcsr_state *>(opaque);
-    if (s->base.dtype == ORTHO_F16)
+    if (call->dtype == ORTHO_F16)
         launch<__half>(s, call, addend);
-    else if (s->base.dtype == ORTHO_BF16)
+    else if (call->dtype == ORTHO_BF16)
         launch<__nv_bfloat16>(s, call, addend);
     else
         launch<float>(s, call, addend);
@@ -194,6 +194,36 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     return ortho_cuda_dual_run(&s->base, s->nnz, call, s, multiply);
 }
 
+ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services)
+{
+    const bcsr_state *s = static_cast<const bcsr_state *>(opaque);
+    const size_t entries = static_cast<size_t>(s->nnz), half = entries * sizeof(uint16_t);
+    const size_t ptr_bytes = s->bytes - 3 * half;
+    ortho_bcsr b = {s->base.n, s->base.k, s->nnz,  BLOCK_ROWS, TILE,
+                    nullptr,   nullptr,   nullptr, nullptr};
+    char *host =
+        static_cast<char *>(services->alloc(services->ctx, s->bytes, ORTHO_HOST, ORTHO_WORKING));
+    if (host == nullptr)
+        return ORTHO_E_MEMORY;
+    b.bucket_ptr = reinterpret_cast<int32_t *>(host);
+    b.row = reinterpret_cast<uint16_t *>(host + ptr_bytes);
+    b.col = b.row + entries;
+    b.val = b.col + entries;
+    ortho_status status = ortho_cuda_base_export(&s->base, out, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(b.bucket_ptr, s->bucket_ptr, ptr_bytes, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(b.row, s->row, half, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(b.col, s->col, half, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(b.val, s->val, half, services);
+    if (status == ORTHO_OK)
+        status = ortho_csr_from_bcsr(&b, out);
+    services->free(services->ctx, host);
+    return status;
+}
+
 void cost(const void *opaque, int64_t m, ortho_cost *out)
 {
     const bcsr_state *s = static_cast<const bcsr_state *>(opaque);
@@ -226,4 +256,5 @@ const ortho_gemm_hooks ortho_block_csr_gemm_cuda = {
     .lanes = ortho_block_csr_lanes,
     .loop = &loop,
     .kernels = kernels,
+    .export_split = export_split,
 };

@@ -93,6 +93,15 @@ static void cost(const void *opaque, int64_t m, ortho_cost *out)
     ortho_base_cost(&st->base, m, st->ortho.nnz, (size_t)st->ortho.nnz * 10, out);
 }
 
+static ortho_status export_split(const void *opaque, ortho_split *out,
+                                 const ortho_services *services)
+{
+    const state *st = opaque;
+    (void)services;
+    ortho_base_export(&st->base, out);
+    return ortho_csr_from_coo(&st->ortho, out);
+}
+
 const ortho_gemm_hooks ortho_coo_gemm_cpu = {
     .state_size = sizeof(state),
     .computes = ORTHO_COMPUTES_SPLIT,
@@ -102,4 +111,5 @@ const ortho_gemm_hooks ortho_coo_gemm_cpu = {
     .release = release,
     .cost = cost,
     .lanes = ortho_coo_lanes,
+    .export_split = export_split,
 };

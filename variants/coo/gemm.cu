@@ -79,9 +79,9 @@ template <typename X> void launch(const coo_state *s, const ortho_gemm_call *cal
 ortho_status scan(const void *opaque, const ortho_gemm_call *call, float *addend)
 {
     const coo_state *s = static_cast<const coo_state *>(opaque);
-    if (s->base.dtype == ORTHO_F16)
+    if (call->dtype == ORTHO_F16)
         launch<__half>(s, call, addend);
-    else if (s->base.dtype == ORTHO_BF16)
+    else if (call->dtype == ORTHO_BF16)
         launch<__nv_bfloat16>(s, call, addend);
     else
         launch<float>(s, call, addend);
@@ -144,6 +144,31 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     return ortho_cuda_dual_run(&s->base, s->nnz, call, s, scan);
 }
 
+ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services)
+{
+    const coo_state *s = static_cast<const coo_state *>(opaque);
+    const size_t entries = static_cast<size_t>(s->nnz);
+    ortho_coo coo = {s->base.n, s->base.k, s->nnz, nullptr, nullptr, nullptr};
+    char *host = static_cast<char *>(
+        services->alloc(services->ctx, entries * 10, ORTHO_HOST, ORTHO_WORKING));
+    if (host == nullptr)
+        return ORTHO_E_MEMORY;
+    coo.row = reinterpret_cast<int32_t *>(host);
+    coo.col = coo.row + entries;
+    coo.val = reinterpret_cast<uint16_t *>(coo.col + entries);
+    ortho_status status = ortho_cuda_base_export(&s->base, out, services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(coo.row, s->row, entries * sizeof(int32_t), services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(coo.col, s->col, entries * sizeof(int32_t), services);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_fetch(coo.val, s->val, entries * sizeof(uint16_t), services);
+    if (status == ORTHO_OK)
+        status = ortho_csr_from_coo(&coo, out);
+    services->free(services->ctx, host);
+    return status;
+}
+
 /* Each entry once: row and col i32, val fp16. What the scan reads again nobody needs to. */
 void cost(const void *opaque, int64_t m, ortho_cost *out)
 {
@@ -176,4 +201,5 @@ const ortho_gemm_hooks ortho_coo_gemm_cuda = {
     .lanes = ortho_coo_lanes,
     .loop = &loop,
     .kernels = kernels,
+    .export_split = export_split,
 };

@@ -23,4 +23,5 @@ const ortho_gemm_hooks ortho_csr_gemm_cpu = {
     .release = ortho_csr_gemm_release,
     .cost = ortho_csr_gemm_cost,
     .lanes = ortho_csr_lanes,
+    .export_split = ortho_csr_gemm_export,
 };

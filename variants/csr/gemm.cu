@@ -72,9 +72,9 @@ void launch_wide(const ortho_cuda_csr *s, const ortho_gemm_call *call, float *ad
 ortho_status multiply(const void *opaque, const ortho_gemm_call *call, float *addend)
 {
     const ortho_cuda_csr *s = static_cast<const ortho_cuda_csr *>(opaque);
-    if (s->base.dtype == ORTHO_F16)
+    if (call->dtype == ORTHO_F16)
         launch_wide<__half>(s, call, addend);
-    else if (s->base.dtype == ORTHO_BF16)
+    else if (call->dtype == ORTHO_BF16)
         launch_wide<__nv_bfloat16>(s, call, addend);
     else
         launch_wide<float>(s, call, addend);
@@ -114,4 +114,5 @@ const ortho_gemm_hooks ortho_csr_gemm_cuda = {
     .lanes = ortho_csr_lanes,
     .loop = &loop,
     .kernels = kernels,
+    .export_split = ortho_cuda_csr_export,
 };

@@ -9,6 +9,7 @@
  * prepare. Nothing is preprocessed: that would tie the matrix to one buffer, and a call brings its
  * own.
  */
+#include "common/dtype.h"
 #include "common/error.h"
 #include "kernels/cuda/csr_gemm.h"
 #include "kernels/cuda/device.cuh"
@@ -306,9 +307,9 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     char *workspace = static_cast<char *>(call->workspace);
     if (call->alpha == 0 || s->nnz == 0)
         return ortho_cuda_base_run(&s->base, call, nullptr, workspace + at.base);
-    if (call->m != s->m)
-        return ortho_fail(ORTHO_E_UNSUPPORTED, "cusparse was prepared for %lld tokens",
-                          static_cast<long long>(s->m));
+    if (call->m != s->m || call->dtype != s->base.dtype)
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "cusparse was prepared for %lld tokens of %s",
+                          static_cast<long long>(s->m), ortho_dtype_name(s->base.dtype));
     ortho_status status = multiply_ortho(s, call, at);
     return status == ORTHO_OK
                ? ortho_cuda_base_run(&s->base, call, reinterpret_cast<const float *>(workspace),

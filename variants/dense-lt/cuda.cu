@@ -4,6 +4,7 @@
  * stands beside dense, which is what users call; a reduction in less than fp32 isn't asked for, so
  * that the result is the product.
  */
+#include "common/dtype.h"
 #include "common/error.h"
 #include "kernels/cuda/library.h"
 #include "kernels/cuda/status.h"
@@ -250,9 +251,9 @@ size_t workspace(const void *, int64_t)
 ortho_status run(const void *opaque, const ortho_gemm_call *call)
 {
     const state *s = static_cast<const state *>(opaque);
-    if (call->m != s->m)
-        return ortho_fail(ORTHO_E_UNSUPPORTED, "dense-lt was prepared for %lld tokens",
-                          static_cast<long long>(s->m));
+    if (call->m != s->m || call->dtype != s->dtype)
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "dense-lt was prepared for %lld tokens of %s",
+                          static_cast<long long>(s->m), ortho_dtype_name(s->dtype));
     operands o = {call->x, call->y, call->workspace, static_cast<cudaStream_t>(call->stream)};
     cublasStatus_t status = multiply(s, &s->algorithm, &o);
     return status == CUBLAS_STATUS_SUCCESS

@@ -10,6 +10,7 @@
  * Hopper): nothing is allocated while a launch is recorded. The handle remembers stream and
  * workspace from one function to the next, so calls over one state take turns on the host.
  */
+#include "common/dtype.h"
 #include "common/error.h"
 #include "kernels/cuda/library.h"
 #include "kernels/cuda/weights.h"
@@ -128,6 +129,9 @@ cublasStatus_t multiply(const state *s, const ortho_gemm_call *call)
 ortho_status run(const void *opaque, const ortho_gemm_call *call)
 {
     const state *s = static_cast<const state *>(opaque);
+    if (call->dtype != s->dtype) /* W was rounded to the problem's */
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "dense was prepared for %s",
+                          ortho_dtype_name(s->dtype));
     pthread_mutex_t *turn = const_cast<pthread_mutex_t *>(&s->turn);
     (void)pthread_mutex_lock(turn);
     cublasStatus_t status = multiply(s, call);

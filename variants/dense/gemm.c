@@ -7,6 +7,8 @@
  * The library is opened at run time, with the four prototypes that are needed, so that a machine
  * without it still builds and runs everything else.
  */
+#include "common/dtype.h"
+#include "common/error.h"
 #include "common/half.h"
 #include "kernels/base_gemm.h"
 
@@ -134,6 +136,9 @@ static ortho_status run(const void *opaque, const ortho_gemm_call *call)
     const float *x = call->x;
     float *y = call->y;
     int n = (int)st->n, k = (int)st->k;
+    if (call->dtype != st->dtype) /* W was rounded to the problem's */
+        return ortho_fail(ORTHO_E_UNSUPPORTED, "dense was prepared for %s",
+                          ortho_dtype_name(st->dtype));
     if (st->dtype != ORTHO_F32) {
         float *copy = call->workspace;
         ortho_base_load(st->dtype, call->x, call->m * st->k, copy);

@@ -10,8 +10,7 @@ extern const ortho_gemm_hooks ortho_reference_gemm_cpu;
 
 typedef struct state {
     ortho_split split; /* our copy */
-    ortho_dtype dtype;
-    int threads; /* for which the workspace is sized */
+    int threads;       /* for which the workspace is sized */
 } state;
 
 /* Copies `bytes` into an allocation booked on the weights; NULL with the message left. */
@@ -41,7 +40,7 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
     const ortho_split *s = problem->split;
     size_t n = (size_t)s->n, nnz = (size_t)s->nnz;
     size_t groups = (size_t)((s->k + s->group - 1) / s->group);
-    *st = (state){.split = *s, .dtype = problem->dtype, .threads = services->threads};
+    *st = (state){.split = *s, .threads = services->threads};
     st->split.q = keep(services, s->q, n * (size_t)((s->k + 1) / 2));
     st->split.scale = keep(services, s->scale, n * groups * sizeof(uint16_t));
     st->split.row_ptr = keep(services, s->row_ptr, (n + 1) * sizeof(int32_t));
@@ -71,7 +70,7 @@ static ortho_status run(const void *opaque, const ortho_gemm_call *call)
     ortho_oracle_job job = {
         .split = &st->split,
         .x = call->x,
-        .dtype = st->dtype,
+        .dtype = call->dtype,
         .m = call->m,
         .alpha = call->alpha,
         .threads = call->threads < st->threads ? call->threads : st->threads,
@@ -79,7 +78,7 @@ static ortho_status run(const void *opaque, const ortho_gemm_call *call)
     };
     ortho_status status = ortho_oracle_gemm_with(&job, y + count);
     for (int64_t i = 0; status == ORTHO_OK && i < count; i++)
-        ortho_oracle_store(st->dtype, call->y, i, y[i]);
+        ortho_oracle_store(call->dtype, call->y, i, y[i]);
     return status;
 }
 

@@ -104,9 +104,9 @@ void launch_as(const ortho_cuda_csr *s, const ortho_gemm_call *call, float *adde
 ortho_status multiply(const void *opaque, const ortho_gemm_call *call, float *addend)
 {
     const ortho_cuda_csr *s = static_cast<const ortho_cuda_csr *>(opaque);
-    if (s->base.dtype == ORTHO_F16)
+    if (call->dtype == ORTHO_F16)
         launch_as<__half>(s, call, addend);
-    else if (s->base.dtype == ORTHO_BF16)
+    else if (call->dtype == ORTHO_BF16)
         launch_as<__nv_bfloat16>(s, call, addend);
     else
         launch_as<float>(s, call, addend);
@@ -149,4 +149,5 @@ const ortho_gemm_hooks ortho_warp_per_row_gemm_cuda = {
     .lanes = ortho_warp_per_row_lanes,
     .loop = &loop,
     .kernels = kernels,
+    .export_split = ortho_cuda_csr_export,
 };

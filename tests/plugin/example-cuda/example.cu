@@ -142,9 +142,9 @@ template <typename T> ortho_status launch(const split *s, const ortho_gemm_call 
 ortho_status run(const void *state, const ortho_gemm_call *call)
 {
     const split *s = static_cast<const split *>(state);
-    return s->dtype == ORTHO_F16    ? launch<__half>(s, call)
-           : s->dtype == ORTHO_BF16 ? launch<__nv_bfloat16>(s, call)
-                                    : launch<float>(s, call);
+    return call->dtype == ORTHO_F16    ? launch<__half>(s, call)
+           : call->dtype == ORTHO_BF16 ? launch<__nv_bfloat16>(s, call)
+                                       : launch<float>(s, call);
 }
 
 // A warp a row: lane l makes a trip for each of the entries l, l + 32, ... of its row.
