@@ -7,7 +7,6 @@
 #include "harness/options_table.h"
 #include "harness/session.h"
 #include "harness/transfer_progress.h"
-#include "lib/select.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -96,21 +95,6 @@ static ortho_status sieve_model(const char *model, watching *w, ob_sieve_outcome
 
 /* ---- before and after ------------------------------------------------------------------------ */
 
-/* The weights of the layers that are to be sieved. */
-static int64_t count_weights(const ortho_dataset *dataset, const ob_options *options)
-{
-    char layers[OB_LIST_MAX * 8], projections[OB_LIST_MAX * 8];
-    const char *wanted = join_layers(&options->layers, layers);
-    const char *projs = join_projections(&options->projections, projections);
-    int64_t weights = 0;
-    for (int64_t i = 0; i < ortho_dataset_slices(dataset); i++) {
-        const ortho_slice *slice = ortho_dataset_slice(dataset, i);
-        if (ortho_select_layer(wanted, slice->layer) && ortho_select_projection(projs, slice->proj))
-            weights += slice->n * slice->k;
-    }
-    return weights;
-}
-
 /* The operand, else the best model at hand; and what it is. */
 static ortho_status find_model(ob_sieve_outcome *o, char spec[1024], const ob_log *log)
 {
@@ -126,38 +110,33 @@ static ortho_status find_model(ob_sieve_outcome *o, char spec[1024], const ob_lo
     if (status != ORTHO_OK)
         return status;
     o->facts = *ortho_dataset_facts(dataset);
-    o->weights = count_weights(dataset, o->options);
     ortho_dataset_close(dataset);
     if (why[0] != '\0')
         ob_log_note(log, "%s", why);
     return ORTHO_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
-/* How large the sieved layers are: as any reader of safetensors finds them, which is a check that
- * the artifact opens. */
+/* How large the sieved layers are, as anyone finds them who opens the artifact: that it opens is
+ * the last check. */
 static ortho_status weigh(ob_sieve_outcome *o)
 {
-    static const char *const parts[] = {".ortho.row_ptr", ".base.scale", ".ortho.val", ".ortho.col",
-                                        ".base.q"};
-    ortho_dataset *artifact;
-    ortho_status status = ortho_dataset_open(o->options->out, &artifact);
+    ortho_artifact *artifact;
+    ortho_status status = ortho_artifact_open(o->options->out, &artifact);
     if (status != ORTHO_OK)
         return status;
-    for (int64_t i = 0; i < ortho_dataset_tensors(artifact); i++) {
-        const ortho_tensor *t = ortho_dataset_tensor(artifact, i);
-        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
-            if (ends_with(t->name, parts[p]))
-                o->layer_bytes += t->end - t->begin;
-        o->layers += ends_with(t->name, ".base.q");
+    int64_t count = ortho_artifact_count(artifact);
+    for (int64_t i = 0; i < count && status == ORTHO_OK; i++) {
+        ortho_artifact_info info = {.size = sizeof info};
+        status = ortho_artifact_inspect(artifact, i, &info);
+        if (status == ORTHO_OK) {
+            o->weights += info.n * info.k;
+            o->layer_bytes += info.bytes;
+        }
     }
-    ortho_dataset_close(artifact);
-    return ORTHO_OK;
+    ortho_artifact_close(artifact);
+    if (status == ORTHO_OK)
+        o->layers = count;
+    return status;
 }
 
 /* Says what a run that didn't end well leaves, and how to go on. */

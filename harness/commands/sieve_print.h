@@ -13,10 +13,9 @@ typedef struct ob_sieve_outcome {
     const ob_options *options;
     ortho_model_facts facts;
     ortho_checkpoint_report report;
-    int64_t units_total;  /* 0: nothing was begun */
-    int64_t weights;      /* of the layers that were chosen */
-    int64_t layers;       /* sieved ones in the finished artifact; 0: it isn't finished */
-    uint64_t layer_bytes; /* of its sieved layers */
+    int64_t units_total;     /* 0: nothing was begun */
+    int64_t layers, weights; /* of the finished artifact's sieved layers; 0: it isn't finished */
+    uint64_t layer_bytes;    /* of those */
     bool interrupted;
 } ob_sieve_outcome;
 
