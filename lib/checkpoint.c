@@ -61,6 +61,15 @@ static int tell(const run *r, const char *phase, const ortho_stream *s)
     return r->options.progress(r->options.progress_ctx, &p);
 }
 
+/* A phase in which nothing is told: its beginning may be refused all the same. */
+static ortho_status begin_phase(const run *r, const char *phase, const ortho_stream *s)
+{
+    return tell(r, phase, s) == 0
+               ? ORTHO_OK
+               : ortho_fail(ORTHO_E_CANCELLED,
+                            "stopped: what is finished is kept, and --resume goes on");
+}
+
 static int tick_stream(void *ctx, const ortho_stream *s)
 {
     return tell(ctx, "sieving", s);
@@ -93,18 +102,16 @@ static ortho_status stream_all(run *r)
     ortho_status status = ORTHO_OK;
     if (r->options.resume)
         status = ortho_target_verify(&r->target, tick_check, r);
-    if (status == ORTHO_OK && r->options.measure) {
-        tell(r, "measuring", NULL);
+    if (status == ORTHO_OK && r->options.measure)
+        status = begin_phase(r, "measuring", NULL);
+    if (status == ORTHO_OK && r->options.measure)
         status = ortho_ceilings_measure(&r->stream, &r->target, &r->ceilings);
-    }
     r->sieving = now();
     if (status == ORTHO_OK)
         status = ortho_stream_run(&r->stream, &r->target, tick_stream, r);
-    if (status == ORTHO_OK) {
-        tell(r, "finishing", &r->stream);
-        status = ortho_target_finish(&r->target);
-    }
-    return status;
+    if (status == ORTHO_OK)
+        status = begin_phase(r, "finishing", &r->stream);
+    return status == ORTHO_OK ? ortho_target_finish(&r->target) : status;
 }
 
 static void report_stream(run *r)

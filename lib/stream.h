@@ -47,6 +47,7 @@ typedef struct ortho_shard_sync {
     uint64_t bytes; /* written since the last sync was submitted */
     int64_t unwritten;
     bool busy;
+    bool lost; /* a sync failed: the kernel may have dropped any page, and tells it once */
     ortho_io_request request;
 } ortho_shard_sync;
 

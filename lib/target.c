@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "datasets/file.h"
+#include "datasets/json.h"
 #include "lib/target_look.h"
 
 #include <dirent.h>
@@ -328,6 +329,8 @@ static ortho_status finish_shard(ortho_target *t, int32_t shard)
     status = put_header(t, shard, text, bytes);
     free(text);
     if (status == ORTHO_OK)
+        status = ortho_journal_sync(&t->journal);
+    if (status == ORTHO_OK)
         status = move_into_place(t, shard);
     if (status == ORTHO_OK)
         t->finished[shard] = true;
@@ -340,8 +343,7 @@ ortho_status ortho_target_add(ortho_target *t, int64_t unit, const ortho_record 
     ortho_status status = ortho_journal_add(&t->journal, unit, record);
     if (status != ORTHO_OK || --t->left[shard] > 0)
         return status;
-    status = ortho_journal_sync(&t->journal); /* a final name that no line speaks of is foreign */
-    return status == ORTHO_OK ? finish_shard(t, shard) : status;
+    return finish_shard(t, shard);
 }
 
 void ortho_target_forget(ortho_target *t, int64_t unit)
@@ -374,7 +376,7 @@ static ortho_status write_index(const ortho_target *t)
     json_t *map = weight_map(t->plan, &total);
     json_t *root = json_pack("{s:{s:I}, s:o?}", "metadata", "total_size", (json_int_t)total,
                              "weight_map", map);
-    char *text = map != NULL && root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    char *text = map != NULL && root != NULL ? ortho_json_dump(root, JSON_INDENT(2)) : NULL;
     ortho_status status = ORTHO_E_MEMORY;
     if (text == NULL) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for the index");

@@ -8,7 +8,8 @@
 
 #include "lib/journal.h"
 
-#define ORTHO_WORK_FOLDER ".ortho-sieve"
+#define ORTHO_WORK_FOLDER  ".ortho-sieve"
+#define ORTHO_SCRATCH_FILE "scratch" /* in it: what ceilings are measured with */
 
 typedef struct ortho_target {
     const ortho_plan *plan;
