@@ -6,6 +6,7 @@ in words that say what to do, costs nothing that was finished, and, once the cau
 to the bytes of an undisturbed run.
 """
 import inspect
+import json
 import os
 import resource
 import shutil
@@ -16,6 +17,15 @@ import time
 
 import models
 from streaming import Bench, Reference, environ, files_of, in_scratch, read, WORK
+
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "reports", "schema",
+                      "ortho-bench-sieve-1.schema.json")
 
 
 class Skipped(Exception):
@@ -109,6 +119,37 @@ def test_sigterm_keeps_what_is_finished(c):
     assert process.returncode == 130, words
     assert "--resume goes on" in words and "layers and pieces are kept in" in words, words
     assert out == b"", "no summary of a run that didn't end"
+    c.reference.check_whole(c.out)
+    c.resume()
+
+
+def test_an_interrupted_run_says_so_in_json(c):
+    process = subprocess.Popen(c.bench.command(c.out, "--json"), stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, env=environ())
+    while process.poll() is None and not os.path.exists(c.work("journal")):
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGTERM)
+    text = process.communicate()[0]
+    if process.returncode == 0:
+        raise Skipped("the run was faster than the signal")
+    document = json.loads(text)
+    assert process.returncode == 130 and document["status"] == "interrupted" and "size" not in document, document
+    done = document["units"]
+    assert done["layers_sieved"] + done["pieces_copied"] < done["total"], document
+    if jsonschema is not None:
+        with open(SCHEMA) as f:
+            jsonschema.validate(document, json.load(f))
+    c.resume()
+
+
+def test_a_second_signal_ends_it_at_once(c):
+    process = c.stop_at(0.2)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.002)
+    process.wait()
+    assert process.returncode in (-signal.SIGINT, 130, 0), process.returncode # 0: it was faster
     c.reference.check_whole(c.out)
     c.resume()
 
