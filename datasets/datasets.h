@@ -2,8 +2,9 @@
  * datasets.h: models and their slices, whatever they are stored in.
  *
  * A spec is a path (a safetensors or GGUF file, a directory of shards), a known model's name
- * (`llama-3.2-3b`), a hub name (`org/name`, looked up in the local hub cache) or a generator
- * (`synthetic:llama-3.2-3b:7`, `random:512x384`). Opening reads headers only.
+ * (`llama-3.2-3b`), a hub name (`org/name`, looked up in the local hub cache), slices that were
+ * fetched from the hub (`hf:org/name@revision`) or a generator (`synthetic:llama-3.2-3b:7`,
+ * `random:512x384`). Opening reads headers only.
  */
 #ifndef ORTHO_DATASETS_H
 #define ORTHO_DATASETS_H
@@ -27,7 +28,7 @@ typedef struct ortho_model_facts {
     char name[128];  /* as reports print it: "smollm2-135m", "synthetic:llama-3.2-3b:1" */
     char path[1024]; /* where it lies; "" when generated */
     char format[32]; /* the reader's name */
-    char hash[65];   /* hex; identity of the data: xxh3-128 of headers and sizes, or generator id */
+    char hash[65]; /* hex; identity of the data: xxh3-128 of headers and sizes, or of an identity */
     char licence[128], attribution[256]; /* "" when unknown */
     bool synthetic;
     bool four_bit; /* its linears were already quantised: no claim about quality stands */

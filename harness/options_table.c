@@ -37,6 +37,7 @@ const char *const ob_option_group_titles[OB_GROUP_COUNT] = {
     [OB_GROUP_GATE] = "Comparison",
     [OB_GROUP_LISTS] = "Lists",
     [OB_GROUP_STREAM] = "Streaming",
+    [OB_GROUP_FETCH] = "Fetching",
     [OB_GROUP_GENERAL] = "General",
 };
 
@@ -82,7 +83,8 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_WHAT,
      .help = "The weights: a safetensors or GGUF file, a folder of shards, a known model's name "
              "(`ortho-bench list --models`), a name in the local hub cache (org/name), "
-             "synthetic:llama-3.2-3b[:SEED] or random:NxK.",
+             "hf:org/name (slices that `ortho-bench fetch` brought), synthetic:llama-3.2-3b[:SEED] "
+             "or random:NxK.",
      .example = "--model smollm2-135m"},
     {.name = "layers",
      .argument = "LIST",
@@ -90,7 +92,8 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(layers),
      .unset = "0",
      .max = 9999,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_CASES | OB_FOR_FETCH,
+     .layers_for = OB_FOR_CASES,
      .group = OB_GROUP_WHAT,
      .help = "The layers whose weights are used, counted from 0.",
      .example = "--layers 0-3,7"},
@@ -100,7 +103,8 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(projections),
      .fallback = "all",
      .words = proj_words,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_CASES | OB_FOR_FETCH,
+     .layers_for = OB_FOR_CASES,
      .group = OB_GROUP_WHAT,
      .help = "The projections of each layer: q, k, v, o, gate, up, down; w is a lone matrix.",
      .example = "--proj q,k"},
@@ -451,6 +455,7 @@ const ob_option ob_option_table[] = {
      .group = OB_GROUP_LISTS,
      .help = "The cases that a run with the same options would do.",
      .flag_only = true},
+#include "harness/options_table_fetch.inc"
 #include "harness/options_table_history.inc"
 #include "harness/options_table_sieve.inc"
 

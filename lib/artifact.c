@@ -78,11 +78,21 @@ uint64_t ortho_part_bytes(const ortho_layer_facts *f, ortho_part part)
     return t.end;
 }
 
+const ortho_part *ortho_part_order(const ortho_layer_facts *f)
+{
+    static const ortho_part orders[2][ORTHO_PARTS] = {
+        {ORTHO_PART_ROW_PTR, ORTHO_PART_SCALE, ORTHO_PART_VAL, ORTHO_PART_COL, ORTHO_PART_Q},
+        {ORTHO_PART_ROW_PTR, ORTHO_PART_COL, ORTHO_PART_SCALE, ORTHO_PART_VAL, ORTHO_PART_Q},
+    };
+    return orders[f->k > 65536];
+}
+
 uint64_t ortho_part_offset(const ortho_layer_facts *f, ortho_part part)
 {
     uint64_t offset = 0;
-    for (int p = 0; p < (int)part; p++)
-        offset += ortho_part_bytes(f, (ortho_part)p);
+    const ortho_part *order = ortho_part_order(f);
+    for (int i = 0; i < ORTHO_PARTS && order[i] != part; i++)
+        offset += ortho_part_bytes(f, order[i]);
     return offset;
 }
 
@@ -185,9 +195,10 @@ ortho_status ortho_header_set_facts(ortho_header *h, const ortho_layer_facts *f)
 ortho_status ortho_header_add_layer(ortho_header *h, const ortho_layer_facts *f)
 {
     ortho_status status = ortho_header_set_facts(h, f);
-    for (int p = 0; p < ORTHO_PARTS && status == ORTHO_OK; p++) {
+    const ortho_part *order = ortho_part_order(f);
+    for (int i = 0; i < ORTHO_PARTS && status == ORTHO_OK; i++) {
         ortho_tensor t;
-        ortho_part_tensor(f, (ortho_part)p, &t);
+        ortho_part_tensor(f, order[i], &t);
         status = ortho_header_add(h, &t);
     }
     return status;

@@ -53,6 +53,9 @@ void ortho_part_tensor(const ortho_layer_facts *facts, ortho_part part, ortho_te
 uint64_t ortho_part_bytes(const ortho_layer_facts *facts, ortho_part part);
 uint64_t ortho_layer_bytes(const ortho_layer_facts *facts);
 
+/* The parts [ORTHO_PARTS] as they follow each other. */
+const ortho_part *ortho_part_order(const ortho_layer_facts *facts);
+
 /* Where a part lies in its layer's run of bytes. */
 uint64_t ortho_part_offset(const ortho_layer_facts *facts, ortho_part part);
 

@@ -52,6 +52,22 @@ static attributes_fn *find_attributes(void)
     return found;
 }
 
+/* The runtime's answer, for a driver that wants a context to give one. */
+static ortho_memory ask_runtime(const void *pointer, int *ordinal)
+{
+    struct cudaPointerAttributes a = {0};
+    if (cudaPointerGetAttributes(&a, pointer) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return ORTHO_MEMORY_HOST;
+    }
+    if (a.type == cudaMemoryTypeDevice && ordinal != NULL)
+        *ordinal = a.device;
+    return a.type == cudaMemoryTypeDevice    ? ORTHO_MEMORY_DEVICE
+           : a.type == cudaMemoryTypeManaged ? ORTHO_MEMORY_MANAGED
+           : a.type == cudaMemoryTypeHost    ? ORTHO_MEMORY_PINNED
+                                             : ORTHO_MEMORY_HOST;
+}
+
 ortho_memory ortho_gpu_memory(const void *pointer, int *ordinal)
 {
     attributes_fn *ask = find_attributes();
@@ -61,7 +77,11 @@ ortho_memory ortho_gpu_memory(const void *pointer, int *ordinal)
                                     CU_POINTER_ATTRIBUTE_IS_MANAGED,
                                     CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
     void *answers[] = {&type, &managed, &device};
-    if (ask == NULL || ask(3, wanted, answers, (CUdeviceptr)(uintptr_t)pointer) != CUDA_SUCCESS)
+    CUresult answer = ask == NULL ? CUDA_ERROR_NOT_INITIALIZED
+                                  : ask(3, wanted, answers, (CUdeviceptr)(uintptr_t)pointer);
+    if (answer == CUDA_ERROR_INVALID_CONTEXT)
+        return ask_runtime(pointer, ordinal);
+    if (answer != CUDA_SUCCESS)
         return ORTHO_MEMORY_HOST;
     if (managed != 0)
         return ORTHO_MEMORY_MANAGED;

@@ -90,9 +90,10 @@ static void forget(ortho_header *header, const ortho_layer_facts *facts, uint64_
 static ortho_status write_arrays(ortho_writer *writer, const ortho_layer_facts *facts,
                                  const ortho_split *split)
 {
-    for (int p = 0; p < ORTHO_PARTS; p++) {
-        size_t bytes = (size_t)ortho_part_bytes(facts, (ortho_part)p);
-        const void *part = ortho_arrays_part(split, (ortho_part)p);
+    const ortho_part *order = ortho_part_order(facts);
+    for (int i = 0; i < ORTHO_PARTS; i++) {
+        size_t bytes = (size_t)ortho_part_bytes(facts, order[i]);
+        const void *part = ortho_arrays_part(split, order[i]);
         if (fwrite(part, 1, bytes, writer->data.stream) != bytes) {
             int why = errno;
             writer->broken = true;

@@ -11,6 +11,7 @@
 #include "datasets/json.h"
 #include "datasets/reject.h"
 #include "datasets/safetensors_header.h"
+#include "datasets/slice_cache.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -42,13 +43,6 @@ static bool claims(const char *spec)
     return is_index(spec) || (!ortho_path_is_file(spec) && ortho_hub_name_valid(spec));
 }
 
-static bool shard_name_valid(const char *name)
-{
-    size_t length = strlen(name);
-    return length > 0 && length < 256 && !strchr(name, '/') && !strstr(name, "..") &&
-           name[0] != '.' && ortho_text_is_clean(name, length);
-}
-
 /* Checks the map and collects each shard's name once: a set, as keys of *shards. */
 static ortho_status list_shards(const ortho_json_text *json, json_t *map, json_t *shards)
 {
@@ -58,7 +52,7 @@ static ortho_status list_shards(const ortho_json_text *json, json_t *map, json_t
     for (void *i = json_object_iter(map); i; i = json_object_iter_next(map, i)) {
         const char *tensor = json_object_iter_key(i);
         const char *shard = json_string_value(json_object_iter_value(i));
-        if (!shard || !shard_name_valid(shard))
+        if (!shard || !ortho_shard_name_valid(shard))
             return ortho_reject(
                 ORTHO_E_FORMAT, (ortho_place){json->file, tensor, ortho_json_offset(json, tensor)},
                 "its shard must be the plain name of a file beside the index, not %s",

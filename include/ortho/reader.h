@@ -36,7 +36,8 @@ typedef struct ortho_source
 typedef struct ortho_source_facts {
     char name[128];     /* canonical: "synthetic:llama-3.2-3b:1"; "" lets the caller name it */
     char path[1024];    /* the file or folder; "" when generated */
-    char identity[256]; /* of generated data: generator, version, shapes and seed; "" for files */
+    char identity[256]; /* what the data are, told without reading them: generator, version, shapes
+                           and seed; the hub's commit; "" for files */
     bool synthetic;     /* a file may say of itself that its weights were made, not trained */
     uint64_t seed;
 } ortho_source_facts;

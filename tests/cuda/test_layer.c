@@ -5,6 +5,7 @@
  */
 #include "layers.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 typedef struct shape {
@@ -203,6 +204,32 @@ static void auto_is_where_the_weights_are(void **state)
     free(w);
 }
 
+static void *sieve_there(void *device)
+{
+    ortho_matrix m = {64, 64, 64, ORTHO_F32, device};
+    ortho_layer *layer = NULL;
+    ortho_layer_info info = {.size = sizeof info};
+    bool good = ortho_layer_sieve(&m, NULL, NULL, &layer) == ORTHO_OK &&
+                ortho_layer_inspect(layer, &info) == ORTHO_OK && info.device == ORTHO_DEVICE_CUDA;
+    ortho_layer_free(layer);
+    return good ? NULL : device;
+}
+
+/* A thread that has made no call of CUDA yet, and so has no context. */
+static void device_weights_in_a_fresh_thread(void **state)
+{
+    (void)state;
+    float *w = activations(ORTHO_F32, 64 * 64, 3, NULL);
+    float *device = device_copy(w, 64 * 64 * sizeof *w);
+    pthread_t thread;
+    void *failed;
+    assert_int_equal(pthread_create(&thread, NULL, sieve_there, device), 0);
+    pthread_join(thread, &failed);
+    assert_null(failed);
+    cuda_ok(cudaFree(device));
+    free(w);
+}
+
 static void a_nan_in_device_weights_is_named(void **state)
 {
     (void)state;
@@ -375,6 +402,7 @@ int main(void)
         cmocka_unit_test(variants_export),
         cmocka_unit_test(sieves_of_either_memory),
         cmocka_unit_test(auto_is_where_the_weights_are),
+        cmocka_unit_test(device_weights_in_a_fresh_thread),
         cmocka_unit_test(a_nan_in_device_weights_is_named),
         cmocka_unit_test(one_copy_is_held),
         cmocka_unit_test(files_are_the_same_from_both),

@@ -120,6 +120,35 @@ def index_seeds():
     yield "empty", b'{"weight_map":{}}\0'
 
 
+def slices_seeds():
+    """Manifests over the shard of fuzz_slices.c, whose header's hash is this."""
+    shard = {"bytes": 136, "header": 120, "header_xxh3": "23b1690d90ade6684d6d16526f8f9cd9", "etag": "e"}
+    a = {"shard": "s", "range": [120, 128], "xxh3": 32 * "0", "fetched": "2026-11-26T00:00:00Z"}
+    b = {"shard": "s", "range": [128, 136], "piece": 4, "done": [1]}
+    good = {"schema": "ortho-slices/1", "repository": "a/b", "endpoint": "https://huggingface.co",
+            "commit": "0123456789abcdef0123456789abcdef01234567", "shards": {"s": shard},
+            "tensors": {"a": a}, "partial": {"b": b}}
+    yield "good", compact(good)
+    yield "both", compact({**good, "tensors": {"a": a, "b": {**a, "range": [128, 136]}}, "partial": {}})
+    yield "empty", compact({**good, "shards": {}, "tensors": {}, "partial": {}})
+    yield "shifted", compact({**good, "tensors": {"a": {**a, "range": [121, 129]}}})
+    yield "unknown", compact({**good, "tensors": {"c": a}})
+
+
+def http_seeds():
+    commit = b"X-Repo-Commit: 0123456789abcdef0123456789abcdef01234567\r\n"
+    yield "part", (b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-7/4965799096\r\n"
+                   b"Content-Length: 8\r\nETag: W/\"abc\"\r\n" + commit + b"\r\n")
+    yield "redirect", (b"HTTP/2 302 \r\nlocation: https://example.org/x?y=z\r\nx-linked-size: 4965799096\r\n"
+                       b'x-linked-etag: "584d8d3e"\r\n' + commit + b"\r\n")
+    yield "busy", b"HTTP/1.1 429 Too Many\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
+    yield "busy-seconds", b"HTTP/1.1 503 x\nRetry-After: 120\n\n"
+    yield "gated", b"HTTP/1.1 401 x\r\nX-Error-Code: GatedRepo\r\nContent-Encoding: gzip\r\n\r\n"
+    yield "interim", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 416 x\r\nContent-Range: bytes */9\r\n\r\n"
+    yield "trailer", b"HTTP/1.1 200 OK\r\n\r\nContent-Length: 1\r\n"
+    yield "unknown-total", b"HTTP/1.1 206 x\r\nContent-Range: bytes 8-15/*\r\n\r\n"
+
+
 TESTS = pathlib.Path(__file__).parent.parent
 
 
@@ -208,7 +237,8 @@ def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
     for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
                         ("index", index_seeds), ("artifact", artifact_seeds), ("results", results_seeds),
-                        ("comparison", comparison_seeds), ("document", document_seeds)):
+                        ("comparison", comparison_seeds), ("document", document_seeds),
+                        ("slices", slices_seeds), ("http", http_seeds)):
         (root / kind).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():
             (root / kind / name).write_bytes(content)

@@ -4,10 +4,11 @@ metadata are what docs/ARTIFACT.md says, and its arrays put together are the wei
 grid, Base + Ortho exact to fp16 at each entry, and the product that the library computes. Then the
 other way: an artifact that Python writes is loaded.
 
-usage: artifact_golden.py path/to/libortho.so. Exit 77: a package is missing."""
+usage: artifact_golden.py path/to/libortho.so docs/ARTIFACT.md, whose Python is run, too. Exit 77: a package is missing."""
 import ctypes as c
 import json
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -115,6 +116,13 @@ def check_layer(tensors, metadata, case, w, layer):
     assert (np.abs(forward(layer, x, n) - wanted) <= bound).all(), name
 
 
+def documented(page):
+    """The function that the page shows its readers."""
+    block, names = re.search(r"```python\n(.*?)```", page.read_text(), re.S).group(1), {}
+    exec(compile(block, str(page), "exec"), names) # pylint: disable=exec-used
+    return names["weights"]
+
+
 def write(path, layers):
     writer = c.c_void_p()
     check(LIB.ortho_writer_open(str(path).encode(), c.byref(writer)))
@@ -145,6 +153,11 @@ def main():
         assert len(tensors) == 5 * len(CASES) and len(metadata) == 3 + len(CASES)
         for case in CASES:
             check_layer(tensors, metadata, case, weights[case[0]], layers[case[0]])
+        weights_of = documented(pathlib.Path(sys.argv[2]))
+        for name, *_ in CASES:
+            base, ortho = dense(tensors, name, json.loads(metadata[f"ortho.layer:{name}"]))
+            assert np.array_equal(weights_of(path, name), base + ortho), name
+            assert np.array_equal(weights_of(path, name, alpha=0), base), name
         again = pathlib.Path(folder) / "b.safetensors" # in the order and with the gaps of another writer
         save_file(tensors, again, metadata)
         for name, n, k, *_ in CASES:

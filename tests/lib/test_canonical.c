@@ -101,6 +101,13 @@ static void test_options(void **state)
     refused(ortho_layer_from_split(&s, &o.known, &out), ORTHO_E_ARGUMENT, "threads is -2");
     o.known.threads = 0, o.known.device = 3;
     refused(ortho_layer_from_split(&s, &o.known, &out), ORTHO_E_ARGUMENT, "device is 3");
+    o.known.device = ORTHO_DEVICE_CUDA; /* there is one, or a reason why not */
+    out = NULL;
+    if (ortho_layer_from_split(&s, &o.known, &out) != ORTHO_OK) {
+        refused(ortho_layer_from_split(&s, &o.known, &out), ORTHO_E_UNSUPPORTED, "on the GPU: ");
+        assert_null(out);
+    }
+    ortho_layer_free(out);
     split_free(&s);
     ortho_layer_free(layer);
 }
