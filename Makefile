@@ -6,7 +6,7 @@ TIDY    := $(shell find $(FOLDERS) -name '*.c')
 SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
            scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \
            scripts/compare-revisions \
-           $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run)
+           $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run tests/fuzz/campaign)
 prefix ?= /usr/local
 
 .PHONY: all help setup check check-gpu asan ubsan tsan fuzz format format-check tidy shellcheck docs bench-smoke \

@@ -1,7 +1,10 @@
 #include "datasets/json.h"
 
+#include "common/error.h"
 #include "datasets/reject.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_DEPTH  8
@@ -90,6 +93,45 @@ static ortho_status check_limits(const ortho_json_text *json)
     return ORTHO_OK;
 }
 
+/* The text, a byte at a time: numbers reset errno, but not before another byte was asked for. */
+typedef struct feed {
+    const char *at, *end;
+    bool no_memory;
+} feed;
+
+static size_t next_byte(void *buffer, size_t room, void *ctx)
+{
+    feed *f = ctx;
+    (void)room;
+    f->no_memory |= errno == ENOMEM;
+    if (f->at == f->end)
+        return 0;
+    *(char *)buffer = *f->at++;
+    return 1;
+}
+
+json_t *ortho_json_load(const char *text, size_t length, json_error_t *error, bool *no_memory)
+{
+    feed f = {.at = text, .end = text + length};
+    errno = 0;
+    json_t *root = json_load_callback(next_byte, &f, JSON_REJECT_DUPLICATES, error);
+    *no_memory = f.no_memory || errno == ENOMEM;
+    if (!*no_memory)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+char *ortho_json_dump(const json_t *value, size_t flags)
+{
+    errno = 0;
+    char *text = json_dumps(value, flags);
+    if (errno != ENOMEM)
+        return text;
+    free(text);
+    return NULL;
+}
+
 ortho_status ortho_json_parse(const ortho_json_text *json, json_t **out)
 {
     if (json->length == 0 || json->text[0] != '{')
@@ -99,7 +141,11 @@ ortho_status ortho_json_parse(const ortho_json_text *json, json_t **out)
     if (status != ORTHO_OK)
         return status;
     json_error_t error;
-    json_t *root = json_loadb(json->text, json->length, JSON_REJECT_DUPLICATES, &error);
+    bool no_memory;
+    json_t *root = ortho_json_load(json->text, json->length, &error, &no_memory);
+    if (!root && no_memory)
+        return ortho_fail(ORTHO_E_MEMORY, "%s: no memory for its JSON of %zu bytes", json->file,
+                          json->length);
     if (!root) {
         size_t at = error.position < 0 ? 0 : (size_t)error.position;
         if (at > json->length)
@@ -107,9 +153,7 @@ ortho_status ortho_json_parse(const ortho_json_text *json, json_t **out)
         char name[128];
         name_before(json, at, name);
         ortho_place place = {json->file, name, json->base + at};
-        return ortho_reject(json_error_code(&error) == json_error_out_of_memory ? ORTHO_E_MEMORY
-                                                                                : ORTHO_E_FORMAT,
-                            place, "JSON: %s", error.text);
+        return ortho_reject(ORTHO_E_FORMAT, place, "JSON: %s", error.text);
     }
     *out = root;
     return ORTHO_OK;

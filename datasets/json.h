@@ -20,6 +20,15 @@ typedef struct ortho_json_text {
  * caller owns *out (json_decref). */
 ortho_status ortho_json_parse(const ortho_json_text *, json_t **out);
 
+/* Parses with JSON_REJECT_DUPLICATES. When memory lacks, jansson may say that some
+ * token is wrong, or leave characters out of a string and say nothing: then this gives NULL, and
+ * *no_memory. */
+json_t *ortho_json_load(const char *text, size_t length, json_error_t *error, bool *no_memory);
+
+/* jansson's json_dumps, which leaves keys out when memory lacks: then this gives NULL. The caller
+ * frees the text. */
+char *ortho_json_dump(const json_t *value, size_t flags);
+
 /* The file offset of this tensor's entry; of the text itself when its name is written with escapes.
  */
 uint64_t ortho_json_offset(const ortho_json_text *, const char *tensor);

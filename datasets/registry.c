@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "datasets/file.h"
+#include "datasets/json.h"
 #include "datasets/slice_cache.h"
 
 #include <stdio.h>
@@ -14,8 +15,11 @@ const char *const ortho_proj_names[ORTHO_PROJ_COUNT] = {"q", "k", "v", "o", "gat
 ortho_status ortho_registry_load(json_t **out)
 {
     json_error_t error;
-    json_t *root = json_loadb((const char *)ortho_models_json, ortho_models_json_length,
-                              JSON_REJECT_DUPLICATES, &error);
+    bool no_memory;
+    json_t *root = ortho_json_load((const char *)ortho_models_json, ortho_models_json_length,
+                                   &error, &no_memory);
+    if (!root && no_memory)
+        return ortho_fail(ORTHO_E_MEMORY, "no memory for the list of known models");
     if (!root)
         return ortho_fail(ORTHO_E_INTERNAL, "datasets/models.json: line %d: %s", error.line,
                           error.text);

@@ -114,7 +114,11 @@ typedef struct ob_options {
     double process_spread;         /* --process-spread, a share; 0: what the machine is known for */
     bool strict;                   /* an ambiguous case fails a comparison */
     const char *comparison_format; /* --format of `compare`; NULL: its table */
-    bool json;                     /* `inspect`, `doctor`, `annotate`, `history`, `fetch` */
+    bool json;                     /* `inspect`, `doctor`, `annotate`, `history`, `sieve`, ... */
+
+    double sieve_density;   /* `sieve --density`, a share */
+    uint64_t memory_budget; /* `sieve`: bytes of buffers, in host and in device memory each */
+    bool resume, measure;   /* `sieve` */
 
     bool fetch_all;   /* `fetch --all`: every tensor */
     bool fetch_check; /* `fetch --check`: hash what is there, fetch nothing */

@@ -36,6 +36,7 @@ const char *const ob_option_group_titles[OB_GROUP_COUNT] = {
     [OB_GROUP_COUNTERS] = "Hardware counters",
     [OB_GROUP_GATE] = "Comparison",
     [OB_GROUP_LISTS] = "Lists",
+    [OB_GROUP_STREAM] = "Streaming",
     [OB_GROUP_FETCH] = "Fetching",
     [OB_GROUP_GENERAL] = "General",
 };
@@ -68,7 +69,7 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(backend),
      .fallback = "auto",
      .words = backend_words,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_SPLITS,
      .group = OB_GROUP_WHAT,
      .help = "Where to run: auto takes the GPU when there is one, else the CPU.",
      .example = "--backend cpu"},
@@ -161,7 +162,7 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(rule),
      .fallback = "outlier",
      .words = rule_words,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_SPLITS,
      .group = OB_GROUP_SPLIT,
      .help = "How the sieve chooses: outlier (half by size against the row, kept out of the grid "
              "fit; half by e^2 H), residual (e^2 H), legacy (the original's e^2/H).",
@@ -172,7 +173,7 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(group),
      .fallback = "128",
      .words = group_words,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_SPLITS,
      .group = OB_GROUP_SPLIT,
      .help = "Weights along a row that share one INT4 scale.",
      .example = "--group 32"},
@@ -182,7 +183,7 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(hessian),
      .unset = "from the weights",
      .from = OB_WORDS_FILES,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_SPLITS,
      .group = OB_GROUP_SPLIT,
      .help = "H from a safetensors file that holds, under each weight's name, its diagonal [k] or "
              "activations [t, k].",
@@ -250,7 +251,7 @@ const ob_option ob_option_table[] = {
      .offset = FIELD(threads),
      .fallback = "0",
      .max = 4096,
-     .commands = OB_FOR_CASES,
+     .commands = OB_FOR_SPLITS,
      .group = OB_GROUP_TIMING,
      .help = "CPU threads; 0 is all of them.",
      .example = "--threads 1"},
@@ -386,7 +387,7 @@ const ob_option ob_option_table[] = {
     {.name = "json",
      .type = OB_VALUE_FLAG,
      .offset = FIELD(json),
-     .commands = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE | OB_FOR_HISTORY | OB_FOR_FETCH,
+     .commands = OB_FOR_JSON,
      .group = OB_GROUP_OUTPUT,
      .help = "One JSON object instead of text.",
      .flag_only = true},
@@ -456,6 +457,7 @@ const ob_option ob_option_table[] = {
      .flag_only = true},
 #include "harness/options_table_fetch.inc"
 #include "harness/options_table_history.inc"
+#include "harness/options_table_sieve.inc"
 
     /* ---- general ---- */
     {.name = "config",

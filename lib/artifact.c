@@ -2,6 +2,7 @@
 
 #include "common/dtype.h"
 #include "common/error.h"
+#include "datasets/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,7 +182,7 @@ ortho_status ortho_header_set_facts(ortho_header *h, const ortho_layer_facts *f)
                   (json_int_t)f->n, "k", (json_int_t)f->k, "nnz", (json_int_t)f->nnz, "group",
                   (json_int_t)f->group, "rule", rules[f->rule], "density", f->density, "hessian",
                   f->hessian, "source_xxh3", f->source[0] != '\0' ? f->source : ORTHO_NO_HASH);
-    char *text = facts == NULL ? NULL : json_dumps(facts, JSON_COMPACT);
+    char *text = facts == NULL ? NULL : ortho_json_dump(facts, JSON_COMPACT);
     json_decref(facts);
     if (text == NULL)
         return no_memory();
@@ -205,7 +206,7 @@ ortho_status ortho_header_add_layer(ortho_header *h, const ortho_layer_facts *f)
 
 ortho_status ortho_header_render(const ortho_header *h, char **out, size_t *bytes)
 {
-    char *json = json_dumps(h->root, JSON_COMPACT);
+    char *json = ortho_json_dump(h->root, JSON_COMPACT);
     if (json == NULL)
         return no_memory();
     size_t length = strlen(json), all = (8 + length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -194,7 +194,7 @@ static ortho_status time_both(ortho_stream *s, int fd, const char *path, double 
 
 static ortho_status time_writes(ortho_stream *s, const ortho_target *target, ortho_ceilings *c)
 {
-    char *path = ortho_path_join(target->work, "scratch");
+    char *path = ortho_path_join(target->work, ORTHO_SCRATCH_FILE);
     if (path == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
     ortho_status status = ORTHO_OK;

@@ -61,6 +61,15 @@ static int tell(const run *r, const char *phase, const ortho_stream *s)
     return r->options.progress(r->options.progress_ctx, &p);
 }
 
+/* A phase in which nothing is told: its beginning may be refused all the same. */
+static ortho_status begin_phase(const run *r, const char *phase, const ortho_stream *s)
+{
+    return tell(r, phase, s) == 0
+               ? ORTHO_OK
+               : ortho_fail(ORTHO_E_CANCELLED,
+                            "stopped: what is finished is kept, and --resume goes on");
+}
+
 static int tick_stream(void *ctx, const ortho_stream *s)
 {
     return tell(ctx, "sieving", s);
@@ -93,18 +102,16 @@ static ortho_status stream_all(run *r)
     ortho_status status = ORTHO_OK;
     if (r->options.resume)
         status = ortho_target_verify(&r->target, tick_check, r);
-    if (status == ORTHO_OK && r->options.measure) {
-        tell(r, "measuring", NULL);
+    if (status == ORTHO_OK && r->options.measure)
+        status = begin_phase(r, "measuring", NULL);
+    if (status == ORTHO_OK && r->options.measure)
         status = ortho_ceilings_measure(&r->stream, &r->target, &r->ceilings);
-    }
     r->sieving = now();
     if (status == ORTHO_OK)
         status = ortho_stream_run(&r->stream, &r->target, tick_stream, r);
-    if (status == ORTHO_OK) {
-        tell(r, "finishing", &r->stream);
-        status = ortho_target_finish(&r->target);
-    }
-    return status;
+    if (status == ORTHO_OK)
+        status = begin_phase(r, "finishing", &r->stream);
+    return status == ORTHO_OK ? ortho_target_finish(&r->target) : status;
 }
 
 static void report_stream(run *r)
@@ -131,11 +138,15 @@ static void report_stream(run *r)
     o->floor_seconds = ortho_ceilings_floor(&r->ceilings, s);
 }
 
+static uint64_t budget_of(const run *r)
+{
+    return r->options.memory_budget != 0 ? r->options.memory_budget : DEFAULT_BUDGET;
+}
+
 static ortho_status sieve_planned(run *r)
 {
-    uint64_t budget = r->options.memory_budget != 0 ? r->options.memory_budget : DEFAULT_BUDGET;
     r->stream.rss = &r->rss;
-    ortho_status status = ortho_stream_open(&r->stream, r->plan, r->ops, budget);
+    ortho_status status = ortho_stream_open(&r->stream, r->plan, r->ops, budget_of(r));
     if (status != ORTHO_OK)
         return status;
     status = stream_all(r);
@@ -155,6 +166,8 @@ static ortho_status sieve(run *r, const char *model, const char *out)
     ortho_rss_begin(&r->rss); /* the context is up, where there is one */
     if (status == ORTHO_OK)
         status = ortho_plan_make(model, &plan, &r->plan);
+    if (status == ORTHO_OK)
+        status = ortho_stream_fits(r->plan, r->ops, budget_of(r));
     if (status == ORTHO_OK)
         status = ortho_target_open(r->plan, out, r->options.resume != 0, &r->target);
     if (status == ORTHO_OK && !r->target.complete)

@@ -23,6 +23,7 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
 {
     char *all = NULL;
     size_t bytes = 0;
+    bool whole = true;
     FILE *to = open_memstream(&all, &bytes);
     if (to == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
@@ -32,15 +33,16 @@ static ortho_status fingerprint(const ortho_plan *plan, char hex[ORTHO_HASH_LENG
         size_t length;
         status = ortho_header_render(&plan->shards[i].header, &header, &length);
         if (status == ORTHO_OK) {
-            fwrite(header, 1, length, to);
+            whole &= fwrite(header, 1, length, to) == length;
             free(header);
         }
     }
     for (int32_t i = 0; i < plan->file_count && status == ORTHO_OK; i++)
-        fprintf(to, "%s %llu %lld.%09ld\n", plan->files[i].path,
-                (unsigned long long)plan->files[i].bytes, (long long)plan->files[i].time.tv_sec,
-                plan->files[i].time.tv_nsec);
-    if (fclose(to) != 0 && status == ORTHO_OK)
+        whole &= fprintf(to, "%s %llu %lld.%09ld\n", plan->files[i].path,
+                         (unsigned long long)plan->files[i].bytes,
+                         (long long)plan->files[i].time.tv_sec, plan->files[i].time.tv_nsec) > 0;
+    whole &= fclose(to) == 0 && all != NULL; /* it may lose all of it and not say so */
+    if (!whole && status == ORTHO_OK)
         status = ortho_fail(ORTHO_E_MEMORY, "no memory for a fingerprint");
     if (status == ORTHO_OK)
         ortho_hash(all, bytes, hex);
@@ -128,6 +130,23 @@ static ortho_status read_lines(ortho_journal *j, char *text, size_t *good)
     return ORTHO_OK;
 }
 
+/* Behind the lines that are whole: over the piece of one that an earlier failure left. */
+static ortho_status put(ortho_journal *j, const char *line)
+{
+    size_t length = strlen(line);
+    for (size_t done = 0; done < length;) {
+        ssize_t put = pwrite(j->fd, line + done, length - done, (off_t)(j->length + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return ortho_fail(ORTHO_E_IO, "%s: %s", j->path,
+                              put < 0 ? strerror(errno) : "nothing could be written");
+        done += (size_t)put;
+    }
+    j->length += length;
+    return ORTHO_OK;
+}
+
 /* Reads what is there; what isn't good is cut off. */
 static ortho_status resume_from(ortho_journal *j, const char *first)
 {
@@ -136,28 +155,21 @@ static ortho_status resume_from(ortho_journal *j, const char *first)
     ortho_status status = ortho_file_slurp(j->path, MOST_BYTES, &text, &length);
     if (status != ORTHO_OK)
         return status;
-    if (length < good || memcmp(text, first, good) != 0)
+    bool begun =
+        strchr(text, '\n') != NULL; /* else the run ended before its first line was whole */
+    if (begun && (length < good || memcmp(text, first, good) != 0))
         status = ortho_fail(
             ORTHO_E_ARGUMENT,
             "%s: the interrupted run there is another one (%.*s), or its source has changed: give "
             "the options that it had, or remove that file's folder to begin anew",
             j->path, (int)strcspn(text, "\n"), text);
-    else
+    else if (begun)
         status = read_lines(j, text, &good);
     free(text);
-    if (status == ORTHO_OK && (ftruncate(j->fd, (off_t)good) != 0 || lseek(j->fd, 0, SEEK_END) < 0))
+    if (status == ORTHO_OK && ftruncate(j->fd, begun ? (off_t)good : 0) != 0)
         status = ortho_fail(ORTHO_E_IO, "%s: %s", j->path, strerror(errno));
-    return status;
-}
-
-static ortho_status put(ortho_journal *j, const char *line)
-{
-    size_t length = strlen(line);
-    ssize_t put = write(j->fd, line, length);
-    if (put == (ssize_t)length)
-        return ORTHO_OK;
-    return ortho_fail(ORTHO_E_IO, "%s: %s", j->path,
-                      put < 0 ? strerror(errno) : "only a part of a line could be written");
+    j->length = begun ? good : 0;
+    return status == ORTHO_OK && !begun ? put(j, first) : status;
 }
 
 ortho_status ortho_journal_add(ortho_journal *j, int64_t unit, const ortho_record *record)
@@ -198,6 +210,13 @@ done:
     else
         ortho_journal_close(&j);
     return status;
+}
+
+ortho_status ortho_journal_sync(const ortho_journal *j)
+{
+    if (fdatasync(j->fd) == 0)
+        return ORTHO_OK;
+    return ortho_fail(ORTHO_E_IO, "%s: can't be synced: %s", j->path, strerror(errno));
 }
 
 void ortho_journal_close(ortho_journal *j)

@@ -19,6 +19,7 @@ typedef struct ortho_record {
 
 typedef struct ortho_journal {
     int fd;
+    uint64_t length; /* of its whole lines: what a failed write left behind isn't one */
     char *path;
     const ortho_plan *plan;
     ortho_record *records; /* [unit_count] */
@@ -32,6 +33,10 @@ ortho_status ortho_journal_open(const char *path, const ortho_plan *plan, bool r
 /* The unit's bytes are on the disk. The line itself needs no sync: without it the unit is only done
  * again. */
 ortho_status ortho_journal_add(ortho_journal *journal, int64_t unit, const ortho_record *record);
+
+/* Makes the lines durable: before a shard takes its final name, which is refused to a resume that
+ * has no lines of it. */
+ortho_status ortho_journal_sync(const ortho_journal *journal);
 
 void ortho_journal_close(ortho_journal *journal);
 

@@ -136,7 +136,7 @@ static void maybe_sync(ortho_stream *s, int32_t shard)
 {
     ortho_shard_sync *y = &s->syncs[shard];
     bool last = y->unwritten == 0 || s->status != ORTHO_OK;
-    if (y->busy || y->written == y->covered || (y->bytes < ORTHO_SYNC_BYTES && !last))
+    if (y->busy || y->lost || y->written == y->covered || (y->bytes < ORTHO_SYNC_BYTES && !last))
         return;
     y->busy = true;
     y->bytes = 0;
@@ -157,6 +157,7 @@ static void sync_is_done(ortho_stream *s, int32_t shard)
     ortho_shard_sync *y = &s->syncs[shard];
     ortho_status status = ortho_io_result(&y->request);
     y->busy = false;
+    y->lost = status != ORTHO_OK;
     check(s, status);
     for (int64_t i = 0; i < y->covered && status == ORTHO_OK; i++) {
         status = ortho_target_add(s->target, y->units[i], &s->records[y->units[i]]);

@@ -1,10 +1,12 @@
 /* The input is a .gguf file. */
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_reader.h"
+
+extern const ortho_reader ortho_reader_gguf;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[128];
-    fuzz_write(path, "x.gguf", data, size);
-    fuzz_dataset(path);
+    memory_file = data;
+    memory_file_size = size;
+    fuzz_reader(&ortho_reader_gguf, "x.gguf");
     return 0;
 }

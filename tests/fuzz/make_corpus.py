@@ -220,12 +220,25 @@ def comparison_seeds():
     yield "empty", compact(empty)
 
 
+def document_seeds():
+    """Small ones, so that many are read in a second."""
+    context = {"commit": "a", "seed": 1}
+    ok = {"key": "gemm/csr/cpu/L0.q/m1", "op": "gemm", "status": "ok", "time_ns": {"samples": [1, 2.5]}}
+    failed = {"key": "k", "status": "failed", "reason": "\u00e9 \"x\""}
+    results = {"schema": "ortho-bench/1", "context": context, "results": []}
+    yield "smallest", compact(results)
+    yield "rows", compact({**results, "results": [ok, failed]})
+    yield "later", compact({**results, "schema": "ortho-bench/2"})
+    yield "comparison", compact({"schema": "ortho-bench-compare/1", "context": {}, "summary": {}, "cases": [ok]})
+    yield "cut", compact(results)[:40]
+
+
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
     for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
                         ("index", index_seeds), ("artifact", artifact_seeds), ("results", results_seeds),
-                        ("comparison", comparison_seeds), ("slices", slices_seeds),
-                        ("http", http_seeds)):
+                        ("comparison", comparison_seeds), ("document", document_seeds),
+                        ("slices", slices_seeds), ("http", http_seeds)):
         (root / kind).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():
             (root / kind / name).write_bytes(content)
