@@ -47,6 +47,14 @@ static ortho_status read_hessian(ob_session *s, ob_work *work)
     return status == ORTHO_E_UNSUPPORTED && s->options->hessian == NULL ? ORTHO_OK : status;
 }
 
+/* What --held-out brings; nothing where it wasn't given. */
+static ortho_status read_held_out(const ob_session *s, ob_work *work)
+{
+    const char *path = s->options->held_out;
+    return path != NULL ? ortho_activations_from_file(path, work->slice, &work->held_out)
+                        : ORTHO_OK;
+}
+
 ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
 {
     ob_work work = {.slice = slice};
@@ -65,9 +73,12 @@ ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
     if (status == ORTHO_OK)
         status = read_hessian(s, &work);
     if (status == ORTHO_OK)
+        status = read_held_out(s, &work);
+    if (status == ORTHO_OK)
         ob_hessian_exact(&work.w, work.hessian, work.exact_hessian);
     if (status != ORTHO_OK) {
         s->backend->free(data, ORTHO_HOST);
+        free(work.hessian);
         free(work.exact_hessian);
         return status;
     }
@@ -80,7 +91,27 @@ void ob_work_close(ob_work *work)
     ob_backend_cpu.free((void *)work->w.data, ORTHO_HOST);
     free(work->hessian);
     free(work->exact_hessian);
+    ortho_activations_free(&work->held_out);
     *work = (ob_work){0};
+}
+
+ortho_status ob_work_judge(const ob_session *s, const ob_work *work, const ortho_split *split,
+                           ob_quality *out)
+{
+    const ortho_activations *a = &work->held_out;
+    ob_quality q = {.held_out = a->h != NULL && !s->facts->four_bit, .tokens = a->tokens};
+    ortho_quality other;
+    ortho_status status = ortho_quality_measure(&work->w, split, work->hessian, s->threads, &q.own);
+    if (status == ORTHO_OK && q.held_out) {
+        status = ortho_quality_measure(&work->w, split, a->h, s->threads, &other);
+        q.held_out_h_weighted = status == ORTHO_OK ? other.h_weighted : 0;
+    }
+    if (status == ORTHO_OK && q.held_out && a->x != NULL)
+        status =
+            ortho_output_error_measure(&work->w, split, a->x, a->tokens, s->threads, &q.outputs);
+    if (status == ORTHO_OK)
+        *out = q;
+    return status;
 }
 
 /* ---- the common split --------------------------------------------------------------------------
