@@ -199,8 +199,8 @@ static json_t *held_out_of(const ob_quality *quality)
     ortho_json_real(o, "h_weighted", quality->held_out_h_weighted);
     if (quality->tokens > 0) {
         ortho_json_int(o, "tokens", quality->tokens);
-        ortho_json_real(o, "output_rel_mse", quality->outputs.rel_mse);
-        ortho_json_real(o, "output_snr_db", quality->outputs.snr_db);
+        ortho_json_real(o, "output_rel_mse", quality->output_rel_mse);
+        ortho_json_real(o, "output_snr_db", -10 * log10(quality->output_rel_mse));
     }
     return o;
 }

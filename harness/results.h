@@ -9,7 +9,6 @@
 #include "harness/plan.h"
 #include "harness/sampler.h"
 #include "harness/verify.h"
-#include "kernels/outputs.h"
 #include "kernels/quality.h"
 
 struct json_t;
@@ -135,7 +134,7 @@ typedef struct ob_quality {
     bool held_out;
     double held_out_h_weighted;
     int64_t tokens; /* 0: the file has a diagonal alone, the outputs are unknown */
-    ortho_output_error outputs;
+    double output_rel_mse;
 } ob_quality;
 
 /* `four_bit`: the source's weights were 4-bit already, only the counts stand. */

@@ -40,6 +40,7 @@ typedef struct ob_work {
     float *hessian;             /* [k], or NULL: from the weights */
     double *exact_hessian;      /* [k] */
     ortho_activations held_out; /* h NULL: none were given */
+    double signal;              /* energy of W's outputs on held_out.x (kernels/outputs.h) */
 } ob_work;
 
 typedef struct ob_session {

@@ -3,6 +3,7 @@
 
 #include "common/dtype.h"
 #include "common/error.h"
+#include "kernels/outputs.h"
 #include "kernels/sieve.h"
 #include "kernels/split.h"
 
@@ -47,12 +48,17 @@ static ortho_status read_hessian(ob_session *s, ob_work *work)
     return status == ORTHO_E_UNSUPPORTED && s->options->hessian == NULL ? ORTHO_OK : status;
 }
 
-/* What --held-out brings; nothing where it wasn't given. */
+/* What --held-out brings; nothing where it wasn't given, or where nothing can be judged by it. */
 static ortho_status read_held_out(const ob_session *s, ob_work *work)
 {
     const char *path = s->options->held_out;
-    return path != NULL ? ortho_activations_from_file(path, work->slice, &work->held_out)
-                        : ORTHO_OK;
+    if (path == NULL || s->facts->four_bit)
+        return ORTHO_OK;
+    ortho_activations *a = &work->held_out;
+    ortho_status status = ortho_activations_from_file(path, work->slice, a);
+    return status == ORTHO_OK && a->x != NULL && s->options->do_sieve
+               ? ortho_output_energy(&work->w, NULL, a->x, a->tokens, s->threads, &work->signal)
+               : status;
 }
 
 ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
@@ -80,6 +86,7 @@ ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
         s->backend->free(data, ORTHO_HOST);
         free(work.hessian);
         free(work.exact_hessian);
+        ortho_activations_free(&work.held_out);
         return status;
     }
     *out = work;
@@ -99,19 +106,20 @@ ortho_status ob_work_judge(const ob_session *s, const ob_work *work, const ortho
                            ob_quality *out)
 {
     const ortho_activations *a = &work->held_out;
-    ob_quality q = {.held_out = a->h != NULL && !s->facts->four_bit, .tokens = a->tokens};
-    ortho_quality other;
+    ob_quality q = {.held_out = a->h != NULL, .tokens = a->tokens};
+    ortho_quality other = {0};
+    double error = 0;
     ortho_status status = ortho_quality_measure(&work->w, split, work->hessian, s->threads, &q.own);
-    if (status == ORTHO_OK && q.held_out) {
+    if (status == ORTHO_OK && q.held_out)
         status = ortho_quality_measure(&work->w, split, a->h, s->threads, &other);
-        q.held_out_h_weighted = status == ORTHO_OK ? other.h_weighted : 0;
-    }
-    if (status == ORTHO_OK && q.held_out && a->x != NULL)
-        status =
-            ortho_output_error_measure(&work->w, split, a->x, a->tokens, s->threads, &q.outputs);
-    if (status == ORTHO_OK)
-        *out = q;
-    return status;
+    if (status == ORTHO_OK && a->x != NULL)
+        status = ortho_output_energy(&work->w, split, a->x, a->tokens, s->threads, &error);
+    if (status != ORTHO_OK)
+        return status;
+    q.held_out_h_weighted = other.h_weighted;
+    q.output_rel_mse = work->signal > 0 ? error / work->signal : 0;
+    *out = q;
+    return ORTHO_OK;
 }
 
 /* ---- the common split --------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 /*
  * outputs.c: X lies transposed, so that a row's products run over tokens side by side and each
- * token's sum is added in the order of k, whatever the vector width. n k tokens multiply-adds for
- * D and as many for W: by far the most expensive of a sieve's figures, and computed only when asked
- * for.
+ * token's sum is added in the order of k, whatever the vector width. It takes n k tokens
+ * multiply-adds: by far the most expensive of a sieve's figures, computed only when asked for.
  */
 #include "kernels/outputs.h"
 
@@ -11,15 +10,14 @@
 #include "common/half.h"
 #include "kernels/split.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define BLOCK 256 /* tokens whose sums stay in L1 */
 
 typedef struct job {
     const ortho_matrix *w;
-    const ortho_split *split;
-    const float *xt; /* [k, tokens] */
+    const ortho_split *split; /* NULL: W itself */
+    const float *xt;          /* [k, tokens] */
     int64_t tokens;
 } job;
 
@@ -32,20 +30,40 @@ static float *transposed(const float *x, int64_t tokens, int64_t k)
     return xt;
 }
 
-/* Row r of W and of W - V. */
-static void load_row(const job *j, int64_t r, double *w, double *d)
+/* Row r of W, or of W - V. */
+static void load_row(const job *j, int64_t r, double *row)
 {
     const ortho_split *s = j->split;
+    for (int64_t k = 0; k < j->w->cols; k++)
+        row[k] = ortho_dtype_load(j->w->dtype, j->w->data, r * j->w->stride + k);
+    if (s == NULL)
+        return;
     const uint8_t *q = s->q + r * ((s->k + 1) / 2);
     int64_t groups = (s->k + s->group - 1) / s->group;
     for (int64_t k = 0; k < s->k; k++) {
         int nibble = k % 2 == 0 ? q[k / 2] & 15 : q[k / 2] >> 4;
         double scale = ortho_fp16_to_float(s->scale[r * groups + k / s->group]);
-        w[k] = ortho_dtype_load(j->w->dtype, j->w->data, r * j->w->stride + k);
-        d[k] = w[k] - scale * (nibble >= 8 ? nibble - 16 : nibble);
+        row[k] -= scale * (nibble >= 8 ? nibble - 16 : nibble);
     }
     for (int32_t e = s->row_ptr[r]; e < s->row_ptr[r + 1]; e++)
-        d[ortho_split_col(s, e)] -= ortho_fp16_to_float(s->val[e]);
+        row[ortho_split_col(s, e)] -= ortho_fp16_to_float(s->val[e]);
+}
+
+/* y [count] += a row's columns from k on, four at a time, times x's. */
+static void add_columns(const job *j, const double *row, int64_t begin, int64_t count, double *y)
+{
+    int64_t k = 0, step = j->tokens;
+    const float *x = j->xt + begin;
+    for (; k + 4 <= j->w->cols; k += 4, x += 4 * step)
+        for (int64_t t = 0; t < count; t++) {
+            double sum = y[t] + row[k] * (double)x[t];
+            sum += row[k + 1] * (double)x[step + t];
+            sum += row[k + 2] * (double)x[2 * step + t];
+            y[t] = sum + row[k + 3] * (double)x[3 * step + t];
+        }
+    for (; k < j->w->cols; k++, x += step)
+        for (int64_t t = 0; t < count; t++)
+            y[t] += row[k] * (double)x[t];
 }
 
 /* The sum over tokens of (x . row)^2. */
@@ -55,62 +73,51 @@ static double energy(const job *j, const double *row)
     for (int64_t begin = 0; begin < j->tokens; begin += BLOCK) {
         double y[BLOCK] = {0};
         int64_t count = j->tokens - begin < BLOCK ? j->tokens - begin : BLOCK;
-        for (int64_t k = 0; k < j->split->k; k++) {
-            const float *x = j->xt + k * j->tokens + begin;
-            for (int64_t t = 0; t < count; t++)
-                y[t] += row[k] * (double)x[t];
-        }
+        add_columns(j, row, begin, count, y);
         for (int64_t t = 0; t < count; t++)
             sum += y[t] * y[t];
     }
     return sum;
 }
 
-/* energies [2 n]: of D and of W, by row. False: no memory. */
+/* energies [n], by row. False: no memory. */
 static bool measure_rows(const job *j, int threads, double *energies)
 {
     bool fine = true;
 #pragma omp parallel num_threads(threads > 0 ? threads : 1) reduction(&& : fine)
     {
-        double *w = malloc(2 * (size_t)j->split->k * sizeof *w);
-        fine = w != NULL;
+        double *row = malloc((size_t)j->w->cols * sizeof *row);
+        fine = row != NULL;
 #pragma omp for schedule(static)
-        for (int64_t r = 0; r < j->split->n; r++) {
-            if (w == NULL)
+        for (int64_t r = 0; r < j->w->rows; r++) {
+            if (row == NULL)
                 continue;
-            load_row(j, r, w, w + j->split->k);
-            energies[2 * r] = energy(j, w + j->split->k);
-            energies[2 * r + 1] = energy(j, w);
+            load_row(j, r, row);
+            energies[r] = energy(j, row);
         }
-        free(w);
+        free(row);
     }
     return fine;
 }
 
-ortho_status ortho_output_error_measure(const ortho_matrix *w, const ortho_split *split,
-                                        const float *x, int64_t tokens, int threads,
-                                        ortho_output_error *out)
+ortho_status ortho_output_energy(const ortho_matrix *w, const ortho_split *split, const float *x,
+                                 int64_t tokens, int threads, double *out)
 {
-    if (w->rows != split->n || w->cols != split->k || split->n < 1 || split->k < 1 || tokens < 1)
+    bool fits = split == NULL || (w->rows == split->n && w->cols == split->k);
+    if (!fits || w->rows < 1 || w->cols < 1 || tokens < 1)
         return ortho_fail(ORTHO_E_ARGUMENT,
-                          "output error: W is %lld x %lld, the split %lld x %lld, %lld tokens",
-                          (long long)w->rows, (long long)w->cols, (long long)split->n,
-                          (long long)split->k, (long long)tokens);
-    float *xt = transposed(x, tokens, split->k);
-    double *energies = malloc(2 * (size_t)split->n * sizeof *energies);
+                          "outputs: W is %lld x %lld, its split another or %lld tokens too few",
+                          (long long)w->rows, (long long)w->cols, (long long)tokens);
+    float *xt = transposed(x, tokens, w->cols);
+    double sum = 0, *energies = malloc((size_t)w->rows * sizeof *energies);
     job j = {w, split, xt, tokens};
     bool fine = xt != NULL && energies != NULL && measure_rows(&j, threads, energies);
-    double error = 0, signal = 0;
-    for (int64_t r = 0; fine && r < split->n; r++) {
-        error += energies[2 * r];
-        signal += energies[2 * r + 1];
-    }
+    for (int64_t r = 0; fine && r < w->rows; r++)
+        sum += energies[r];
     free(energies);
     free(xt);
     if (!fine)
-        return ortho_fail(ORTHO_E_MEMORY, "output error: no memory for %lld tokens",
-                          (long long)tokens);
-    *out = (ortho_output_error){.rel_mse = signal > 0 ? error / signal : 0,
-                                .snr_db = error > 0 ? 10 * log10(signal / error) : INFINITY};
+        return ortho_fail(ORTHO_E_MEMORY, "outputs: no memory for %lld tokens", (long long)tokens);
+    *out = sum;
     return ORTHO_OK;
 }
