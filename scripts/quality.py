@@ -24,6 +24,12 @@ class Refused(Exception):
     """Why a table can't be made, in words."""
 
 
+def line_of(row):
+    """Rule and group, which is "row" where one scale serves a whole row, however long it is."""
+    whole = row["rule"] == "legacy" or row["group"] in ("row", row["k"])
+    return row["rule"], "row" if whole else str(row["group"])
+
+
 def look_up(row, path):
     value = row.get("quality", {})
     for key in path.split("."):
@@ -52,7 +58,7 @@ class Grid:
         for row in rows:
             if state_of(row) not in ("ok", "ambiguous"):  # ambiguous is a time: a split has none
                 raise Refused(f"{row['key']}: {row['status']}, and no figure without a verdict")
-            at = (row["rule"], str(row["group"])), row["density"]
+            at = line_of(row), row["density"]
             slice_of = (row.get("layer"), row.get("proj"))
             if slice_of in cells[at]:
                 raise Refused(f"two rows of one slice: {row['key']}")

@@ -41,9 +41,19 @@ static bool same(const json_t *a, const json_t *b, const char *key)
     return x == NULL || y == NULL ? x == y : json_equal(x, y) == 1;
 }
 
+/* One scale serves a whole row, however long it is. */
+static bool is_by_row(const json_t *row)
+{
+    const char *rule = ortho_model_string(row, "rule"), *word = ortho_model_string(row, "group");
+    return (rule != NULL && strcmp(rule, "legacy") == 0) ||
+           (word != NULL && strcmp(word, "row") == 0) ||
+           ortho_model_number(row, "group") == ortho_model_number(row, "k");
+}
+
 static bool same_line(const json_t *a, const json_t *b)
 {
-    return same(a, b, "rule") && same(a, b, "group");
+    return same(a, b, "rule") &&
+           (is_by_row(a) ? is_by_row(b) : !is_by_row(b) && same(a, b, "group"));
 }
 
 static bool counts(const json_t *row, const char *key)
@@ -147,12 +157,14 @@ static ortho_status open_picture(const json_t *results, picture *out)
 static void name_line(const json_t *row, char out[64])
 {
     char digits[32];
-    const char *rule = ortho_model_string(row, "rule"), *word = ortho_model_string(row, "group");
+    const char *rule = ortho_model_string(row, "rule");
     double group = ortho_model_number(row, "group");
-    snprintf(out, 64, "%.20s %s%.10s", rule != NULL ? rule : "no rule", isnan(group) ? "" : "g",
-             !isnan(group)  ? ortho_text_number(group, digits)
-             : word != NULL ? word
-                            : "");
+    bool known = !isnan(group) && !is_by_row(row);
+    snprintf(out, 64, "%.20s %s%s", rule != NULL ? rule : "no rule",
+             known            ? "g"
+             : is_by_row(row) ? "row"
+                              : "",
+             known ? ortho_text_number(group, digits) : "");
     ortho_text_trim(out);
 }
 

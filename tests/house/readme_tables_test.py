@@ -280,6 +280,11 @@ def quality_by_density():
     assert line_of(text, "residual")[1:] == ["128", "22.00 %<br>4.12 bit", "12.00 %<br>4.45 bit"]
     assert text.index("| outlier |") < text.index("| residual |") and "SYNTHETIC" not in text
     assert "SYNTHETIC" in Tree("quality results/a.json", a=document(rows, synthetic=True)).made()
+    wide = [split("legacy", 0, 4, 0.5), split("outlier", 0, 4, 0.2, group=3072),
+            split("outlier", 0, 4, 0.8, group=768, k=768, proj="k"), split("legacy", 0, 4, 0.5, proj="k")]
+    text_of_rows = Tree("quality results/a.json", a=document(wide)).made()
+    assert line_of(text_of_rows, "outlier")[1:] == ["row", "40.00 %<br>4.00 bit"]
+    assert line_of(text_of_rows, "legacy")[1:] == ["row", "50.00 %<br>4.00 bit"]
     own = Tree("quality results/a.json by=own rule=outlier layer=0", a=document(rows)).made()
     assert line_of(own, "outlier")[2:] == ["1.00 %<br>4.12 bit", "0.50 %<br>4.45 bit"]
     assert "| residual" not in own

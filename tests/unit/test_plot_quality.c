@@ -106,7 +106,8 @@ static void means(void **state)
     json_decref(document);
 }
 
-/* Of a group that is a word; other variants, made weights and what failed don't enter a mean. */
+/* Groups as long as a row are one line; other variants, made weights and what failed don't enter a
+ * mean. */
 static void not_pooled(void **state)
 {
     (void)state;
@@ -128,11 +129,14 @@ static void not_pooled(void **state)
     free(after);
     free(before);
     for (int layer = 0; layer < 2; layer++) {
-        row = in_layer(sieve_add(document, "legacy", 0.0, 0.5), layer);
-        json_object_set_new(row, "group", json_string("row"));
+        in_layer(sieve_add(document, "legacy", 0.0, 0.5), layer);
+        row = in_layer(sieve_add(document, "outlier", 0.0, 0.25), layer);
+        json_object_set_new(row, "group", json_integer(1000 * (1 + layer))); /* the row's length */
+        json_object_set_new(row, "k", json_integer(1000 * (1 + layer)));
     }
     after = data_of(document, "quality");
     assert_non_null(strstr(after, "4.125\t0.5\t0.5\t0.5\t2\t0\t2\tlegacy\tlegacy row\n"));
+    assert_non_null(strstr(after, "4.125\t0.25\t0.25\t0.25\t3\t0\t2\toutlier\toutlier row\n"));
     free(after);
     json_decref(document);
 }
