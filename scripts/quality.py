@@ -122,10 +122,12 @@ def by_bits(grid, wanted):
     columns = [float(bits) for bits in wanted.split(",")]
     found = {name: [at_bits(line, bits) for bits in columns] for name, line in grid.lines.items()}
     least = [min((f[i] for f in found.values() if f[i]), default=None) for i in range(len(columns))]
-    body = [[rule, group] + ["–" if error is None else
-                             f"**{percent(error)}**" if error == least[i] else percent(error)
-                             for i, error in enumerate(errors)]
-            for (rule, group), errors in found.items()]
+    def cell(error, best):
+        if error is None:
+            return "–"
+        return f"**{percent(error)}**" if percent(error) == percent(best) else percent(error)
+
+    body = [[*line, *map(cell, errors, least)] for line, errors in found.items()]
     head = ["rule", "group"] + [f"{bits:g} bit" for bits in columns]
     return grid.caption("At equal bits, between the measured densities by interpolation, the least in "
                         "bold"), head, body

@@ -208,6 +208,22 @@ static void put_headings(const picture *p, FILE *gp)
     ortho_plot_unit(gp, "H-weighted error: lower is better");
 }
 
+/* Errors often lie within one decade, where 1, 2 and 5 are too few. */
+static void put_more_tics(double lo, double hi, FILE *gp)
+{
+    static const double steps[] = {1.5, 3, 4, 6, 7, 8};
+    const char *before = "set ytics add (";
+    if (!(lo > 1e-30 && hi < 10 * lo))
+        return;
+    for (double decade = pow(10, floor(log10(lo))); decade <= hi; decade *= 10)
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+            if (decade * steps[i] >= lo && decade * steps[i] <= hi) {
+                fprintf(gp, "%s'%.3g' %.6g", before, decade * steps[i], decade * steps[i]);
+                before = ", ";
+            }
+    fputs(*before == ',' ? ")\n" : "", gp);
+}
+
 static void put_axes(const picture *p, FILE *gp)
 {
     double left = INFINITY, right = 0, lo = INFINITY, hi = 0;
@@ -219,6 +235,7 @@ static void put_axes(const picture *p, FILE *gp)
     }
     double room = 0.05 * (right - left) + 0.01;
     ortho_plot_log_axis(gp, 'y', lo / 1.08, hi * 1.08);
+    put_more_tics(lo / 1.08, hi * 1.08, gp);
     fprintf(gp,
             "set xrange [%.9g:%.9g]\nset format x '%%g'\n"
             "if (!tty) { set bmargin at screen 0.17\n    set xlabel 'bits per weight, scales and "
