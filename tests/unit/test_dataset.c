@@ -231,6 +231,35 @@ static void keeps_activations(void **state)
     assert_true(got.tokens == 99);
 }
 
+/* More rows than are read at once: each lands in its own place. */
+static void keeps_many_activations(void **state)
+{
+    enum { T = (1 << 18) + 1, HEADER = 80 };
+    const char *path = in_folder(state, "acts.safetensors");
+    const uint64_t length = HEADER; /* little-endian, as is every machine that this is built for */
+    float *x = malloc(sizeof(float) * T * K);
+    char header[HEADER + 1];
+    ortho_activations got;
+    for (int i = 0; i < T * K; i++)
+        x[i] = (float)(i % 1021);
+    int used = snprintf(header, sizeof header,
+                        "{\"w\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%d]}}", T,
+                        K, T * K * 4);
+    assert_true(used <= HEADER);
+    memset(header + used, ' ', (size_t)(HEADER - used));
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fwrite(&length, 8, 1, f);
+    fwrite(header, HEADER, 1, f);
+    fwrite(x, sizeof(float), T * K, f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_OK);
+    assert_int_equal(got.tokens, T);
+    assert_memory_equal(got.x, x, sizeof(float) * T * K);
+    ortho_activations_free(&got);
+    free(x);
+}
+
 static void refuses_hessians(void **state)
 {
     float h[K] = {9, 9, 9, 9}, data[12] = {0};
@@ -274,8 +303,8 @@ int main(void)
         FOLDER_TEST(orders_slices),       FOLDER_TEST(leaves_unknown_names),
         FOLDER_TEST(names_bad_values),    FOLDER_TEST(hashes_headers),
         FOLDER_TEST(believes_made_files), FOLDER_TEST(reads_hessians),
-        FOLDER_TEST(keeps_activations),   FOLDER_TEST(refuses_hessians),
-        FOLDER_TEST(takes_one_scheme),
+        FOLDER_TEST(keeps_activations),   FOLDER_TEST(keeps_many_activations),
+        FOLDER_TEST(refuses_hessians),    FOLDER_TEST(takes_one_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
