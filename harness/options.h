@@ -76,6 +76,7 @@ typedef struct ob_options {
     ob_pass pass;           /* --pass: all linears as one operation, instead of each alone */
     const char *ortho_rows; /* "sieve" */
     const char *hessian;    /* file; NULL: from the weights */
+    const char *held_out;   /* file; NULL: quality is judged by the sieve's own H alone */
     ob_words plugins;
     uint64_t seed;
     int threads;          /* 0: all */
