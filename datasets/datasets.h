@@ -64,6 +64,19 @@ ortho_status ortho_dataset_hessian(ortho_dataset *, const ortho_slice *, float *
  * (a diagonal) or [t, k] (activations: H[k] = mean over t of x^2). */
 ortho_status ortho_hessian_from_file(const char *path, const ortho_slice *, float *dst);
 
+/* Activations that no calibration saw, to judge a sieve by. */
+typedef struct ortho_activations {
+    float *h;       /* [k]: the diagonal that the file holds, or the mean over tokens of x^2 */
+    float *x;       /* [tokens, k]; NULL where the file holds a diagonal */
+    int64_t tokens; /* 0 with a diagonal */
+} ortho_activations;
+
+/* The same file, its activations kept: they must fit into memory. *out is the caller's, to be freed
+ * with ortho_activations_free. */
+ortho_status ortho_activations_from_file(const char *path, const ortho_slice *,
+                                         ortho_activations *out);
+void ortho_activations_free(ortho_activations *);
+
 /* Known models (datasets/models.json), for `list --models` and for choosing one. */
 typedef struct ortho_known_model {
     const char *name, *summary, *licence, *attribution;

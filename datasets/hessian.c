@@ -1,5 +1,5 @@
 /* hessian.c: the diagonal H from a file of calibration data: a diagonal [k] as it is, activations
- * [t, k] as the mean over t of x^2, read in pieces. */
+ * [t, k] as the mean over t of x^2, read in pieces; and activations to judge a sieve by, kept. */
 #include "common/error.h"
 #include "datasets/checkpoint.h"
 #include "datasets/datasets.h"
@@ -65,7 +65,9 @@ static ortho_status add_row(const ortho_tensor *t, bool diagonal, int64_t row, c
     return ORTHO_OK;
 }
 
-static ortho_status accumulate(ortho_source *source, int64_t index, bool diagonal, double *sum)
+/* `keep` [t, k]: where the rows go as well; NULL: nowhere. */
+static ortho_status accumulate(ortho_source *source, int64_t index, bool diagonal, double *sum,
+                               float *keep)
 {
     const ortho_tensor *t = ortho_checkpoint_tensor(source, index);
     int64_t tokens = t->shape[0], k = t->shape[1];
@@ -80,8 +82,38 @@ static ortho_status accumulate(ortho_source *source, int64_t index, bool diagona
         status = ortho_checkpoint_read_f32(source, index, row, rows, x);
         for (int64_t r = 0; r < rows && status == ORTHO_OK; r++)
             status = add_row(t, diagonal, row + r, x + r * k, sum);
+        if (status == ORTHO_OK && keep != NULL)
+            memcpy(keep + row * k, x, (size_t)rows * (size_t)k * sizeof *x);
     }
     free(x);
+    return status;
+}
+
+/* H of the tensor at index; its rows too where `keep` isn't NULL and it holds activations: *keep is
+ * the caller's then. */
+static ortho_status weigh(ortho_source *source, int64_t index, int64_t k, float *h, float **keep)
+{
+    ortho_tensor *t = &source->tensors[index];
+    bool diagonal = false;
+    float *rows = NULL;
+    ortho_status status = as_matrix(t, k, &diagonal);
+    if (status != ORTHO_OK)
+        return status;
+    double *sum = calloc((size_t)k, sizeof *sum);
+    bool keeps = keep != NULL && !diagonal;
+    if (keeps) /* the header was held against the file's length: t * k floats can be counted */
+        rows = malloc((size_t)t->shape[0] * (size_t)k * sizeof *rows);
+    status = sum != NULL && (rows != NULL || !keeps)
+                 ? accumulate(source, index, diagonal, sum, rows)
+                 : ortho_fail(ORTHO_E_MEMORY, "%s: no memory for %lld x %lld activations", t->file,
+                              (long long)t->shape[0], (long long)k);
+    for (int64_t c = 0; c < k && status == ORTHO_OK; c++)
+        h[c] = (float)(sum[c] / (double)t->shape[0]);
+    free(sum);
+    if (keeps && status == ORTHO_OK)
+        *keep = rows;
+    else
+        free(rows);
     return status;
 }
 
@@ -89,30 +121,45 @@ ortho_status ortho_hessian_from_file(const char *path, const ortho_slice *slice,
 {
     ortho_source *source;
     int64_t index = 0;
-    bool diagonal = false;
-    double *sum = NULL;
     ortho_status status = ortho_reader_safetensors.open(path, &source);
     if (status != ORTHO_OK)
         return status;
     status = find(source, slice, path, &index);
-    if (status != ORTHO_OK)
-        goto done;
-    status = as_matrix(&source->tensors[index], slice->k, &diagonal);
-    if (status != ORTHO_OK)
-        goto done;
-    sum = calloc((size_t)slice->k, sizeof *sum);
-    if (!sum) {
-        status =
-            ortho_fail(ORTHO_E_MEMORY, "%s: no memory for %lld columns", path, (long long)slice->k);
-        goto done;
-    }
-    status = accumulate(source, index, diagonal, sum);
-    if (status != ORTHO_OK)
-        goto done;
-    for (int64_t c = 0; c < slice->k; c++)
-        dst[c] = (float)(sum[c] / (double)source->tensors[index].shape[0]);
-done:
-    free(sum);
+    if (status == ORTHO_OK)
+        status = weigh(source, index, slice->k, dst, NULL);
     ortho_checkpoint_free(source);
     return status;
+}
+
+ortho_status ortho_activations_from_file(const char *path, const ortho_slice *slice,
+                                         ortho_activations *out)
+{
+    ortho_source *source;
+    ortho_activations made = {0};
+    int64_t index = 0;
+    ortho_status status = ortho_reader_safetensors.open(path, &source);
+    if (status != ORTHO_OK)
+        return status;
+    status = find(source, slice, path, &index);
+    if (status == ORTHO_OK) {
+        made.h = malloc((size_t)slice->k * sizeof *made.h);
+        status = made.h != NULL ? weigh(source, index, slice->k, made.h, &made.x)
+                                : ortho_fail(ORTHO_E_MEMORY, "%s: no memory for %lld columns", path,
+                                             (long long)slice->k);
+    }
+    if (status == ORTHO_OK) {
+        made.tokens = made.x != NULL ? source->tensors[index].shape[0] : 0;
+        *out = made;
+    } else {
+        free(made.h);
+    }
+    ortho_checkpoint_free(source);
+    return status;
+}
+
+void ortho_activations_free(ortho_activations *a)
+{
+    free(a->x);
+    free(a->h);
+    *a = (ortho_activations){0};
 }

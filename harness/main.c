@@ -68,6 +68,7 @@ int main(int argc, char **argv)
 {
     occupy_streams();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write, to be told */
     if (argc > 1 && strcmp(argv[1], "__memory") == 0)
         return finish(ob_memory_child(argc, argv));
     if (argc > 1 && strcmp(argv[1], "__observe") == 0)

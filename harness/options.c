@@ -101,10 +101,10 @@ static ortho_status elsewhere(const ob_command *command, const ob_option *option
     static const struct {
         unsigned bit;
         const char *name;
-    } takers[] = {{OB_FOR_RUN, "run"},           {OB_FOR_VERIFY, "verify"},
-                  {OB_FOR_LIST, "list"},         {OB_FOR_INSPECT, "inspect"},
-                  {OB_FOR_REPORT, "report"},     {OB_FOR_DOCTOR, "doctor"},
-                  {OB_FOR_ANNOTATE, "annotate"}, {OB_FOR_HISTORY, "history"}};
+    } takers[] = {
+        {OB_FOR_RUN, "run"},           {OB_FOR_VERIFY, "verify"},   {OB_FOR_LIST, "list"},
+        {OB_FOR_INSPECT, "inspect"},   {OB_FOR_REPORT, "report"},   {OB_FOR_DOCTOR, "doctor"},
+        {OB_FOR_ANNOTATE, "annotate"}, {OB_FOR_HISTORY, "history"}, {OB_FOR_SIEVE, "sieve"}};
     const char *taker = "another command";
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
         if (option->commands & takers[i].bit) {

@@ -76,6 +76,7 @@ typedef struct ob_options {
     ob_pass pass;           /* --pass: all linears as one operation, instead of each alone */
     const char *ortho_rows; /* "sieve" */
     const char *hessian;    /* file; NULL: from the weights */
+    const char *held_out;   /* file; NULL: quality is judged by the sieve's own H alone */
     ob_words plugins;
     uint64_t seed;
     int threads;          /* 0: all */
@@ -114,7 +115,11 @@ typedef struct ob_options {
     double process_spread;         /* --process-spread, a share; 0: what the machine is known for */
     bool strict;                   /* an ambiguous case fails a comparison */
     const char *comparison_format; /* --format of `compare`; NULL: its table */
-    bool json;                     /* `inspect`, `doctor`, `annotate`, `history`, `fetch` */
+    bool json;                     /* `inspect`, `doctor`, `annotate`, `history`, `sieve`, ... */
+
+    double sieve_density;   /* `sieve --density`, a share */
+    uint64_t memory_budget; /* `sieve`: bytes of buffers, in host and in device memory each */
+    bool resume, measure;   /* `sieve` */
 
     bool fetch_all;   /* `fetch --all`: every tensor */
     bool fetch_check; /* `fetch --check`: hash what is there, fetch nothing */

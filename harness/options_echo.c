@@ -90,6 +90,7 @@ static void print_value(FILE *f, const ob_option *option, const ob_options *opti
         fprintf(f, "%d", *(const int *)at);
         return;
     case OB_VALUE_SEED:
+    case OB_VALUE_BYTES:
         fprintf(f, "%" PRIu64, *(const uint64_t *)at);
         return;
     case OB_VALUE_NUMBER:

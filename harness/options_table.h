@@ -23,7 +23,8 @@ typedef enum ob_value {
     OB_VALUE_WHOLE,    /* int */
     OB_VALUE_SEED,     /* uint64_t, below 2^63: the results keep it as a signed JSON integer */
     OB_VALUE_NUMBER,   /* double */
-    OB_VALUE_SHARE     /* double: 0.02, or 2% */
+    OB_VALUE_SHARE,    /* double: 0.02, or 2% */
+    OB_VALUE_BYTES     /* uint64_t: a whole number, or with K, M, G or T behind it */
 } ob_value;
 
 typedef struct ob_word {
@@ -55,8 +56,12 @@ enum {
     OB_FOR_ANNOTATE = 128,
     OB_FOR_COMPARE = 256,
     OB_FOR_HISTORY = 512,
+    OB_FOR_SIEVE = 1024,
     OB_FOR_FETCH = 2048,
     OB_FOR_CASES = OB_FOR_RUN | OB_FOR_VERIFY | OB_FOR_LIST | OB_FOR_ANNOTATE,
+    OB_FOR_SPLITS = OB_FOR_CASES | OB_FOR_SIEVE,
+    OB_FOR_JSON = OB_FOR_INSPECT | OB_FOR_DOCTOR | OB_FOR_ANNOTATE | OB_FOR_HISTORY | OB_FOR_SIEVE |
+                  OB_FOR_FETCH,
     OB_FOR_ALL = 4095
 };
 
@@ -68,6 +73,7 @@ typedef enum ob_option_group {
     OB_GROUP_COUNTERS,
     OB_GROUP_GATE,
     OB_GROUP_LISTS,
+    OB_GROUP_STREAM,
     OB_GROUP_FETCH,
     OB_GROUP_GENERAL,
     OB_GROUP_COUNT

@@ -355,6 +355,32 @@ static ortho_status set_share(const ob_option *option, const char *text, ob_opti
     return status;
 }
 
+/* 268435456, 256M, 1G: powers of 1024, as memory comes. */
+static ortho_status set_bytes(const ob_option *option, const char *text, ob_options *out)
+{
+    static const char units[] = "KMGT";
+    char number[32];
+    uint64_t value = 0;
+    size_t length = strlen(text);
+    const char *unit = length > 1 ? strchr(units, text[length - 1]) : NULL;
+    int shift = unit != NULL ? 10 * (int)(unit - units + 1) : 0;
+    if (length >= sizeof number)
+        return ortho_fail(ORTHO_E_ARGUMENT, "too long for a number of bytes");
+    memcpy(number, text, length + 1);
+    number[length - (unit != NULL)] = '\0';
+    if (number[strspn(number, "0123456789")] != '\0')
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "'%s' is not a number of bytes: 268435456, 256M and 1G are", text);
+    ortho_status status = ob_parse_whole(number, 0, UINT64_MAX >> shift, &value);
+    if (status == ORTHO_OK &&
+        ((double)(value << shift) < option->min || (double)(value << shift) > option->max))
+        status = ortho_fail(ORTHO_E_ARGUMENT, "'%s' is out of range (%.0f to %.0f bytes)", text,
+                            option->min, option->max);
+    if (status == ORTHO_OK)
+        *(uint64_t *)field(option, out) = value << shift;
+    return status;
+}
+
 ortho_status ob_value_set(const ob_option *option, const char *text, bool add, ob_options *out)
 {
     ortho_status status = ORTHO_OK;
@@ -386,6 +412,8 @@ ortho_status ob_value_set(const ob_option *option, const char *text, bool add, o
         return status;
     case OB_VALUE_SHARE:
         return set_share(option, text, out);
+    case OB_VALUE_BYTES:
+        return set_bytes(option, text, out);
     default:
         return set_list(option, text, add, out);
     }

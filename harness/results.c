@@ -193,8 +193,21 @@ void ob_row_peaks_set(json_t *row, const size_t peak[3], size_t host, size_t dev
 
 /* ---- quality -------------------------------------------------------------------------------- */
 
-void ob_row_quality_set(json_t *row, const ortho_quality *q, bool four_bit)
+static json_t *held_out_of(const ob_quality *quality)
 {
+    json_t *o = json_object();
+    ortho_json_real(o, "h_weighted", quality->held_out_h_weighted);
+    if (quality->tokens > 0) {
+        ortho_json_int(o, "tokens", quality->tokens);
+        ortho_json_real(o, "output_rel_mse", quality->output_rel_mse);
+        ortho_json_real(o, "output_snr_db", -10 * log10(quality->output_rel_mse));
+    }
+    return o;
+}
+
+void ob_row_quality_set(json_t *row, const ob_quality *quality, bool four_bit)
+{
+    const ortho_quality *q = &quality->own;
     json_t *o = json_object();
     if (four_bit) {
         ortho_json_text(o, "status", "n/a (4-bit source)");
@@ -205,6 +218,8 @@ void ob_row_quality_set(json_t *row, const ortho_quality *q, bool four_bit)
         ortho_json_real(o, "cosine", q->cosine);
         ortho_json_real(o, "max_abs", q->max_abs);
         ortho_json_real(o, "clip_rate", q->clip_rate);
+        if (quality->held_out)
+            json_object_set_new(o, "held_out", held_out_of(quality));
     }
     ortho_json_real(o, "bits_per_weight", q->bits_per_weight);
     ortho_json_int(o, "nnz", q->nnz);

@@ -128,7 +128,16 @@ void ob_row_activity_judge(struct json_t *row);
 /* row.counters. Takes the reference; NULL, or an object without a counter, leaves the key out. */
 void ob_row_counters_set(struct json_t *row, struct json_t *counters);
 
+/* By the sieve's own H and, with --held-out, by activations that it didn't see. */
+typedef struct ob_quality {
+    ortho_quality own;
+    bool held_out;
+    double held_out_h_weighted;
+    int64_t tokens; /* 0: the file has a diagonal alone, the outputs are unknown */
+    double output_rel_mse;
+} ob_quality;
+
 /* `four_bit`: the source's weights were 4-bit already, only the counts stand. */
-void ob_row_quality_set(struct json_t *row, const ortho_quality *quality, bool four_bit);
+void ob_row_quality_set(struct json_t *row, const ob_quality *quality, bool four_bit);
 
 #endif

@@ -37,8 +37,10 @@ typedef struct ob_observation ob_observation; /* session_observe.h */
 typedef struct ob_work {
     const ortho_slice *slice;
     ortho_matrix w;
-    float *hessian;        /* [k], or NULL: from the weights */
-    double *exact_hessian; /* [k] */
+    float *hessian;             /* [k], or NULL: from the weights */
+    double *exact_hessian;      /* [k] */
+    ortho_activations held_out; /* h NULL: none were given */
+    double signal;              /* energy of W's outputs on held_out.x (kernels/outputs.h) */
 } ob_work;
 
 typedef struct ob_session {
@@ -102,6 +104,10 @@ typedef struct ob_lane {
 /* session_slice.c */
 ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out);
 void ob_work_close(ob_work *work);
+/* What a sieve of it lost. Of weights that were 4-bit already nothing is judged by held-out
+ * activations. */
+ortho_status ob_work_judge(const ob_session *s, const ob_work *work, const ortho_split *split,
+                           ob_quality *out);
 /* The split that every GEMM of a density prepares from, --ortho-rows imposed; checked. */
 ortho_status ob_work_split(ob_session *s, const ob_work *work, const ob_case *c,
                            const ortho_services *services, ortho_split *out);

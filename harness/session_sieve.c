@@ -29,7 +29,7 @@ typedef struct sieve {
     ortho_services services;
     size_t output, working;
     bool exports;
-    ortho_quality quality;
+    ob_quality quality;
 } sieve;
 
 struct group {
@@ -47,7 +47,7 @@ struct group {
     bool known;
     uint64_t digest;
     ob_verdict verdict;
-    ortho_quality quality;
+    ob_quality quality;
     int count;
     ob_lane *lanes;
     sieve *sieves;
@@ -134,11 +134,10 @@ static ortho_status check_new(group *g, uint64_t digest)
                             .rule = g->problem.rule,
                             .threads = g->s->threads};
     ob_verdict verdict = {0};
-    ortho_quality quality;
+    ob_quality quality;
     ortho_status status = ob_sieve_verify(&truth, &g->split, &verdict);
     if (status == ORTHO_OK)
-        status = ortho_quality_measure(&g->work->w, &g->split, g->work->hessian, g->s->threads,
-                                       &quality);
+        status = ob_work_judge(g->s, g->work, &g->split, &quality);
     if (status != ORTHO_OK)
         return status;
     g->known = true;

@@ -3,6 +3,7 @@
 
 #include "common/dtype.h"
 #include "common/error.h"
+#include "kernels/outputs.h"
 #include "kernels/sieve.h"
 #include "kernels/split.h"
 
@@ -47,6 +48,19 @@ static ortho_status read_hessian(ob_session *s, ob_work *work)
     return status == ORTHO_E_UNSUPPORTED && s->options->hessian == NULL ? ORTHO_OK : status;
 }
 
+/* What --held-out brings; nothing where it wasn't given, or where nothing can be judged by it. */
+static ortho_status read_held_out(const ob_session *s, ob_work *work)
+{
+    const char *path = s->options->held_out;
+    if (path == NULL || s->facts->four_bit)
+        return ORTHO_OK;
+    ortho_activations *a = &work->held_out;
+    ortho_status status = ortho_activations_from_file(path, work->slice, a);
+    return status == ORTHO_OK && a->x != NULL && s->options->do_sieve
+               ? ortho_output_energy(&work->w, NULL, a->x, a->tokens, s->threads, &work->signal)
+               : status;
+}
+
 ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
 {
     ob_work work = {.slice = slice};
@@ -65,10 +79,14 @@ ortho_status ob_work_open(ob_session *s, const ortho_slice *slice, ob_work *out)
     if (status == ORTHO_OK)
         status = read_hessian(s, &work);
     if (status == ORTHO_OK)
+        status = read_held_out(s, &work);
+    if (status == ORTHO_OK)
         ob_hessian_exact(&work.w, work.hessian, work.exact_hessian);
     if (status != ORTHO_OK) {
         s->backend->free(data, ORTHO_HOST);
+        free(work.hessian);
         free(work.exact_hessian);
+        ortho_activations_free(&work.held_out);
         return status;
     }
     *out = work;
@@ -80,7 +98,28 @@ void ob_work_close(ob_work *work)
     ob_backend_cpu.free((void *)work->w.data, ORTHO_HOST);
     free(work->hessian);
     free(work->exact_hessian);
+    ortho_activations_free(&work->held_out);
     *work = (ob_work){0};
+}
+
+ortho_status ob_work_judge(const ob_session *s, const ob_work *work, const ortho_split *split,
+                           ob_quality *out)
+{
+    const ortho_activations *a = &work->held_out;
+    ob_quality q = {.held_out = a->h != NULL, .tokens = a->tokens};
+    ortho_quality other = {0};
+    double error = 0;
+    ortho_status status = ortho_quality_measure(&work->w, split, work->hessian, s->threads, &q.own);
+    if (status == ORTHO_OK && q.held_out)
+        status = ortho_quality_measure(&work->w, split, a->h, s->threads, &other);
+    if (status == ORTHO_OK && a->x != NULL)
+        status = ortho_output_energy(&work->w, split, a->x, a->tokens, s->threads, &error);
+    if (status != ORTHO_OK)
+        return status;
+    q.held_out_h_weighted = other.h_weighted;
+    q.output_rel_mse = work->signal > 0 ? error / work->signal : 0;
+    *out = q;
+    return ORTHO_OK;
 }
 
 /* ---- the common split --------------------------------------------------------------------------

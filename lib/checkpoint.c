@@ -138,11 +138,15 @@ static void report_stream(run *r)
     o->floor_seconds = ortho_ceilings_floor(&r->ceilings, s);
 }
 
+static uint64_t budget_of(const run *r)
+{
+    return r->options.memory_budget != 0 ? r->options.memory_budget : DEFAULT_BUDGET;
+}
+
 static ortho_status sieve_planned(run *r)
 {
-    uint64_t budget = r->options.memory_budget != 0 ? r->options.memory_budget : DEFAULT_BUDGET;
     r->stream.rss = &r->rss;
-    ortho_status status = ortho_stream_open(&r->stream, r->plan, r->ops, budget);
+    ortho_status status = ortho_stream_open(&r->stream, r->plan, r->ops, budget_of(r));
     if (status != ORTHO_OK)
         return status;
     status = stream_all(r);
@@ -162,6 +166,8 @@ static ortho_status sieve(run *r, const char *model, const char *out)
     ortho_rss_begin(&r->rss); /* the context is up, where there is one */
     if (status == ORTHO_OK)
         status = ortho_plan_make(model, &plan, &r->plan);
+    if (status == ORTHO_OK)
+        status = ortho_stream_fits(r->plan, r->ops, budget_of(r));
     if (status == ORTHO_OK)
         status = ortho_target_open(r->plan, out, r->options.resume != 0, &r->target);
     if (status == ORTHO_OK && !r->target.complete)

@@ -84,6 +84,11 @@ typedef struct ortho_stream {
 /* Called between events, at most every 100 ms; not 0 stops the stream. */
 typedef int ortho_stream_tick(void *ctx, const ortho_stream *stream);
 
+/* Whether the largest layer fits into the budget, found out before anything is written: ARGUMENT,
+ * saying which would do. */
+ortho_status ortho_stream_fits(const ortho_plan *plan, const ortho_siever_ops *ops,
+                               uint64_t budget);
+
 /* Slots, buffers within `budget` bytes of host and of device memory each, I/O engine and workers.
  * ARGUMENT when the budget is too small: says which would do. The stream must not move. */
 ortho_status ortho_stream_open(ortho_stream *stream, const ortho_plan *plan,

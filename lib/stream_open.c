@@ -67,6 +67,11 @@ static ortho_status count_slots(ortho_stream *s, uint64_t budget)
     return ORTHO_OK;
 }
 
+ortho_status ortho_stream_fits(const ortho_plan *plan, const ortho_siever_ops *ops, uint64_t budget)
+{
+    return count_slots(&(ortho_stream){.plan = plan, .ops = ops}, budget);
+}
+
 static ortho_status open_lists(ortho_stream *s)
 {
     const ortho_plan *plan = s->plan;

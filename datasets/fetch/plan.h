@@ -7,8 +7,8 @@
 
 /* Gets the headers that are missing, opens each shard of `wanted` (name -> shard), and lists the
  * tensors in the order of their bytes, with the pieces that an earlier fetch left. Fills shards,
- * tensors and total of *x, whose request and store are set; ortho_plan_close frees them. */
-ortho_status ortho_plan_make(ortho_remote *, json_t *wanted, ortho_transfer *x);
-void ortho_plan_close(ortho_transfer *);
+ * tensors and total of *x, whose request and store are set; ortho_transfer_close frees them. */
+ortho_status ortho_transfer_plan(ortho_remote *, json_t *wanted, ortho_transfer *x);
+void ortho_transfer_close(ortho_transfer *);
 
 #endif

@@ -7,6 +7,7 @@
 #include "harness/baseline.h"
 #include "harness/commands/command.h"
 #include "harness/commands/gate.h"
+#include "harness/commands/interrupt.h"
 #include "harness/commands/keep.h"
 #include "harness/commands/outcome.h"
 #include "harness/commands/verdicts.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,21 +29,6 @@ typedef struct running {
     const char *partial; /* path; NULL: none is kept */
     time_t checked;
 } running;
-
-static void on_signal(int number)
-{
-    (void)number;
-    ob_session_interrupt();
-}
-
-/* Once only: a second Ctrl-C ends the process at once, for whoever has no patience. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* out/ortho-bench-20261124-214000.json, with -2, -3, ... where that is taken. */
 static ortho_status default_out(char path[PATH_MAX])
@@ -122,7 +107,7 @@ int ob_session_watch(const ob_options *options, const ob_log *log, const char *p
                      json_t **results)
 {
     running r = {.view = ob_progress_open(log), .partial = partial, .checked = time(NULL)};
-    catch_signals();
+    ob_interrupt_catch();
     ob_progress progress = callbacks(&r);
     bool several = options->processes > 1 && !options->profile && !options->verify_only;
     int code = several ? ob_processes_run(options, &progress, results)

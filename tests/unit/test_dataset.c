@@ -197,6 +197,69 @@ static void reads_hessians(void **state)
     assert_float_equal(h[3], 7, 1e-6);
 }
 
+static void keeps_activations(void **state)
+{
+    const char *path = in_folder(state, "acts.safetensors");
+    const char *header = "{\"w\":{\"dtype\":\"F16\",\"shape\":[3,4],\"data_offsets\":[0,24]}}";
+    const uint16_t halves[3][K] = {{0x3c00, 0x4000, 0, 0xbc00}, /* 1 2 0 -1 */
+                                   {0xbc00, 0x4000, 0, 0x4000},
+                                   {0x3c00, 0xc000, 0x4200, 0x4400}};
+    const float want[3][K] = {{1, 2, 0, -1}, {-1, 2, 0, 2}, {1, -2, 3, 4}}, h[K] = {1, 4, 3, 7};
+    ortho_activations got;
+    safetensors_write(path, header, strlen(header), halves, sizeof halves);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_OK);
+    assert_int_equal(got.tokens, 3);
+    assert_memory_equal(got.x, want, sizeof want);
+    assert_memory_equal(got.h, h, sizeof h);
+    ortho_activations_free(&got);
+    header = "{\"w\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}";
+    safetensors_write(path, header, strlen(header), h, sizeof h);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_OK);
+    assert_true(got.tokens == 0 && got.x == NULL);
+    assert_memory_equal(got.h, h, sizeof h);
+    ortho_activations_free(&got);
+    got.tokens = 99; /* an output is set only on success */
+    const float bad[K] = {1, INFINITY, 1, 1};
+    safetensors_write(path, header, strlen(header), bad, sizeof bad);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_E_NONFINITE);
+    header = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1,4],\"data_offsets\":[0,16]}}";
+    safetensors_write(path, header, strlen(header), bad, sizeof bad);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_E_NONFINITE);
+    header = "{\"w\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}";
+    safetensors_write(path, header, strlen(header), bad, sizeof bad);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_E_ARGUMENT);
+    assert_true(got.tokens == 99);
+}
+
+/* More rows than are read at once: each lands in its own place. */
+static void keeps_many_activations(void **state)
+{
+    enum { T = (1 << 18) + 1, HEADER = 80 };
+    const char *path = in_folder(state, "acts.safetensors");
+    const uint64_t length = HEADER; /* little-endian, as is every machine that this is built for */
+    float *x = malloc(sizeof(float) * T * K);
+    char header[HEADER + 1];
+    ortho_activations got;
+    for (int i = 0; i < T * K; i++)
+        x[i] = (float)(i % 1021);
+    int used = snprintf(header, sizeof header,
+                        "{\"w\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%d]}}", T,
+                        K, T * K * 4);
+    assert_true(used <= HEADER);
+    memset(header + used, ' ', (size_t)(HEADER - used));
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fwrite(&length, 8, 1, f);
+    fwrite(header, HEADER, 1, f);
+    fwrite(x, sizeof(float), T * K, f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(ortho_activations_from_file(path, &w_slice, &got), ORTHO_OK);
+    assert_int_equal(got.tokens, T);
+    assert_memory_equal(got.x, x, sizeof(float) * T * K);
+    ortho_activations_free(&got);
+    free(x);
+}
+
 static void refuses_hessians(void **state)
 {
     float h[K] = {9, 9, 9, 9}, data[12] = {0};
@@ -240,6 +303,7 @@ int main(void)
         FOLDER_TEST(orders_slices),       FOLDER_TEST(leaves_unknown_names),
         FOLDER_TEST(names_bad_values),    FOLDER_TEST(hashes_headers),
         FOLDER_TEST(believes_made_files), FOLDER_TEST(reads_hessians),
+        FOLDER_TEST(keeps_activations),   FOLDER_TEST(keeps_many_activations),
         FOLDER_TEST(refuses_hessians),    FOLDER_TEST(takes_one_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

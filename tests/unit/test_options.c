@@ -401,6 +401,35 @@ static void counters_are_checked_and_kept(void **state)
     refuse("--counters=", "an empty value");
 }
 
+static void sieve_takes_bytes_and_one_density(void **state)
+{
+    (void)state;
+    static const ob_command sieve = {.name = "sieve", .bit = OB_FOR_SIEVE, .operands_max = 1};
+    ob_options o;
+    assert_int_equal(load_for(&sieve, "-o d --memory-budget 3G --density 2% --layers 1-2", &o), 0);
+    assert_true(o.memory_budget == 3ull << 30 && o.sieve_density == 0.02);
+    assert_string_equal(o.out, "d");
+    assert_int_equal(o.layers.count, 2);
+    assert_true(o.densities.count == 1 && o.densities.item[0] == 0.01); /* of a run */
+    char *text = ob_value_text(ob_option_find("memory-budget"), &o);
+    assert_string_equal(text, "3221225472");
+    free(text);
+    ob_options_clear(&o);
+    assert_int_equal(load_for(&sieve, "--memory-budget 7K", &o), 0);
+    assert_true(o.memory_budget == 7168);
+    ob_options_clear(&o);
+    assert_int_equal(load_for(&sieve, "--memory-budget 12345", &o), 0);
+    assert_true(o.memory_budget == 12345);
+    ob_options_clear(&o);
+    refuse_for(&sieve, "--memory-budget 1.5G", "'1.5G' is not a number of bytes");
+    refuse_for(&sieve, "--memory-budget G", "'G' is not a number of bytes");
+    refuse_for(&sieve, "--memory-budget 0", "'0' is out of range");
+    refuse_for(&sieve, "--memory-budget 9999999999999T", "out of range");
+    refuse_for(&sieve, "--memory-budget 1000T", "out of range");
+    refuse_for(&sieve, "--density 0.01,0.02", "is not a number");
+    refuse_for(&run, "--resume", "--resume is an option of `sieve`");
+}
+
 /* ob_option_find, the config file and the environment all rely on this. */
 static void options_of_one_name_share_no_command(void **state)
 {
@@ -445,6 +474,7 @@ int main(void)
         cmocka_unit_test(help_and_version_come_first),
         cmocka_unit_test(echo_reads_back),
         cmocka_unit_test(counters_are_checked_and_kept),
+        cmocka_unit_test(sieve_takes_bytes_and_one_density),
         cmocka_unit_test(options_of_one_name_share_no_command),
         cmocka_unit_test(suggestions),
     };

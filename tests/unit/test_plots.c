@@ -308,9 +308,10 @@ static void folder_and_scripts(void **state)
 /* What a picture says on a terminal: its variants, where they have a key. */
 static const char *words_of(const char *plot)
 {
-    return strcmp(plot, "accuracy") == 0 ? "Accuracy against bits"
-           : strcmp(plot, "clocks") == 0 ? "SM clock, MHz"
-                                         : "csr";
+    return strcmp(plot, "accuracy") == 0  ? "Accuracy against bits"
+           : strcmp(plot, "quality") == 0 ? "H-weighted error against bits"
+           : strcmp(plot, "clocks") == 0  ? "SM clock, MHz"
+                                          : "csr";
 }
 
 static void terminal(void **state)
