@@ -93,7 +93,14 @@ static ortho_status check_limits(const ortho_json_text *json)
     return ORTHO_OK;
 }
 
-/* The text, a byte at a time: numbers reset errno, but not before another byte was asked for. */
+/*
+ * jansson's lexer keeps a token in a buffer that grows, and doesn't look whether it could: without
+ * memory it drops what doesn't fit, and reads beyond the buffer's end for a closing quote that it
+ * dropped. So the text is given a byte at a time, and ends where an allocation failed: numbers
+ * reset errno, but not before another byte was asked for. No byte comes after a closing quote that
+ * finds no room (the string and its quotes are 16, 32, 64, ... bytes long): so memory for the
+ * longest string is asked for beforehand.
+ */
 typedef struct feed {
     const char *at, *end;
     bool no_memory;
@@ -104,15 +111,33 @@ static size_t next_byte(void *buffer, size_t room, void *ctx)
     feed *f = ctx;
     (void)room;
     f->no_memory |= errno == ENOMEM;
-    if (f->at == f->end)
+    if (f->at == f->end || f->no_memory)
         return 0;
     *(char *)buffer = *f->at++;
     return 1;
 }
 
+static bool has_memory(const char *text, size_t length)
+{
+    walk w = {.text = text, .length = length};
+    size_t longest = 0;
+    while (walk_step(&w))
+        if (w.key_new && w.key_length > longest)
+            longest = w.key_length;
+    /* A buffer of twice that, and the string itself. volatile: a compiler may leave out the pair.
+     */
+    void *volatile probe = malloc(3 * longest + 64);
+    bool there = probe != NULL;
+    free(probe);
+    return there;
+}
+
 json_t *ortho_json_load(const char *text, size_t length, json_error_t *error, bool *no_memory)
 {
     feed f = {.at = text, .end = text + length};
+    *no_memory = !has_memory(text, length);
+    if (*no_memory)
+        return NULL;
     errno = 0;
     json_t *root = json_load_callback(next_byte, &f, JSON_REJECT_DUPLICATES, error);
     *no_memory = f.no_memory || errno == ENOMEM;

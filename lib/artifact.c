@@ -280,7 +280,11 @@ ortho_status ortho_layer_facts_parse(const char *file, const char *name, const c
         return ortho_fail(ORTHO_E_FORMAT, "%s: a layer's name of %zu bytes", file, length);
     strcpy(facts.name, name);
     json_error_t error;
-    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    bool lacking;
+    json_t *root = ortho_json_load(json, strlen(json), &error, &lacking);
+    if (lacking)
+        return ortho_fail(ORTHO_E_MEMORY, "%s: no memory for the metadata of layer \"%s\"", file,
+                          name);
     bool good = root != NULL && parse_facts(root, &facts);
     json_decref(root);
     if (!good)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define FIRST_ONES 12 /* tried one by one */
-#define SAMPLE     16 /* of those behind them */
+#define SAMPLE     10 /* of those behind them */
 
 typedef struct expected {
     fault fault;
@@ -251,16 +251,18 @@ static bool try(bench *b, const expected *e, start from, long n)
     return reached;
 }
 
-/* All n, or the first ones and a sample of the others, the last among them. */
+/* All n, or the first ones and a sample of the others, the last among them; fewer with measuring,
+ * which takes its time. */
 static void try_all(bench *b, const expected *e, start from)
 {
-    long n = 1;
-    while ((b->all || n <= FIRST_ONES) && try(b, e, from, n))
+    int share = from == MEASURED ? 3 : 1;
+    long n = 1, first = FIRST_ONES / share;
+    while ((b->all || n <= first) && try(b, e, from, n))
         n++;
-    if (b->all || n <= FIRST_ONES)
+    if (b->all || n <= first)
         return;
     try(b, e, from, 1L << 40); /* never reached: how many are there? */
-    long calls = b->calls(), step = (calls - n) / SAMPLE + 1;
+    long calls = b->calls(), step = (calls - n) * share / SAMPLE + 1;
     for (; n < calls; n += step)
         try(b, e, from, n);
     try(b, e, from, calls);

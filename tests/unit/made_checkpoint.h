@@ -19,6 +19,7 @@ typedef struct made_checkpoint {
     const char *folder;
     int layers, shards; /* layers are dealt out to the shards in turn */
     int64_t n, k;       /* of q; down is [k, n] */
+    int64_t words;      /* rows of the embedding; 0: 3 n */
     uint64_t seed;
 } made_checkpoint;
 
@@ -69,7 +70,7 @@ static inline made_tensor made_tensor_at(const made_checkpoint *m, int index)
 {
     made_tensor embedding = {.name = "model.embed_tokens.weight",
                              .dtype = ORTHO_BF16,
-                             .n = 3 * m->n,
+                             .n = m->words > 0 ? m->words : 3 * m->n,
                              .k = m->k,
                              .layer = -1};
     made_tensor norm = {.name = "model.norm.weight", .dtype = ORTHO_F32, .n = m->k, .layer = -1};

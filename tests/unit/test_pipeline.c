@@ -151,6 +151,22 @@ static void io_uring(void **state)
     with_engine(state, "io_uring");
 }
 
+/* A tensor that is copied in three pieces, and by two runs. */
+static void pieces(void **state)
+{
+    char model[256], out[256];
+    made_checkpoint m = make_model(state, model, 1, 1);
+    ortho_checkpoint_report report = {0};
+    watch w = {.stop_at = 5};
+    m.words = (20 << 20) / m.k / 2;
+    made_checkpoint_write(&m);
+    assert_int_equal(run(model, at(state, "out", out), 0, false, &w, &report), ORTHO_E_CANCELLED);
+    int64_t before = report.pieces_copied;
+    ok(run(model, out, 0, true, NULL, &report));
+    assert_int_equal(before + report.pieces_copied, 3 + 4); /* norms, positions and the odd one */
+    same_as_reference(&m, out, &sieve);
+}
+
 /* Stopped at the n-th word, for every n: what has its name is whole, and the rest follows. */
 static void stopped_anywhere(void **state)
 {
@@ -274,7 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(any_slots),   IN_FOLDER(threads),          IN_FOLDER(io_uring),
         IN_FOLDER(two_at_once), IN_FOLDER(stopped_anywhere), IN_FOLDER(one_folder_one_run),
-        IN_FOLDER(phases),
+        IN_FOLDER(phases),      IN_FOLDER(pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
