@@ -214,8 +214,8 @@ ortho_status ortho_header_render(const ortho_header *h, char **out, size_t *byte
     if (text != NULL) {
         for (int i = 0; i < 8; i++)
             text[i] = (char)((all - 8) >> (8 * i) & 0xff);
-        memcpy(text + 8, json, length);
-        memset(text + 8 + length, ' ', all - 8 - length);
+        for (size_t i = 8; i < all; i++)
+            text[i] = i - 8 < length ? json[i - 8] : ' ';
         *out = text;
         *bytes = all;
     }

@@ -127,7 +127,7 @@ static ortho_status run_pass(io_pass *p, double *rate)
     ortho_status status = ORTHO_OK;
     drop_source(s->plan);
     double began = now();
-    for (int i = 0; i < s->layer_slots && status == ORTHO_OK; i++)
+    for (int i = 0; i < s->held && status == ORTHO_OK; i++)
         status = read_next(p, &s->slots[i]);
     while (p->flying > 0) {
         ortho_io_request *done = ortho_io_wait(s->io, -1);
@@ -264,8 +264,7 @@ static ortho_status time_sieves(ortho_stream *s, double *rate)
     return ORTHO_OK;
 }
 
-ortho_status ortho_ceilings_measure(ortho_stream *s, const ortho_target *target,
-                                    ortho_ceilings *out)
+static ortho_status measure(ortho_stream *s, const ortho_target *target, ortho_ceilings *out)
 {
     double seconds = -1;
     ortho_ceilings c = {0};
@@ -281,6 +280,18 @@ ortho_status ortho_ceilings_measure(ortho_stream *s, const ortho_target *target,
         status = time_reads(s, &c.read_rate);
     if (status == ORTHO_OK)
         *out = c;
+    return status;
+}
+
+ortho_status ortho_ceilings_measure(ortho_stream *s, const ortho_target *target,
+                                    ortho_ceilings *out)
+{
+    for (int i = 0; i < s->held; i++) /* there is room for so many of the largest */
+        if (!ortho_slot_take(s, &s->slots[i], s->plan->largest_in, s->plan->largest_out))
+            return ortho_fail(ORTHO_E_INTERNAL, "the arena doesn't hold %d layers", s->held);
+    ortho_status status = measure(s, target, out);
+    for (int i = 0; i < s->held; i++)
+        ortho_slot_give(s, &s->slots[i]);
     return status;
 }
 

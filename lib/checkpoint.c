@@ -127,7 +127,7 @@ static void report_stream(run *r)
     o->seconds = now() - r->sieving;
     o->device = r->ops->device;
     snprintf(o->io, sizeof o->io, "%s", ortho_io_engine_name(s->io));
-    o->slots = s->layer_slots;
+    o->slots = s->held;
     o->buffer_bytes = s->buffer_bytes;
     r->ops->peaks(s->siever, &o->device_peak_bytes, &o->device_memory_bytes);
     o->read_rate = r->ceilings.read_rate;

@@ -126,17 +126,18 @@ static ortho_status sieve_gpu(ortho_layer *layer, const ortho_sieve_problem *pro
 }
 
 /* W's copy goes before the weights are packed: they never are in memory together. */
-static ortho_status sieve_matrix(ortho_layer *layer, ortho_sieve_problem *problem)
+static ortho_status sieve_matrix(ortho_layer *layer, const ortho_sieve_problem *asked)
 {
     const ortho_services services = ortho_layer_services(layer);
-    ortho_matrix w = *problem->w;
+    ortho_matrix w = *asked->w;
+    ortho_sieve_problem problem = *asked;
     ortho_split split = {0};
     void *copy = NULL;
     ortho_status status = bring_matrix(layer, &services, &w, &copy);
-    problem->w = &w;
+    problem.w = &w;
     if (status == ORTHO_OK)
-        status = layer->gpu == NULL ? sieve_cpu(layer, problem, &services)
-                                    : sieve_gpu(layer, problem, &services, &split);
+        status = layer->gpu == NULL ? sieve_cpu(layer, &problem, &services)
+                                    : sieve_gpu(layer, &problem, &services, &split);
     services.free(services.ctx, copy);
     if (status == ORTHO_OK && layer->gpu != NULL)
         status = ortho_layer_serve(layer, &split);
@@ -144,8 +145,9 @@ static ortho_status sieve_matrix(ortho_layer *layer, ortho_sieve_problem *proble
     return status;
 }
 
-static ortho_status sieve_checked(ortho_sieve_problem *problem, const ortho_sieve_options *options,
-                                  int32_t device, ortho_layer **out)
+static ortho_status sieve_checked(const ortho_sieve_problem *problem,
+                                  const ortho_sieve_options *options, int32_t device,
+                                  ortho_layer **out)
 {
     ortho_layer_facts facts = {.n = problem->w->rows,
                                .k = problem->w->cols,

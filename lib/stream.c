@@ -38,30 +38,21 @@ static void submit(ortho_stream *s, ortho_io_request *request)
 
 /* ---- a unit's way ---------------------------------------------------------------------------- */
 
-/* A layer that is sieved moves to a slot that only writes, where one is free: W's memory takes the
- * next layer meanwhile. */
-static ortho_slot *pass_on(ortho_stream *s, ortho_slot *slot)
+/* The slot is done with its unit; a copy's keeps its memory. */
+static void release(ortho_stream *s, ortho_slot *slot)
 {
-    for (int i = 0; i < s->write_slots; i++) {
-        ortho_slot *w = &s->slots[s->layer_slots + s->copy_slots + i];
-        if (w->state != ORTHO_SLOT_FREE)
-            continue;
-        char *out = w->out;
-        w->out = slot->out;
-        w->unit = slot->unit;
-        w->record = slot->record;
-        slot->out = out;
-        slot->state = ORTHO_SLOT_FREE;
-        return w;
-    }
-    return slot;
+    slot->state = ORTHO_SLOT_FREE;
+    if (slot < s->slots + ORTHO_LAYER_SLOTS)
+        ortho_slot_give(s, slot);
 }
 
 static void start_write(ortho_stream *s, ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
-    if (u->layer >= 0)
-        slot = pass_on(s, slot);
+    if (u->layer >= 0) { /* W's memory takes the next layer meanwhile */
+        ortho_arena_give(&s->arena, slot->in);
+        slot->in = NULL;
+    }
     char *made = ortho_slot_made(s, slot);
     ortho_hash(made, u->to_bytes, slot->record.made);
     slot->state = ORTHO_SLOT_WRITING;
@@ -103,7 +94,7 @@ static void read_is_done(ortho_stream *s, ortho_slot *slot)
     const ortho_unit *u = &s->plan->units[slot->unit];
     s->bytes_read += u->from_bytes;
     if (s->status != ORTHO_OK) { /* what isn't begun needn't be */
-        slot->state = ORTHO_SLOT_FREE;
+        release(s, slot);
         return;
     }
     if (needs_work(u))
@@ -119,7 +110,7 @@ static void work_is_done(ortho_stream *s, ortho_slot *slot)
     const ortho_unit *u = &s->plan->units[slot->unit];
     if (slot->status != ORTHO_OK) {
         fail(s, slot->status, slot->message);
-        slot->state = ORTHO_SLOT_FREE;
+        release(s, slot);
         return;
     }
     if (u->layer >= 0 && u->file < 0)
@@ -181,7 +172,7 @@ static void write_is_done(ortho_stream *s, ortho_slot *slot)
     s->units_done++;
     *(u->layer >= 0 ? &s->layers_done : &s->copies_done) += 1;
     s->last_unit = slot->unit;
-    slot->state = ORTHO_SLOT_FREE;
+    release(s, slot);
     maybe_sync(s, u->shard);
 }
 
@@ -194,7 +185,7 @@ static void slot_event(ortho_stream *s, ortho_slot *slot)
     ortho_slot_state was = slot->state;
     if (status != ORTHO_OK) {
         check(s, status);
-        slot->state = ORTHO_SLOT_FREE;
+        release(s, slot);
     } else if (was == ORTHO_SLOT_READING) {
         read_is_done(s, slot);
     } else if (was == ORTHO_SLOT_WORKING) {
@@ -240,19 +231,36 @@ static bool may_begin(ortho_stream *s, int64_t unit, bool layer)
            (layer || layers == s->plan->unit_count || unit < layers + ORTHO_COPY_SLOTS);
 }
 
+static ortho_slot *free_slot(ortho_stream *s, bool layer)
+{
+    int first = layer ? 0 : ORTHO_LAYER_SLOTS, count = layer ? ORTHO_LAYER_SLOTS : s->copy_slots;
+    for (int i = first; i < first + count; i++)
+        if (s->slots[i].state == ORTHO_SLOT_FREE)
+            return &s->slots[i];
+    return NULL;
+}
+
+/* Begins the next unit of a kind. False: there is none, or no room for it now. */
+static bool begin_next(ortho_stream *s, bool layer)
+{
+    int64_t unit = next_unit(s, layer);
+    ortho_slot *slot = free_slot(s, layer);
+    if (s->status != ORTHO_OK || slot == NULL || !may_begin(s, unit, layer))
+        return false;
+    const ortho_unit *u = &s->plan->units[unit];
+    if (layer && !ortho_slot_take(s, slot, ortho_plan_layer_in(s->plan, u), u->to_bytes))
+        return false;
+    s->next[layer]++;
+    slot->unit = unit;
+    start_read(s, slot);
+    return true;
+}
+
 static void fill_slots(ortho_stream *s)
 {
-    for (int i = 0; i < s->layer_slots + s->copy_slots && s->status == ORTHO_OK; i++) {
-        ortho_slot *slot = &s->slots[i];
-        bool layer = i < s->layer_slots;
-        if (slot->state != ORTHO_SLOT_FREE)
-            continue;
-        int64_t unit = next_unit(s, layer);
-        if (!may_begin(s, unit, layer))
-            continue;
-        s->next[layer]++;
-        slot->unit = unit;
-        start_read(s, slot);
+    while (begin_next(s, true)) {
+    }
+    while (begin_next(s, false)) {
     }
 }
 

@@ -7,6 +7,7 @@
 #ifndef ORTHO_LIB_STREAM_H
 #define ORTHO_LIB_STREAM_H
 
+#include "lib/arena.h"
 #include "lib/io.h"
 #include "lib/rss.h"
 #include "lib/siever.h"
@@ -14,9 +15,9 @@
 
 #include <pthread.h>
 
-#define ORTHO_MOST_SLOTS   6 /* of layers */
+#define ORTHO_LAYER_SLOTS  24 /* layers in flight at most: being read, sieved, written */
+#define ORTHO_MOST_WORKERS 6
 #define ORTHO_COPY_SLOTS   3
-#define ORTHO_WRITE_SLOTS  2
 #define ORTHO_SYNC_BYTES   (64u << 20) /* written bytes of a shard after which it is synced */
 #define ORTHO_STREAM_WORDS 768
 
@@ -31,8 +32,9 @@ typedef enum ortho_slot_state {
 typedef struct ortho_slot {
     ortho_slot_state state;
     int64_t unit;
-    char *in, *out; /* W and what is decoded into it; the layer's run of bytes. A copy has `in`
-                       only, and `out` where it is decoded */
+    char *in, *out; /* W and what is decoded into it; the layer's run of bytes: pieces of the arena,
+                       the first given back once the layer is sieved. A copy's are its slot's own:
+                       `in`, and `out` where it is decoded */
     ortho_record record;
     ortho_io_request request; /* the read, the worker's word, the write: one after the other */
     ortho_status status;      /* the worker's */
@@ -58,15 +60,18 @@ typedef struct ortho_stream {
     ortho_siever *siever;
     ortho_io *io;
     ortho_rss *rss;
-    int layer_slots, copy_slots, write_slots;
-    ortho_slot slots[ORTHO_MOST_SLOTS + ORTHO_COPY_SLOTS + ORTHO_WRITE_SLOTS]; /* in that order */
+    ortho_arena arena; /* of layers */
+    int held; /* of the largest layer, as many as arena and device hold at once; <= workers'
+                 limit */
+    int copy_slots;
+    ortho_slot slots[ORTHO_LAYER_SLOTS + ORTHO_COPY_SLOTS]; /* layers' first */
     size_t buffer_bytes;
     ortho_shard_sync *syncs; /* [shard_count] */
     ortho_record *records;   /* [unit_count] of what is written */
     int64_t next[2];         /* the first unit not looked at: copies, layers */
     int busy;                /* slots and syncs under way */
 
-    pthread_t threads[ORTHO_MOST_SLOTS];
+    pthread_t threads[ORTHO_MOST_WORKERS];
     int thread_count;
     pthread_mutex_t lock; /* of the line and `closing` */
     pthread_cond_t wake;
@@ -103,6 +108,10 @@ void ortho_stream_close(ortho_stream *stream);
 
 /* The worker's part of a unit: reads a generated one, decodes, sieves. Leaves slot->status. */
 void ortho_stream_work(ortho_stream *stream, int worker, ortho_slot *slot);
+
+/* Memory for a layer in a slot; false: the arena has no room for it now. */
+bool ortho_slot_take(ortho_stream *stream, ortho_slot *slot, size_t in, size_t out);
+void ortho_slot_give(ortho_stream *stream, ortho_slot *slot);
 
 /* One more worker, of the next number; all of them end. */
 ortho_status ortho_stream_start_worker(ortho_stream *stream);

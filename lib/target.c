@@ -257,7 +257,7 @@ void ortho_target_close(ortho_target *t)
 
 /* ---- finishing ------------------------------------------------------------------------------- */
 
-/* The header with the hashes of all its layers. */
+/* The header with the hashes of all its layers; the caller frees *text in any case. */
 static ortho_status render_final(ortho_target *t, int32_t shard, char **text, size_t *bytes)
 {
     const ortho_plan *plan = t->plan;
@@ -274,7 +274,6 @@ static ortho_status render_final(ortho_target *t, int32_t shard, char **text, si
     if (status == ORTHO_OK)
         status = ortho_header_render(header, text, bytes);
     if (status == ORTHO_OK && *bytes != plan->shards[shard].header_bytes) {
-        free(*text);
         status = ortho_fail(ORTHO_E_INTERNAL, "the header of %s has changed its length",
                             plan->shards[shard].name);
     }
@@ -319,14 +318,13 @@ static ortho_status move_into_place(ortho_target *t, int32_t shard)
 
 static ortho_status finish_shard(ortho_target *t, int32_t shard)
 {
-    char *text;
-    size_t bytes;
+    char *text = NULL;
+    size_t bytes = 0;
     ortho_status status = ortho_plan_check_source(t->plan);
     if (status == ORTHO_OK)
         status = render_final(t, shard, &text, &bytes);
-    if (status != ORTHO_OK)
-        return status;
-    status = put_header(t, shard, text, bytes);
+    if (status == ORTHO_OK)
+        status = put_header(t, shard, text, bytes);
     free(text);
     if (status == ORTHO_OK)
         status = ortho_journal_sync(&t->journal);

@@ -317,7 +317,7 @@ typedef struct ortho_checkpoint_report {
     uint64_t device_peak_bytes;   /* allocated by the run, exact */
     uint64_t device_memory_bytes; /* the same as the driver saw it: what disappeared of the free */
     uint64_t buffer_bytes;        /* host buffers within the budget */
-    int32_t slots;                /* layers in flight at once */
+    int32_t slots;                /* of the largest layer, as many as the budget holds at once */
     double read_rate, copy_rate, write_rate, sieve_rate; /* alone, with `measure` */
     double both_rate;     /* read and written at once, where source and target share a device */
     double floor_seconds; /* the slowest of them over what it had to move */
