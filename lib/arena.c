@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#define PAGE 4096u
+
 size_t ortho_arena_padded(size_t bytes)
 {
-    return (bytes + 63) / 64 * 64;
+    return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
 void *ortho_arena_take(ortho_arena *a, size_t bytes)

@@ -16,7 +16,8 @@ typedef struct ortho_arena {
     } pieces[ORTHO_ARENA_PIECES]; /* that are out, in their order */
 } ortho_arena;
 
-/* A piece aligned to 64 bytes, the first place that fits; NULL: there is none now. bytes > 0. */
+/* A piece aligned to a page of 4096 bytes, the first place that fits; NULL: there is none now.
+ * bytes > 0. */
 void *ortho_arena_take(ortho_arena *arena, size_t bytes);
 
 /* NULL is allowed. */

@@ -48,14 +48,8 @@ static ortho_status move(ortho_io *io, ortho_io_request *request)
 /* One unit's stored bytes into a slot. */
 static ortho_status read_unit(ortho_stream *s, ortho_slot *slot, int64_t unit)
 {
-    const ortho_unit *u = &s->plan->units[unit];
     slot->unit = unit;
-    slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = s->plan->files[u->file].fd,
-                                       .offset = u->from,
-                                       .data = ortho_slot_raw(s, slot),
-                                       .bytes = u->from_bytes,
-                                       .path = s->plan->files[u->file].path};
+    ortho_slot_aim(s, slot);
     return move(s->io, &slot->request);
 }
 
@@ -88,13 +82,7 @@ static ortho_status read_next(io_pass *p, ortho_slot *slot)
         return ORTHO_OK;
     const ortho_unit *u = &s->plan->units[p->unit];
     slot->unit = p->unit++;
-    slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = s->plan->files[u->file].fd,
-                                       .offset = u->from,
-                                       .data = ortho_slot_raw(s, slot),
-                                       .bytes = u->from_bytes,
-                                       .path = s->plan->files[u->file].path,
-                                       .user = slot};
+    ortho_slot_aim(s, slot);
     p->bytes_read += u->from_bytes;
     return submit(p, slot);
 }
@@ -126,6 +114,7 @@ static ortho_status run_pass(io_pass *p, double *rate)
     ortho_io_request sync = {.kind = ORTHO_IO_SYNC, .fd = p->fd, .path = p->path};
     ortho_status status = ORTHO_OK;
     drop_source(s->plan);
+    ortho_stream_open_direct(s);
     double began = now();
     for (int i = 0; i < s->held && status == ORTHO_OK; i++)
         status = read_next(p, &s->slots[i]);

@@ -16,6 +16,9 @@
 #define ORTHO_COPY_BYTES                                                                           \
     (8u << 20) /* of a tensor that is copied, at a time; as the artifact has it */
 
+/* Beside what is read: direct reads begin and end at whole pages. */
+#define ORTHO_READ_ROOM 12288u
+
 typedef struct ortho_unit {
     int64_t tensor;            /* in the dataset */
     int64_t layer;             /* in the plan's layers; -1: a copy */
@@ -78,7 +81,7 @@ ortho_status ortho_plan_make(const char *model, const ortho_plan_options *option
                              ortho_plan **out);
 void ortho_plan_free(ortho_plan *plan); /* NULL is allowed */
 
-/* Bytes that a layer's W takes in memory, raw bytes to decode included. */
+/* Bytes that a layer's W takes in memory, raw bytes to decode and ORTHO_READ_ROOM included. */
 uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *unit);
 
 /* FORMAT when a file of the source has changed since it was opened: what was read of it may be of

@@ -124,7 +124,7 @@ uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *u)
 {
     const ortho_plan_layer *layer = &plan->layers[u->layer];
     uint64_t w = (uint64_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
-    return u->decode ? w + u->from_bytes : w;
+    return ORTHO_READ_ROOM + (u->decode ? w + u->from_bytes : w);
 }
 
 /* ---- the order of work ----------------------------------------------------------------------- */
@@ -232,7 +232,7 @@ static void add_up(ortho_plan *plan)
         plan->to_bytes += u->to_bytes;
         plan->shards[u->shard].units++;
         if (u->layer < 0) {
-            plan->largest_copy = larger(plan->largest_copy, u->from_bytes);
+            plan->largest_copy = larger(plan->largest_copy, ORTHO_READ_ROOM + u->from_bytes);
             plan->largest_decoded = larger(plan->largest_decoded, u->decode ? u->to_bytes : 0);
             continue;
         }

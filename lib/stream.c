@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "lib/hash.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,18 +76,34 @@ static void start_read(ortho_stream *s, ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
     memcpy(slot->record.source, ORTHO_NO_HASH, sizeof ORTHO_NO_HASH);
+    slot->shift = 0;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_READ, .path = "", .user = slot};
     if (u->file < 0) {
         ortho_stream_hand(s, slot);
         return;
     }
     slot->state = ORTHO_SLOT_READING;
+    ortho_slot_aim(s, slot);
+    submit(s, &slot->request);
+}
+
+/* A file system may take the flag and refuse the reads: then this file is read through the cache.
+ */
+static bool read_again(ortho_stream *s, ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    if (slot->state != ORTHO_SLOT_READING || slot->request.error != EINVAL ||
+        slot->request.fd == s->plan->files[u->file].fd)
+        return false;
+    ortho_io_request request = slot->request;
+    ortho_slot_aim(s, slot);
+    slot->shift = 0;
     slot->request.fd = s->plan->files[u->file].fd;
     slot->request.offset = u->from;
-    slot->request.data = ortho_slot_raw(s, slot);
     slot->request.bytes = u->from_bytes;
-    slot->request.path = s->plan->files[u->file].path;
+    slot->request.data = request.data;
     submit(s, &slot->request);
+    return true;
 }
 
 static void read_is_done(ortho_stream *s, ortho_slot *slot)
@@ -183,6 +200,8 @@ static void slot_event(ortho_stream *s, ortho_slot *slot)
     ortho_status status =
         slot->state == ORTHO_SLOT_WORKING ? ORTHO_OK : ortho_io_result(&slot->request);
     ortho_slot_state was = slot->state;
+    if (status != ORTHO_OK && read_again(s, slot))
+        return;
     if (status != ORTHO_OK) {
         check(s, status);
         release(s, slot);
@@ -290,6 +309,7 @@ ortho_status ortho_stream_run(ortho_stream *s, ortho_target *target, ortho_strea
 {
     double ticked = 0;
     s->target = target;
+    ortho_stream_open_direct(s);
     begin_syncs(s);
     for (;;) {
         fill_slots(s);

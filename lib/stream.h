@@ -35,6 +35,7 @@ typedef struct ortho_slot {
     char *in, *out; /* W and what is decoded into it; the layer's run of bytes: pieces of the arena,
                        the first given back once the layer is sieved. A copy's are its slot's own:
                        `in`, and `out` where it is decoded */
+    size_t shift;   /* of what was read in the page that a direct read began at; 0: not direct */
     ortho_record record;
     ortho_io_request request; /* the read, the worker's word, the write: one after the other */
     ortho_status status;      /* the worker's */
@@ -66,6 +67,7 @@ typedef struct ortho_stream {
     int copy_slots;
     ortho_slot slots[ORTHO_LAYER_SLOTS + ORTHO_COPY_SLOTS]; /* layers' first */
     size_t buffer_bytes;
+    int *direct; /* [file_count] the source's files past the page cache; -1: through it */
     ortho_shard_sync *syncs; /* [shard_count] */
     ortho_record *records;   /* [unit_count] of what is written */
     int64_t next[2];         /* the first unit not looked at: copies, layers */
@@ -126,7 +128,14 @@ ortho_status ortho_stream_work_all(ortho_stream *stream);
 /* The bytes that a slot's unit has in the artifact, once the worker is done. */
 char *ortho_slot_made(const ortho_stream *stream, const ortho_slot *slot);
 
-/* Where the unit's stored bytes are read to. */
+/* Where the unit's stored bytes are, once its read is aimed. */
 char *ortho_slot_raw(const ortho_stream *stream, const ortho_slot *slot);
+
+/* Sets a slot's request and shift for the read of its unit. */
+void ortho_slot_aim(const ortho_stream *stream, ortho_slot *slot);
+
+/* Opens those files for direct reads that the page cache doesn't hold. */
+void ortho_stream_open_direct(ortho_stream *stream);
+void ortho_stream_close_direct(ortho_stream *stream);
 
 #endif

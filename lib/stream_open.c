@@ -112,12 +112,15 @@ static ortho_status open_lists(ortho_stream *s)
     const ortho_plan *plan = s->plan;
     s->syncs = calloc((size_t)plan->shard_count, sizeof *s->syncs);
     s->records = calloc((size_t)plan->unit_count + 1, sizeof *s->records);
+    s->direct = malloc(((size_t)plan->file_count + 1) * sizeof *s->direct);
+    for (int32_t i = 0; s->direct != NULL && i < plan->file_count; i++)
+        s->direct[i] = -1;
     for (int32_t i = 0; s->syncs != NULL && i < plan->shard_count; i++) {
         s->syncs[i].units = calloc((size_t)plan->shards[i].units + 1, sizeof(int64_t));
         if (s->syncs[i].units == NULL)
             return ortho_fail(ORTHO_E_MEMORY, "no memory for a stream");
     }
-    return s->syncs != NULL && s->records != NULL
+    return s->syncs != NULL && s->records != NULL && s->direct != NULL
                ? ORTHO_OK
                : ortho_fail(ORTHO_E_MEMORY, "no memory for a stream");
 }
@@ -171,6 +174,8 @@ void ortho_stream_close(ortho_stream *s)
     }
     for (int32_t i = 0; s->syncs != NULL && i < s->plan->shard_count; i++)
         free(s->syncs[i].units);
+    ortho_stream_close_direct(s);
+    free(s->direct);
     free(s->syncs);
     free(s->records);
     if (s->siever != NULL)

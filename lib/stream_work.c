@@ -2,30 +2,82 @@
 #include "common/dtype.h"
 #include "common/error.h"
 #include "datasets/decode.h"
-#include "lib/hash.h"
+#include "lib/direct.h"
 #include "lib/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static size_t w_bytes(const ortho_plan_layer *layer)
 {
     return (size_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
 }
 
-char *ortho_slot_raw(const ortho_stream *s, const ortho_slot *slot)
+/* Where a read begins in the slot: in front, or, in whole pages, behind the W that it is decoded
+ * to. */
+static char *read_place(const ortho_stream *s, const ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
-    if (u->layer >= 0 && u->decode) /* behind the W that it is decoded to */
-        return slot->in + w_bytes(&s->plan->layers[u->layer]);
-    return slot->in;
+    return u->layer >= 0 && u->decode
+               ? slot->in + ortho_arena_padded(w_bytes(&s->plan->layers[u->layer]))
+               : slot->in;
+}
+
+char *ortho_slot_raw(const ortho_stream *s, const ortho_slot *slot)
+{
+    return read_place(s, slot) + slot->shift;
 }
 
 char *ortho_slot_made(const ortho_stream *s, const ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
-    return u->layer >= 0 || u->decode ? slot->out : slot->in;
+    return u->layer >= 0 || u->decode ? slot->out : ortho_slot_raw(s, slot);
+}
+
+/* May this unit be read in whole pages? Its weights must be aligned in memory all the same, and the
+ * last page whole in the file. */
+static bool is_direct(const ortho_stream *s, const ortho_unit *u, uint64_t shift, uint64_t bytes)
+{
+    size_t element =
+        u->layer >= 0 && !u->decode ? ortho_dtype_bytes(s->plan->layers[u->layer].dtype) : 1;
+    return s->direct[u->file] >= 0 && shift % element == 0 &&
+           u->from - shift + bytes <= s->plan->files[u->file].bytes;
+}
+
+void ortho_slot_aim(const ortho_stream *s, ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    const ortho_plan_file *file = &s->plan->files[u->file];
+    uint64_t shift = u->from % ORTHO_DIRECT_UNIT;
+    uint64_t bytes =
+        (shift + u->from_bytes + ORTHO_DIRECT_UNIT - 1) / ORTHO_DIRECT_UNIT * ORTHO_DIRECT_UNIT;
+    bool direct = is_direct(s, u, shift, bytes);
+    slot->shift = direct ? shift : 0;
+    slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
+                                       .fd = direct ? s->direct[u->file] : file->fd,
+                                       .offset = u->from - slot->shift,
+                                       .data = read_place(s, slot),
+                                       .bytes = direct ? bytes : u->from_bytes,
+                                       .path = file->path,
+                                       .user = slot};
+}
+
+void ortho_stream_close_direct(ortho_stream *s)
+{
+    for (int32_t i = 0; s->direct != NULL && i < s->plan->file_count; i++) {
+        if (s->direct[i] >= 0)
+            close(s->direct[i]);
+        s->direct[i] = -1;
+    }
+}
+
+void ortho_stream_open_direct(ortho_stream *s)
+{
+    ortho_stream_close_direct(s);
+    for (int32_t i = 0; i < s->plan->file_count; i++)
+        s->direct[i] = ortho_direct_open(s->plan->files[i].fd, s->plan->files[i].bytes);
 }
 
 /* A generated tensor's rows. */
@@ -56,6 +108,12 @@ static ortho_status read_hessian(ortho_stream *s, const ortho_plan_layer *layer,
     return status;
 }
 
+/* W, as read or decoded. */
+static const void *w_place(const ortho_stream *s, const ortho_slot *slot)
+{
+    return s->plan->units[slot->unit].decode ? slot->in : ortho_slot_raw(s, slot);
+}
+
 static ortho_status sieve_layer(ortho_stream *s, int worker, ortho_slot *slot)
 {
     const ortho_plan_layer *layer = &s->plan->layers[s->plan->units[slot->unit].layer];
@@ -65,8 +123,11 @@ static ortho_status sieve_layer(ortho_stream *s, int worker, ortho_slot *slot)
     ortho_status status = read_hessian(s, layer, &hessian);
     if (status != ORTHO_OK)
         return status;
-    ortho_matrix w = {
-        .rows = f->n, .cols = f->k, .stride = f->k, .dtype = layer->dtype, .data = slot->in};
+    ortho_matrix w = {.rows = f->n,
+                      .cols = f->k,
+                      .stride = f->k,
+                      .dtype = layer->dtype,
+                      .data = w_place(s, slot)};
     ortho_sieve_problem p = {.w = &w,
                              .hessian = hessian,
                              .density = f->density,
