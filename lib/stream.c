@@ -283,6 +283,16 @@ static void fill_slots(ortho_stream *s)
     }
 }
 
+/* After a failure, or when somebody wants to stop: what no worker has begun isn't. */
+static void drop_line(ortho_stream *s)
+{
+    for (ortho_slot *slot = ortho_stream_take_back(s), *next; slot != NULL; slot = next) {
+        next = slot->next;
+        s->busy--;
+        release(s, slot);
+    }
+}
+
 static double now(void)
 {
     struct timespec t;
@@ -313,6 +323,8 @@ ortho_status ortho_stream_run(ortho_stream *s, ortho_target *target, ortho_strea
     begin_syncs(s);
     for (;;) {
         fill_slots(s);
+        if (s->status != ORTHO_OK)
+            drop_line(s);
         for (int32_t i = 0; i < s->plan->shard_count; i++)
             maybe_sync(s, i);
         if (s->busy == 0)

@@ -122,6 +122,9 @@ void ortho_stream_stop_workers(ortho_stream *stream);
 /* Puts a slot in line for a worker. Its request, which needs a path, ends when the work is done. */
 void ortho_stream_hand(ortho_stream *stream, ortho_slot *slot);
 
+/* Takes all slots back that no worker has begun, in their order; linked by `next`. */
+ortho_slot *ortho_stream_take_back(ortho_stream *stream);
+
 /* Lets every worker do the unit of the slot of its number, all at once, and waits. Before a run. */
 ortho_status ortho_stream_work_all(ortho_stream *stream);
 

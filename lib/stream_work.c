@@ -212,6 +212,15 @@ void ortho_stream_hand(ortho_stream *s, ortho_slot *slot)
     pthread_mutex_unlock(&s->lock);
 }
 
+ortho_slot *ortho_stream_take_back(ortho_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    ortho_slot *line = s->line;
+    s->line = NULL;
+    pthread_mutex_unlock(&s->lock);
+    return line;
+}
+
 ortho_status ortho_stream_work_all(ortho_stream *s)
 {
     ortho_status status = ORTHO_OK;

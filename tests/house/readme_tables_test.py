@@ -320,7 +320,33 @@ def quality_needs_verdicts_and_one_set_of_slices():
     refused("b.json", marker="quality results/b.json")
 
 
-TESTS = (quality_by_density, quality_at_equal_bits, quality_needs_verdicts_and_one_set_of_slices,
+def stream(seconds, share, **more):
+    made = {"schema": "ortho-bench-sieve/1", "status": "ok", "backend": "cpu", "seconds": seconds,
+            "model": {"name": "m", "synthetic": False}, "options": {"memory_budget": 1 << 20},
+            "bytes": {"read": 5e9, "written": 2e9}, "size": {"bits_per_weight": 4.5},
+            "memory": {"host_before": 1 << 20, "host_peak": 3 << 20},
+            "ceilings": {"floor_seconds": 1.5, "slowest": "read", "share": share}}
+    made.update(more)
+    return made
+
+
+def streams_of_a_checkpoint():
+    runs = {f"cpu-{i}": stream(i, i / 10) for i in (1, 2, 4)}
+    text = Tree("stream results/*.json", **runs).made()
+    assert "| cpu | 3 | 2.00 s | 1.50 s, reading | 20 % (least 10 %) | 2.00 MiB | – |" in text
+    assert "5.00 GB read" in text and "SYNTHETIC" not in text
+    made = {"name": "m", "synthetic": True}
+    assert "SYNTHETIC" in Tree("stream results/*.json", a=stream(1, 1, model=made)).made()
+    Tree("stream results/*.json", a=stream(1, 1, status="interrupted")).refused("no run that ended well")
+    Tree("stream results/*.json", a=stream(1, 1), b=stream(1, 1, model=made | {"name": "n"})).refused(
+        "several models")
+    unmeasured = stream(1, 1)
+    del unmeasured["ceilings"]
+    Tree("stream results/*.json", a=unmeasured).refused("without --measure")
+    Tree("stream results/none*.json").refused("no such file")
+
+
+TESTS = (streams_of_a_checkpoint, quality_by_density, quality_at_equal_bits, quality_needs_verdicts_and_one_set_of_slices,
          kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
          columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
          one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
