@@ -1,26 +1,21 @@
 #define _GNU_SOURCE
 #include "harness/progress.h"
 
+#include "common/clock.h"
+
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BAR_CELLS     24
 #define REDRAW_AFTER  0.1 /* seconds: the bar must cost nothing beside what is timed */
 #define STATUS_LENGTH 160
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 ob_progress_view ob_progress_open(const ob_log *log)
 {
-    return (ob_progress_view){
-        .log = log, .width = log->quiet ? 0 : ob_terminal_width(STDERR_FILENO), .started = now()};
+    return (ob_progress_view){.log = log,
+                              .width = log->quiet ? 0 : ob_terminal_width(STDERR_FILENO),
+                              .started = ortho_seconds()};
 }
 
 static void erase(ob_progress_view *view)
@@ -42,8 +37,9 @@ static void print_left(ob_progress_view *view, char text[32])
         snprintf(text, 32, "--:--");
         return;
     }
-    double left =
-        view->done > 0 ? (now() - view->started) / view->done * (view->total - view->done) : 0;
+    double left = view->done > 0
+                      ? (ortho_seconds() - view->started) / view->done * (view->total - view->done)
+                      : 0;
     left = left > 0 ? left : 0;
     long seconds = left < 359999 ? (long)(left + 0.5) : 359999;
     if (seconds >= 3600)
@@ -70,14 +66,14 @@ static void draw(ob_progress_view *view, const char *key, const char *phase)
     ob_print_safe(view->log->stream, line);
     fflush(view->log->stream);
     view->line_is_dirty = true;
-    view->drawn = now();
+    view->drawn = ortho_seconds();
 }
 
 static void on_plan(void *ctx, int cases)
 {
     ob_progress_view *view = ctx;
     view->total = cases;
-    view->started = now();
+    view->started = ortho_seconds();
     ob_log_detail(view->log, "%d case%s", cases, cases == 1 ? "" : "s");
 }
 
@@ -86,7 +82,7 @@ static void on_begin(void *ctx, int index, const char *key, const char *phase)
     ob_progress_view *view = ctx;
     (void)index;
     if (view->width > 0) {
-        if (!view->line_is_dirty || now() - view->drawn >= REDRAW_AFTER)
+        if (!view->line_is_dirty || ortho_seconds() - view->drawn >= REDRAW_AFTER)
             draw(view, key, phase != NULL ? phase : "");
     } else {
         ob_log_detail(view->log, "%s: %s", key, phase != NULL ? phase : "begins");

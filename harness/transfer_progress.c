@@ -1,8 +1,9 @@
 #define _GNU_SOURCE
 #include "harness/transfer_progress.h"
 
+#include "common/clock.h"
+
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BAR_CELLS     24
@@ -10,13 +11,6 @@
 #define WRITE_AFTER   10.0 /* seconds, elsewhere */
 #define MEASURE_AFTER 0.5  /* seconds over which a rate is taken */
 #define SMOOTHING     0.3  /* the share of the newest rate */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void ob_print_bytes(uint64_t bytes, char text[32])
 {
@@ -102,7 +96,7 @@ static void draw(ob_transfer_view *view, double share, const char *words)
 
 void ob_transfer_show(ob_transfer_view *view, uint64_t done, uint64_t total, const char *label)
 {
-    double t = now();
+    double t = ortho_seconds();
     char some[32], all[32], rate[96], words[448];
     measure(view, done, t);
     if (view->shown == 0 && view->width == 0)

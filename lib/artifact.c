@@ -36,6 +36,11 @@ void ortho_artifact_layer_name(const char *tensor, char name[ORTHO_NAME_LENGTH])
     name[length] = '\0';
 }
 
+const char *ortho_rule_word(ortho_rule rule)
+{
+    return rules[rule];
+}
+
 const char *ortho_part_suffix(ortho_part part)
 {
     return suffixes[part];

@@ -43,6 +43,9 @@ typedef struct ortho_layer_facts {
 /* A layer's name from its weight's: without ".weight". "" when that leaves nothing. */
 void ortho_artifact_layer_name(const char *tensor, char name[ORTHO_NAME_LENGTH]);
 
+/* "outlier" */
+const char *ortho_rule_word(ortho_rule rule);
+
 /* ".base.q" */
 const char *ortho_part_suffix(ortho_part part);
 

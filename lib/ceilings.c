@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "lib/ceilings.h"
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "datasets/file.h"
 
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MOST_BYTES    (2ull << 30) /* of the source that is read, and of the scratch file */
@@ -18,13 +18,6 @@
 #define LEAST_TIMES   3 /* each */
 #define MOST_TIMES    100
 #define LAYER_SECONDS .1
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Clean pages only: a file that was just written stays until it is synced. */
 static void drop_source(const ortho_plan *plan)
@@ -115,7 +108,7 @@ static ortho_status run_pass(io_pass *p, double *rate)
     ortho_status status = ORTHO_OK;
     drop_source(s->plan);
     ortho_stream_open_direct(s);
-    double began = now();
+    double began = ortho_seconds();
     for (int i = 0; i < s->held && status == ORTHO_OK; i++)
         status = read_next(p, &s->slots[i]);
     while (p->flying > 0) {
@@ -127,7 +120,7 @@ static ortho_status run_pass(io_pass *p, double *rate)
     if (status == ORTHO_OK && p->fd >= 0)
         status = move(s->io, &sync);
     if (status == ORTHO_OK)
-        *rate = (double)(p->bytes_read + p->bytes_written) / (now() - began);
+        *rate = (double)(p->bytes_read + p->bytes_written) / (ortho_seconds() - began);
     drop_source(s->plan);
     return status;
 }
@@ -146,7 +139,7 @@ static ortho_status write_scratch(ortho_stream *s, int fd, const char *path, dou
     ortho_io_request sync = {.kind = ORTHO_IO_SYNC, .fd = fd, .path = path};
     ortho_status status = ORTHO_OK;
     (void)fallocate(fd, 0, 0, (off_t)all); /* as shards are */
-    double began = now();
+    double began = ortho_seconds();
     while (done < all && status == ORTHO_OK) {
         uint64_t bytes = all - done < s->plan->largest_in ? all - done : s->plan->largest_in;
         ortho_io_request write = {.kind = ORTHO_IO_WRITE,
@@ -161,7 +154,7 @@ static ortho_status write_scratch(ortho_stream *s, int fd, const char *path, dou
     if (status == ORTHO_OK)
         status = move(s->io, &sync);
     if (status == ORTHO_OK)
-        *rate = (double)all / (now() - began);
+        *rate = (double)all / (ortho_seconds() - began);
     return status;
 }
 
@@ -208,9 +201,9 @@ static ortho_status time_sieve(ortho_stream *s, double *seconds)
 {
     double all = 0;
     for (int i = 0; i < LEAST_TIMES || (all < LAYER_SECONDS && i < MOST_TIMES); i++) {
-        double began = now();
+        double began = ortho_seconds();
         ortho_status status = ortho_stream_work_all(s);
-        double took = now() - began;
+        double took = ortho_seconds() - began;
         if (status != ORTHO_OK)
             return status;
         all += took;

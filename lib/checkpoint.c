@@ -1,12 +1,12 @@
 /* checkpoint.c: ortho_checkpoint_sieve: plan, target, stream, and what to tell of them. */
 #define _GNU_SOURCE
+#include "common/clock.h"
 #include "common/error.h"
 #include "lib/ceilings.h"
 #include "lib/options.h"
 #include "lib/verify.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define DEFAULT_BUDGET (256ull << 20)
 
@@ -34,19 +34,12 @@ typedef struct run {
     double began, sieving; /* seconds, monotonic; when the stream began */
 } run;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* ---- progress -------------------------------------------------------------------------------- */
 
 static int tell(const run *r, const char *phase, const ortho_stream *s)
 {
     ortho_progress p = {
-        .size = sizeof p, .phase = phase, .tensor = "", .seconds = now() - r->began};
+        .size = sizeof p, .phase = phase, .tensor = "", .seconds = ortho_seconds() - r->began};
     if (r->options.progress == NULL)
         return 0;
     p.bytes_total = r->plan->from_bytes;
@@ -106,7 +99,7 @@ static ortho_status stream_all(run *r)
         status = begin_phase(r, "measuring", NULL);
     if (status == ORTHO_OK && r->options.measure)
         status = ortho_ceilings_measure(&r->stream, &r->target, &r->ceilings);
-    r->sieving = now();
+    r->sieving = ortho_seconds();
     if (status == ORTHO_OK)
         status = ortho_stream_run(&r->stream, &r->target, tick_stream, r);
     if (status == ORTHO_OK)
@@ -124,7 +117,7 @@ static void report_stream(run *r)
     o->bytes_read = s->bytes_read;
     o->bytes_written = s->bytes_written;
     o->bytes_sieved = s->bytes_sieved;
-    o->seconds = now() - r->sieving;
+    o->seconds = ortho_seconds() - r->sieving;
     o->device = r->ops->device;
     snprintf(o->io, sizeof o->io, "%s", ortho_io_engine_name(s->io));
     o->slots = s->held;
@@ -181,7 +174,7 @@ ORTHO_API ortho_status ortho_checkpoint_sieve(const char *model, const char *out
                                               const ortho_checkpoint_options *options,
                                               ortho_checkpoint_report *report)
 {
-    run r = {.began = now()};
+    run r = {.began = ortho_seconds()};
     if (model == NULL || out == NULL)
         return ortho_fail(ORTHO_E_ARGUMENT, "ortho_checkpoint_sieve: %s is NULL",
                           model == NULL ? "model" : "out");

@@ -32,6 +32,13 @@ static bool is_cached(int fd, uint64_t bytes)
     return state.cached * (uint64_t)page >= bytes / 10;
 }
 
+/* A file system may take the flag and refuse the reads. */
+static bool can_read(int direct)
+{
+    _Alignas(ORTHO_DIRECT_UNIT) char page[ORTHO_DIRECT_UNIT];
+    return pread(direct, page, sizeof page, 0) >= 0;
+}
+
 int ortho_direct_open(int fd, uint64_t bytes)
 {
     char path[64];
@@ -42,5 +49,10 @@ int ortho_direct_open(int fd, uint64_t bytes)
         return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d",
              fd); /* the same file, whatever its name is now */
-    return open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (direct >= 0 && !can_read(direct)) {
+        close(direct);
+        direct = -1;
+    }
+    return direct;
 }

@@ -114,13 +114,6 @@ static int32_t file_of(const ortho_plan *plan, const ortho_tensor *t)
     return found == NULL ? -1 : (int32_t)(found - plan->files);
 }
 
-static const char *rule_name(ortho_rule rule)
-{
-    return rule == ORTHO_RULE_LEGACY     ? "legacy"
-           : rule == ORTHO_RULE_RESIDUAL ? "residual"
-                                         : "outlier";
-}
-
 static ortho_status begin_shard(ortho_plan *plan, int32_t i)
 {
     ortho_plan_shard *shard = &plan->shards[i];
@@ -136,7 +129,7 @@ static ortho_status begin_shard(ortho_plan *plan, int32_t i)
     snprintf(group, sizeof group, "%d", (int)o->group);
     const char *pairs[][2] = {{"ortho.source", facts->name},
                               {"ortho.source_headers", facts->hash},
-                              {"ortho.rule", rule_name(o->rule)},
+                              {"ortho.rule", ortho_rule_word(o->rule)},
                               {"ortho.density", density},
                               {"ortho.group", o->group == 0 ? "row" : group},
                               {"ortho.hessian", plan->hessian}};

@@ -81,6 +81,9 @@ ortho_status ortho_plan_make(const char *model, const ortho_plan_options *option
                              ortho_plan **out);
 void ortho_plan_free(ortho_plan *plan); /* NULL is allowed */
 
+/* Bytes of a layer's W, as the sieve reads it. */
+uint64_t ortho_plan_w_bytes(const ortho_plan_layer *layer);
+
 /* Bytes that a layer's W takes in memory, raw bytes to decode and ORTHO_READ_ROOM included. */
 uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *unit);
 

@@ -101,18 +101,22 @@ static void add_copies(ortho_plan *plan, const item *it, uint64_t to)
     }
 }
 
+uint64_t ortho_plan_w_bytes(const ortho_plan_layer *layer)
+{
+    return (uint64_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
+}
+
 static void add_sieve(ortho_plan *plan, const item *it, uint64_t to)
 {
     const ortho_tensor *t = ortho_dataset_tensor(plan->dataset, it->tensor);
     const ortho_plan_layer *layer = &plan->layers[it->layer];
-    uint64_t w = (uint64_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
     plan->units[plan->unit_count++] = (ortho_unit){
         .tensor = it->tensor,
         .layer = it->layer,
         .file = it->file,
         .shard = it->shard,
         .from = it->begin,
-        .from_bytes = it->file < 0 ? w : t->end - t->begin,
+        .from_bytes = it->file < 0 ? ortho_plan_w_bytes(layer) : t->end - t->begin,
         .rows = layer->facts.n,
         .to = to,
         .to_bytes = it->bytes,
@@ -122,8 +126,7 @@ static void add_sieve(ortho_plan *plan, const item *it, uint64_t to)
 
 uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *u)
 {
-    const ortho_plan_layer *layer = &plan->layers[u->layer];
-    uint64_t w = (uint64_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
+    uint64_t w = ortho_plan_w_bytes(&plan->layers[u->layer]);
     return ORTHO_READ_ROOM + (u->decode ? w + u->from_bytes : w);
 }
 

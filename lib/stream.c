@@ -1,14 +1,13 @@
 #define _GNU_SOURCE
 #include "lib/stream.h"
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "lib/hash.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 100
 
@@ -29,12 +28,13 @@ static void check(ortho_stream *s, ortho_status status)
         fail(s, status, ortho_last_message());
 }
 
-static void submit(ortho_stream *s, ortho_io_request *request)
+/* False: it wasn't taken. */
+static bool submit(ortho_stream *s, ortho_io_request *request)
 {
     ortho_status status = ortho_io_submit(s->io, &request, 1);
-    if (status == ORTHO_OK)
-        s->busy++;
+    s->busy += status == ORTHO_OK;
     check(s, status);
+    return status == ORTHO_OK;
 }
 
 /* ---- a unit's way ---------------------------------------------------------------------------- */
@@ -87,25 +87,6 @@ static void start_read(ortho_stream *s, ortho_slot *slot)
     submit(s, &slot->request);
 }
 
-/* A file system may take the flag and refuse the reads: then this file is read through the cache.
- */
-static bool read_again(ortho_stream *s, ortho_slot *slot)
-{
-    const ortho_unit *u = &s->plan->units[slot->unit];
-    if (slot->state != ORTHO_SLOT_READING || slot->request.error != EINVAL ||
-        slot->request.fd == s->plan->files[u->file].fd)
-        return false;
-    ortho_io_request request = slot->request;
-    ortho_slot_aim(s, slot);
-    slot->shift = 0;
-    slot->request.fd = s->plan->files[u->file].fd;
-    slot->request.offset = u->from;
-    slot->request.bytes = u->from_bytes;
-    slot->request.data = request.data;
-    submit(s, &slot->request);
-    return true;
-}
-
 static void read_is_done(ortho_stream *s, ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
@@ -146,18 +127,11 @@ static void maybe_sync(ortho_stream *s, int32_t shard)
     bool last = y->unwritten == 0 || s->status != ORTHO_OK;
     if (y->busy || y->lost || y->written == y->covered || (y->bytes < ORTHO_SYNC_BYTES && !last))
         return;
-    y->busy = true;
     y->bytes = 0;
     y->covered = y->written;
     y->request = (ortho_io_request){
         .kind = ORTHO_IO_SYNC, .fd = s->target->fd[shard], .path = s->plan->shards[shard].name};
-    ortho_io_request *request = &y->request;
-    ortho_status status = ortho_io_submit(s->io, &request, 1);
-    if (status == ORTHO_OK)
-        s->busy++;
-    else
-        y->busy = false;
-    check(s, status);
+    y->busy = submit(s, &y->request);
 }
 
 static void sync_is_done(ortho_stream *s, int32_t shard)
@@ -200,8 +174,6 @@ static void slot_event(ortho_stream *s, ortho_slot *slot)
     ortho_status status =
         slot->state == ORTHO_SLOT_WORKING ? ORTHO_OK : ortho_io_result(&slot->request);
     ortho_slot_state was = slot->state;
-    if (status != ORTHO_OK && read_again(s, slot))
-        return;
     if (status != ORTHO_OK) {
         check(s, status);
         release(s, slot);
@@ -293,13 +265,6 @@ static void drop_line(ortho_stream *s)
     }
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void begin_syncs(ortho_stream *s)
 {
     for (int64_t i = 0; i < s->plan->unit_count; i++) {
@@ -332,12 +297,12 @@ ortho_status ortho_stream_run(ortho_stream *s, ortho_target *target, ortho_strea
         ortho_io_request *done = ortho_io_wait(s->io, TICK_MS);
         if (done != NULL)
             take_event(s, done);
-        if (now() - ticked >= TICK_MS * 1e-3) {
+        if (ortho_seconds() - ticked >= TICK_MS * 1e-3) {
             ortho_rss_sample(s->rss);
             if (tick != NULL && tick(ctx, s) != 0)
                 fail(s, ORTHO_E_CANCELLED,
                      "stopped: what is finished is kept, and --resume goes on");
-            ticked = now();
+            ticked = ortho_seconds();
         }
     }
     ortho_rss_sample(s->rss);

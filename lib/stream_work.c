@@ -10,18 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static size_t w_bytes(const ortho_plan_layer *layer)
-{
-    return (size_t)(layer->facts.n * layer->facts.k) * ortho_dtype_bytes(layer->dtype);
-}
-
 /* Where a read begins in the slot: in front, or, in whole pages, behind the W that it is decoded
  * to. */
 static char *read_place(const ortho_stream *s, const ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
     return u->layer >= 0 && u->decode
-               ? slot->in + ortho_arena_padded(w_bytes(&s->plan->layers[u->layer]))
+               ? slot->in + ortho_arena_padded(ortho_plan_w_bytes(&s->plan->layers[u->layer]))
                : slot->in;
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "datasets/fetch/fetch.h"
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "datasets/fetch/choose.h"
 #include "datasets/fetch/plan.h"
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONFIG_LIMIT 1000000u /* bytes of config.json */
@@ -37,13 +37,6 @@ typedef struct fetch {
     char trouble[512];     /* what the last retry was about; "" once it was told */
     ortho_fetch_summary summary;
 } fetch;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- callbacks ------------------------------------------------------------------------------- */
 
@@ -350,13 +343,13 @@ static ortho_status say_kept(const fetch *f, ortho_status status)
 ortho_status ortho_fetch(const ortho_fetch_request *request, ortho_fetch_summary *out)
 {
     fetch f = {.request = request, .lock = -1};
-    double began = now();
+    double began = ortho_seconds();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return ortho_fail(ORTHO_E_INTERNAL, "libcurl doesn't start");
     pthread_mutex_init(&f.words, NULL);
     ortho_status status = fetch_all(&f);
     if (status == ORTHO_OK) {
-        f.summary.seconds = now() - began;
+        f.summary.seconds = ortho_seconds() - began;
         *out = f.summary;
     } else {
         tell_trouble(&f);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "datasets/fetch/transfer.h"
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "datasets/fetch/transfer_save.h"
 
@@ -172,13 +173,6 @@ static void *work(void *ctx)
 
 /* ---- the calling thread ---------------------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The manifest in memory learns under the lock what is done; the disk afterwards, without it. */
 static ortho_status save(crew *c)
 {
@@ -202,7 +196,7 @@ static void show(crew *c)
 
 static void watch(crew *c)
 {
-    double saved = now();
+    double saved = ortho_seconds();
     pthread_mutex_lock(&c->lock);
     while (c->at_work > 0) {
         struct timespec until;
@@ -213,11 +207,11 @@ static void watch(crew *c)
         pthread_cond_timedwait(&c->moved, &c->lock, &until);
         pthread_mutex_unlock(&c->lock);
         show(c);
-        if (now() - saved >= SAVE_SECONDS) {
+        if (ortho_seconds() - saved >= SAVE_SECONDS) {
             ortho_status status = save(c);
             if (status != ORTHO_OK)
                 record_failure(c, &(piece){0}, status);
-            saved = now();
+            saved = ortho_seconds();
         }
         pthread_mutex_lock(&c->lock);
     }
