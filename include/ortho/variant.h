@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 4u
+#define ORTHO_VARIANT_ABI 5u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -184,6 +184,51 @@ typedef struct ortho_cost {
     double flops; /* 2 * m * (n*k + nnz) */
 } ortho_cost;
 
+/*
+ * A chain: linears one after the other for one token, each one's x a range of what those before it
+ * gave: what a decode pass is, without attention, norms and activations between. An implementation
+ * may run all of it in one launch.
+ */
+typedef struct ortho_chain_step {
+    const void *state; /* a prepared GEMM state of this variant, which outlives the chain */
+    int64_t n, k;      /* its problem's */
+    int64_t x_at; /* its x is y[x_at .. x_at + k) of the chain's y, all of it outputs of earlier
+                     steps; -1: the chain's x */
+    float scale;  /* y = scale * x * (Base + alpha * Ortho)^T: stands for the norms that keep
+                     magnitudes within range; finite */
+} ortho_chain_step;
+
+typedef struct ortho_chain_problem {
+    const ortho_chain_step *steps; /* valid during prepare only */
+    int count;                     /* 1 .. ORTHO_CHAIN_MAX */
+    ortho_dtype dtype;             /* of x and y */
+} ortho_chain_problem;
+
+typedef struct ortho_chain_call {
+    const void *x;      /* [k], of the steps whose x_at is -1 */
+    void *y;            /* [sum of n]: outputs of all steps, in order; every element is written */
+    const float *alpha; /* [count], host; read before run returns. 0 as in ortho_gemm_call */
+    void *workspace;
+    void *stream;
+} ortho_chain_call;
+
+#define ORTHO_CHAIN_MAX 512
+
+typedef struct ortho_chain_hooks {
+    size_t state_size;
+    /* As of a GEMM: private state, services, errors; UNSUPPORTED where a step can't be had so. */
+    ortho_status (*prepare)(void *chain, const ortho_chain_problem *, const ortho_services *);
+    size_t (*workspace)(const void *chain); /* optional */
+    /* As a GEMM's run: enqueues, allocates nothing, re-entrant with separate workspaces and y. */
+    ortho_status (*run)(const void *chain, const ortho_chain_call *);
+    void (*release)(void *chain, const ortho_services *);
+    /* Optional (CUDA): the kernels that a call launches, in order. */
+    void (*kernels)(const void *chain, const ortho_kernel_sink *);
+} ortho_chain_hooks;
+
+/* Most linears of one run_group. */
+#define ORTHO_GROUP_MAX 8
+
 typedef struct ortho_gemm_hooks {
     size_t state_size;
     ortho_computes computes;
@@ -209,6 +254,13 @@ typedef struct ortho_gemm_hooks {
      * the stream of its services and waits for it. A variant without it can't be saved by the
      * library, which passes it over. */
     ortho_status (*export_split)(const void *state, ortho_split *out, const ortho_services *);
+    /* Optional: linears that share x (q, k and v; gate and up) in one launch: calls[i] over
+     * states[i], 1 .. ORTHO_GROUP_MAX of them. The calls agree in x, m, dtype, threads and stream,
+     * the states in k; each call has its own y, alpha and workspace. Without it the caller runs
+     * them in turn. */
+    ortho_status (*run_group)(const void *const *states, const ortho_gemm_call *calls, int count);
+    /* Optional: many linears in one launch. */
+    const ortho_chain_hooks *chain;
 } ortho_gemm_hooks;
 
 /* ---- sieve ---------------------------------------------------------------------------------- */
