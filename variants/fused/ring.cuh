@@ -1,0 +1,177 @@
+/*
+ * ring.cuh: how packed weights come into shared memory. One thread of a block streams its parts
+ * with bulk copies through a ring of slots; warps consume slot after slot. Each slot has two
+ * barriers: full (its bytes have come) and empty (its readers are done).
+ *
+ * Weights depend on nothing that runs before, so the stream begins before x is there and goes on
+ * while everybody waits for x. Only `flight` slots are filled at once: enough to keep the memory
+ * busy, but x, which comes through the same L2, would queue behind more.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_RING_CUH
+#define ORTHO_VARIANTS_FUSED_RING_CUH
+
+#include "variants/fused/state.h"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+constexpr uint32_t ALL_LANES = 0xffffffffu;
+
+/* A value that all lanes of a warp have alike, said so that the compiler believes it. */
+__device__ __forceinline__ int uniform(int value)
+{
+    return __shfl_sync(ALL_LANES, value, 0);
+}
+
+__device__ __forceinline__ uint32_t shared_address(const void *p)
+{
+    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
+{
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier)
+{
+    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+                 : "memory");
+}
+
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase)
+{
+    asm volatile("{\n"
+                 ".reg .pred p;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n"
+                 "@!p bra again;\n"
+                 "}" ::"r"(barrier),
+                 "r"(phase)
+                 : "memory");
+}
+
+/* A place in the ring as shared addresses, and which time round it is. `full` and `empty` barriers
+ * stand side by side. */
+struct ring {
+    uint32_t data, barriers; /* of the first slot */
+    uint32_t slot_bytes, data_end;
+};
+
+struct cursor {
+    uint32_t data, barriers, phase;
+
+    __device__ __forceinline__ explicit cursor(const ring &r)
+        : data(r.data), barriers(r.barriers), phase(0)
+    {
+    }
+    __device__ __forceinline__ uint32_t full() const
+    {
+        return barriers;
+    }
+    __device__ __forceinline__ uint32_t empty() const
+    {
+        return barriers + 8;
+    }
+    __device__ __forceinline__ void next(const ring &r)
+    {
+        data += r.slot_bytes;
+        barriers += 16;
+        if (data == r.data_end) {
+            data = r.data;
+            barriers = r.barriers;
+            phase ^= 1;
+        }
+    }
+};
+
+/* A block's dynamic shared memory, which begins with the ring. A bulk copy to an address that isn't
+ * a multiple of 128 bytes is cut into requests of a quarter of the size. */
+__device__ __forceinline__ unsigned char *dynamic_shared()
+{
+    extern __shared__ __align__(128) unsigned char ortho_fused_dynamic_bytes[];
+    return ortho_fused_dynamic_bytes;
+}
+
+/* Bytes of shared memory that a ring takes. */
+__host__ __device__ constexpr int ring_bytes(int slots, int slot_bytes)
+{
+    return slots * (slot_bytes + 16);
+}
+
+/* Slots at `data`, barriers behind them, set up by the one thread that says `init`; the block must
+ * meet before anybody uses the ring. `readers`: warps of a slot. */
+__device__ __forceinline__ ring ring_open(const void *data, int slots, int slot_bytes, int readers,
+                                          bool init)
+{
+    ring r;
+    r.data = shared_address(data);
+    r.slot_bytes = slot_bytes;
+    r.barriers = r.data_end = r.data + slots * slot_bytes;
+    if (init) {
+        for (int i = 0; i < slots; i++) {
+            barrier_init(r.barriers + i * 16, 1);
+            barrier_init(r.barriers + i * 16 + 8, readers);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    return r;
+}
+
+/* The thread that fills. `flight` may not exceed the slots: a barrier tells one time round from the
+ * next, but not from the one after. */
+struct producer {
+    ring r;
+    cursor at, oldest;
+    int flight; /* slots that may still be put in flight */
+    uint64_t policy;
+
+    __device__ __forceinline__ producer(const ring &of, int most)
+        : r(of), at(of), oldest(of), flight(most)
+    {
+        /* Weights are read once a token: they shall not push x and y out of the L2. */
+        asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    }
+
+    __device__ __forceinline__ void push(const uint8_t *from, uint32_t bytes)
+    {
+        barrier_wait(at.empty(), at.phase ^ 1);
+        if (flight == 0) {
+            barrier_wait(oldest.full(), oldest.phase);
+            oldest.next(r);
+        } else {
+            flight--;
+        }
+        barrier_expect(at.full(), bytes);
+        asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                     ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(at.data),
+                     "l"(from), "r"(bytes), "r"(at.full()), "l"(policy)
+                     : "memory");
+        at.next(r);
+    }
+
+    /* Chunks or steps that lie side by side, `each` bytes a slot. */
+    __device__ __forceinline__ void run(const uint8_t *from, uint32_t bytes, uint32_t each)
+    {
+        for (; bytes > 0; from += each) {
+            const uint32_t now = min(bytes, each);
+            push(from, now);
+            bytes -= now;
+        }
+    }
+};
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif

@@ -1,0 +1,44 @@
+/* state.h: what a prepared linear of `fused` is; pack.cu makes it, gemv.cu and chain.cu use it. */
+#ifndef ORTHO_VARIANTS_FUSED_STATE_H
+#define ORTHO_VARIANTS_FUSED_STATE_H
+
+#include "variants/fused/layout.cuh"
+
+#include <ortho/variant.h>
+
+namespace ortho_fused
+{
+
+/* One linear as a kernel sees it. Device memory. */
+struct linear {
+    shape s;
+    const uint8_t *base;   /* [units][images], packed */
+    const uint8_t *ortho;  /* steps */
+    const uint32_t *begin; /* [sections + 1] first step of a section */
+    const uint32_t *unit;  /* [units] the rows' unit, in the order of the parts */
+};
+
+struct state {
+    linear w;
+    int64_t nnz, group, groups; /* as in the split; groups of a row */
+    ortho_dtype dtype;          /* the problem's, for costs */
+    size_t bytes;               /* of all arrays */
+};
+
+ortho_status supports(const ortho_gemm_problem *problem, const ortho_services *services);
+ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
+                     const ortho_services *services);
+void release(void *opaque, const ortho_services *services);
+ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
+void cost(const void *opaque, int64_t m, ortho_cost *out);
+
+/* Launches of gemv.cu and chain.cu; in NAME.cu each. */
+ortho_status run(const void *opaque, const ortho_gemm_call *call);
+ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
+void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
+extern const ortho_loop steps_loop;
+extern const ortho_chain_hooks chain_hooks;
+
+} // namespace ortho_fused
+
+#endif
