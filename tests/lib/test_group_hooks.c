@@ -1,0 +1,475 @@
+/*
+ * What the library hands to a variant that runs groups and chains, and what it does without one.
+ * The variants are this test's own: its table stands in the place of the build's (the linker takes
+ * ours and leaves the archive's). Each computes as the real csr does, and notes what it was asked.
+ */
+#include "common/error.h"
+#include "lib/choice.h"
+#include "testing.h"
+#include "variants/table.h"
+
+extern const ortho_gemm_hooks ortho_csr_gemm_cpu;
+
+enum { N = 24, K = 40, MOST_M = 700, COUNT_OF = 3 };
+
+/* What was asked, and what is to go wrong. */
+static struct notes {
+    int runs, group_runs, prepares, releases, chain_runs;
+    ortho_gemm_call call[4][ORTHO_GROUP_MAX]; /* of the first run_groups */
+    int count[4];
+    int fail_run, fail_group, fail_chain, starve;
+    ortho_status prepare_chain;
+    float alpha[ORTHO_PASS_MAX];
+    const void *x, *y;
+    int threads, steps;
+} notes;
+
+static bool aligned(const void *p)
+{
+    return p != NULL && (uintptr_t)p % 64 == 0;
+}
+
+/* ---- the variants ---------------------------------------------------------------------------- */
+
+static ortho_status run(const void *state, const ortho_gemm_call *call)
+{
+    notes.runs++;
+    assert_true(aligned(call->workspace));
+    if (notes.fail_run == notes.runs)
+        return ortho_fail(ORTHO_E_DEVICE, "run %d is to fail", notes.runs);
+    return ortho_csr_gemm_cpu.run(state, call);
+}
+
+static size_t workspace(const void *state, int64_t m)
+{
+    notes.starve--;
+    return notes.starve == 0 ? SIZE_MAX / 2 : ortho_csr_gemm_cpu.workspace(state, m) + 1;
+}
+
+static ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
+{
+    ortho_status status = ORTHO_OK;
+    if (notes.group_runs < 4) {
+        notes.count[notes.group_runs] = count;
+        memcpy(notes.call[notes.group_runs], calls, (size_t)count * sizeof *calls);
+    }
+    notes.group_runs++;
+    if (notes.fail_group == notes.group_runs)
+        return ortho_fail(ORTHO_E_DEVICE, "this group is to fail");
+    for (int i = 0; i < count && status == ORTHO_OK; i++)
+        status = ortho_csr_gemm_cpu.run(states[i], &calls[i]);
+    return status;
+}
+
+typedef struct chain {
+    int count;
+    ortho_chain_step *steps;
+} chain;
+
+static ortho_status chain_prepare(void *state, const ortho_chain_problem *p,
+                                  const ortho_services *services)
+{
+    chain *c = state;
+    const size_t bytes = (size_t)p->count * sizeof *c->steps;
+    notes.prepares++;
+    notes.threads = services->threads;
+    assert_int_equal(p->dtype, ORTHO_F32);
+    assert_true(c->count == 0 && c->steps == NULL); /* zeroed */
+    if (notes.prepare_chain != ORTHO_OK)
+        return ortho_fail(notes.prepare_chain, "no chain of these");
+    c->steps = services->alloc(services->ctx, bytes, ORTHO_HOST, ORTHO_WEIGHTS);
+    if (c->steps == NULL)
+        return ORTHO_E_MEMORY;
+    memcpy(c->steps, p->steps, bytes);
+    c->count = p->count;
+    return ORTHO_OK;
+}
+
+/* Room for the workspace of each linear here. */
+static size_t chain_workspace(const void *state)
+{
+    const chain *c = state;
+    return ortho_csr_gemm_cpu.workspace(c->steps[0].state, 1);
+}
+
+static ortho_status chain_run(const void *state, const ortho_chain_call *call)
+{
+    const chain *c = state;
+    float *y = call->y, *to = y;
+    ortho_status status = ORTHO_OK;
+    notes.chain_runs++;
+    notes.x = call->x, notes.y = call->y, notes.steps = c->count;
+    memcpy(notes.alpha, call->alpha, (size_t)c->count * sizeof *notes.alpha);
+    assert_true(aligned(call->workspace) && call->stream == NULL);
+    if (notes.fail_chain == notes.chain_runs)
+        return ortho_fail(ORTHO_E_DEVICE, "this chain is to fail");
+    for (int i = 0; i < c->count && status == ORTHO_OK; i++) {
+        const ortho_chain_step *s = &c->steps[i];
+        const ortho_gemm_call one = {.x = s->x_at < 0 ? call->x : y + s->x_at,
+                                     .y = to,
+                                     .dtype = ORTHO_F32,
+                                     .m = 1,
+                                     .alpha = call->alpha[i],
+                                     .workspace = call->workspace,
+                                     .threads = 1};
+        status = ortho_csr_gemm_cpu.run(s->state, &one);
+        for (int64_t j = 0; j < s->n; j++)
+            to[j] *= s->scale;
+        to += s->n;
+    }
+    return status;
+}
+
+static void chain_release(void *state, const ortho_services *services)
+{
+    chain *c = state;
+    notes.releases++;
+    services->free(services->ctx, c->steps);
+}
+
+static ortho_status refuse(const ortho_gemm_problem *p, const ortho_services *services)
+{
+    (void)services;
+    return p->dtype == ORTHO_BF16 ? ortho_fail(ORTHO_E_UNSUPPORTED, "no BF16 here") : ORTHO_OK;
+}
+
+static const ortho_chain_hooks chains = {
+    .state_size = sizeof(chain),
+    .prepare = chain_prepare,
+    .workspace = chain_workspace,
+    .run = chain_run,
+    .release = chain_release,
+};
+
+/* Filled in by setup: csr's hooks, and more. Their names are those that the library's table of
+ * preferences has, so that by its choice csr serves few tokens and block-csr many. */
+static ortho_gemm_hooks together_hooks, alone_hooks, refusing_hooks;
+static ortho_variant together = {.name = "csr", .gemm = &together_hooks};
+static ortho_variant another = {.name = "another", .gemm = &together_hooks};
+static ortho_variant alone = {.name = "block-csr", .gemm = &alone_hooks};
+static ortho_variant refusing = {.name = "refusing", .gemm = &refusing_hooks};
+static ortho_variant oracle = {.name = "trusted", .gemm = &alone_hooks, .role = ORTHO_ORACLE};
+
+const ortho_variant *const ortho_variant_table[] = {&another, &alone,    &together,
+                                                    &oracle,  &refusing, NULL};
+
+/* ---- layers ---------------------------------------------------------------------------------- */
+
+static ortho_layer *layer_by(const char *variant, unsigned seed, int threads)
+{
+    float *w = random_floats(N * K, seed);
+    ortho_sieve_options o = options_of(0.05, ORTHO_RULE_OUTLIER, 32);
+    o.variant = variant;
+    o.threads = threads;
+    ortho_layer *layer = sieved(w, N, K, o);
+    free(w);
+    return layer;
+}
+
+/* Three layers of these variants, a y for each, and x. */
+typedef struct fixture {
+    ortho_layer *layer[COUNT_OF];
+    float *x, *wanted;
+    void *y[COUNT_OF];
+} fixture;
+
+static const size_t y_bytes = sizeof(float) * MOST_M * N;
+
+static fixture open_layers(const char *a, const char *b, const char *c)
+{
+    const char *const names[] = {a, b, c};
+    fixture f = {.x = random_floats(MOST_M * K, 9), .wanted = malloc(y_bytes)};
+    assert_non_null(f.wanted);
+    for (int i = 0; i < COUNT_OF; i++) {
+        f.layer[i] = layer_by(names[i], (unsigned)i + 1, 2);
+        must(ortho_layer_set_alpha(f.layer[i], (float)i));
+        f.y[i] = malloc(y_bytes);
+        assert_non_null(f.y[i]);
+        memset(f.y[i], 0xff, y_bytes);
+    }
+    memset(&notes, 0, sizeof notes);
+    return f;
+}
+
+static void close_layers(fixture *f)
+{
+    for (int i = 0; i < COUNT_OF; i++) {
+        free(f->y[i]);
+        ortho_layer_free(f->layer[i]);
+    }
+    free(f->wanted);
+    free(f->x);
+}
+
+static ortho_status forward(fixture *f, int count, int64_t m)
+{
+    return ortho_group_forward((const ortho_layer *const *)f->layer, count, f->x, m, ORTHO_F32,
+                               f->y, NULL);
+}
+
+static void must_be_right(fixture *f, int count, int64_t m)
+{
+    for (int i = 0; i < count; i++) {
+        must(ortho_layer_forward(f->layer[i], f->x, m, ORTHO_F32, f->wanted, NULL));
+        assert_memory_equal(f->y[i], f->wanted, (size_t)(m * N) * sizeof(float));
+    }
+}
+
+static void must_be_untouched(const fixture *f)
+{
+    for (int i = 0; i < COUNT_OF; i++)
+        for (size_t j = 0; j < y_bytes; j += 97)
+            assert_int_equal(((unsigned char *)f->y[i])[j], 0xff);
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+static void test_one_call_for_a_piece(void **state)
+{
+    (void)state;
+    fixture f = open_layers("csr", "csr", "csr");
+    must(forward(&f, 3, MOST_M));
+    assert_int_equal(notes.runs, 0);
+    assert_int_equal(notes.group_runs, 2);
+    for (int piece = 0; piece < 2; piece++) {
+        const ortho_gemm_call *calls = notes.call[piece];
+        assert_int_equal(notes.count[piece], 3);
+        for (int i = 0; i < 3; i++) {
+            assert_ptr_equal(calls[i].x, f.x + piece * 512 * K);
+            assert_ptr_equal(calls[i].y, (float *)f.y[i] + piece * 512 * N);
+            assert_int_equal(calls[i].m, piece == 0 ? 512 : MOST_M - 512);
+            assert_int_equal(calls[i].threads, 2);
+            assert_true(calls[i].alpha == (float)i && calls[i].dtype == ORTHO_F32);
+            assert_true(aligned(calls[i].workspace) && calls[i].stream == NULL);
+            for (int j = 0; j < i; j++)
+                assert_ptr_not_equal(calls[i].workspace, calls[j].workspace);
+        }
+    }
+    must_be_right(&f, 3, MOST_M);
+    close_layers(&f);
+}
+
+static void in_turn(fixture *f, int count, int64_t m)
+{
+    must(forward(f, count, m));
+    assert_int_equal(notes.group_runs, 0);
+    must_be_right(f, count, m);
+    close_layers(f);
+}
+
+static void test_in_turn_where_they_differ(void **state)
+{
+    (void)state;
+    fixture f = open_layers("csr", "another", "csr"); /* the same hook, but other variants */
+    in_turn(&f, 3, 2);
+    f = open_layers("csr", "csr", "another");
+    in_turn(&f, 3, 600);
+    f = open_layers("block-csr", "block-csr", "block-csr");
+    in_turn(&f, 3, 600);
+    f = open_layers("csr", "csr", "csr");
+    in_turn(&f, 1, 2);
+    f = open_layers("csr", "csr", "csr");
+    ortho_layer_free(f.layer[1]);
+    f.layer[1] = layer_by("csr", 2, 1); /* another number of threads */
+    in_turn(&f, 3, 2);
+}
+
+/* The library's own choice: csr up to 64 tokens, block-csr beyond. */
+static void test_what_serves_depends_on_m(void **state)
+{
+    (void)state;
+    fixture f = open_layers(NULL, NULL, NULL);
+    must(forward(&f, 3, 64));
+    assert_int_equal(notes.group_runs, 1);
+    must(forward(&f, 3, 65));
+    assert_int_equal(notes.group_runs, 1);
+    must_be_right(&f, 3, 65);
+    close_layers(&f);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    fixture f = open_layers("csr", "csr", "csr");
+    notes.fail_group = 2;
+    refused(forward(&f, 3, MOST_M), ORTHO_E_DEVICE, "this group is to fail");
+    assert_int_equal(notes.group_runs, 2);
+    close_layers(&f);
+    f = open_layers("block-csr", "block-csr", "block-csr");
+    notes.fail_run = 2;
+    refused(forward(&f, 3, 2), ORTHO_E_DEVICE, "layer 1: run 2 is to fail");
+    assert_int_equal(notes.runs, 2);
+    close_layers(&f);
+}
+
+static void test_no_memory_no_output(void **state)
+{
+    (void)state;
+    const char *const names[] = {"csr", "block-csr"};
+    for (int i = 0; i < 2; i++) {
+        fixture f = open_layers(names[i], names[i], names[i]);
+        notes.starve = 3;
+        refused(forward(&f, 3, 2), ORTHO_E_MEMORY, "layer 2: no memory for a workspace");
+        assert_int_equal(notes.runs + notes.group_runs, 0);
+        must_be_untouched(&f);
+        must(forward(&f, 3, 2));
+        must_be_right(&f, 3, 2);
+        close_layers(&f);
+    }
+}
+
+/* ---- passes ---------------------------------------------------------------------------------- */
+
+/* Layers are N x K, so a step takes the last K of the outputs of the two before it. */
+static const ortho_pass_step *steps_of(const fixture *f, ortho_pass_step steps[COUNT_OF])
+{
+    steps[0] = (ortho_pass_step){f->layer[0], -1, 0.3f};
+    steps[1] = (ortho_pass_step){f->layer[1], -1, 1.0f};
+    steps[2] = (ortho_pass_step){f->layer[2], 2 * N - K, -2.0f};
+    return steps;
+}
+
+static void assert_pass_is_right(const ortho_pass *pass, fixture *f)
+{
+    const float scale[COUNT_OF] = {0.3f, 1.0f, -2.0f};
+    float y[COUNT_OF * N], wanted[COUNT_OF * N];
+    must(ortho_pass_forward(pass, f->x, y, NULL));
+    for (int i = 0; i < COUNT_OF; i++) {
+        float *to = wanted + i * N;
+        must(ortho_layer_forward(f->layer[i], i < 2 ? f->x : to - K, 1, ORTHO_F32, to, NULL));
+        for (int j = 0; j < N; j++)
+            to[j] *= scale[i];
+    }
+    assert_memory_equal(y, wanted, sizeof wanted);
+}
+
+static void test_a_chain(void **state)
+{
+    (void)state;
+    fixture f = open_layers("csr", "csr", "csr");
+    ortho_pass_step steps[COUNT_OF];
+    ortho_pass *pass = NULL;
+    must(ortho_pass_create(steps_of(&f, steps), COUNT_OF, ORTHO_F32, &pass));
+    assert_int_equal(notes.prepares, 1);
+    assert_int_equal(notes.threads, 2);
+    memset(steps, 0, sizeof steps);
+    for (int round = 0; round < 2; round++) {
+        must(ortho_layer_set_alpha(f.layer[1], 5.0f * (float)round));
+        must(ortho_pass_forward(pass, f.x, f.y[0], NULL));
+        assert_ptr_equal(notes.x, f.x);
+        assert_ptr_equal(notes.y, f.y[0]);
+        assert_int_equal(notes.steps, COUNT_OF);
+        assert_true(notes.alpha[0] == 0.0f && notes.alpha[1] == 5.0f * (float)round &&
+                    notes.alpha[2] == 2.0f);
+        assert_pass_is_right(pass, &f);
+    }
+    assert_int_equal(notes.chain_runs, 4);
+    notes.fail_chain = 5;
+    refused(ortho_pass_forward(pass, f.x, f.y[0], NULL), ORTHO_E_DEVICE, "this chain is to fail");
+    assert_pass_is_right(pass, &f);
+    assert_int_equal(notes.releases, 0);
+    ortho_pass_free(pass);
+    assert_int_equal(notes.releases, 1);
+    close_layers(&f);
+}
+
+/* What a pass of these layers does without a chain: the CPU takes its steps in turn. */
+static void in_turn_pass(fixture *f)
+{
+    ortho_pass_step steps[COUNT_OF];
+    ortho_pass *pass = NULL;
+    must(ortho_pass_create(steps_of(f, steps), COUNT_OF, ORTHO_F32, &pass));
+    assert_pass_is_right(pass, f);
+    ortho_pass_free(pass);
+    assert_int_equal(notes.chain_runs + notes.releases, 0);
+    close_layers(f);
+}
+
+static void test_steps_in_turn(void **state)
+{
+    (void)state;
+    fixture f = open_layers("block-csr", "block-csr", "block-csr");
+    in_turn_pass(&f);
+    f = open_layers("csr", "csr", "another");
+    in_turn_pass(&f);
+    assert_int_equal(notes.prepares, 0);
+    f = open_layers("csr", "csr", "csr");
+    notes.prepare_chain = ORTHO_E_UNSUPPORTED;
+    in_turn_pass(&f);
+    assert_int_equal(notes.prepares, 1);
+}
+
+static void test_a_pass_that_fails(void **state)
+{
+    (void)state;
+    ortho_pass_step steps[COUNT_OF];
+    ortho_pass *pass = NULL;
+    fixture f = open_layers("csr", "csr", "csr");
+    notes.prepare_chain = ORTHO_E_MEMORY;
+    refused(ortho_pass_create(steps_of(&f, steps), COUNT_OF, ORTHO_F32, &pass), ORTHO_E_MEMORY,
+            "a pass by csr: no chain of these");
+    assert_null(pass);
+    assert_int_equal(notes.releases, 0);
+    close_layers(&f);
+    f = open_layers("block-csr", "block-csr", "block-csr");
+    must(ortho_pass_create(steps_of(&f, steps), COUNT_OF, ORTHO_F32, &pass));
+    notes.fail_run = 2;
+    refused(ortho_pass_forward(pass, f.x, f.y[0], NULL), ORTHO_E_DEVICE, "step 1: run 2 is to");
+    notes.starve = 3;
+    refused(ortho_pass_forward(pass, f.x, f.y[0], NULL), ORTHO_E_MEMORY, "step 2: no memory");
+    ortho_pass_free(pass);
+    close_layers(&f);
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static void test_names(void **state)
+{
+    (void)state;
+    float w[2 * K] = {1, 2, 3};
+    char names[256];
+    const ortho_matrix matrix = matrix_of(w, 2, K);
+    ortho_sieve_options o = options_of(0.1, ORTHO_RULE_OUTLIER, 32);
+    ortho_layer *layer = NULL;
+    o.variant = "refusing";
+    refused(ortho_layer_sieve(&matrix, NULL, &o, &layer), ORTHO_E_UNSUPPORTED,
+            "\"refusing\" for a layer of 2 x 40 on the CPU: no BF16 here; these serve it: another, "
+            "block-csr, csr");
+    o.variant = "trusted";
+    refused(ortho_layer_sieve(&matrix, NULL, &o, &layer), ORTHO_E_UNSUPPORTED,
+            "isn't one that serves layers; these serve it: another, block-csr, csr");
+    ortho_choice_chains(ORTHO_CPU, names);
+    assert_string_equal(names, "another, csr");
+    ortho_choice_chains(ORTHO_CUDA, names);
+    assert_string_equal(names, "none");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    alone_hooks = ortho_csr_gemm_cpu;
+    alone_hooks.run = run;
+    alone_hooks.workspace = workspace;
+    refusing_hooks = alone_hooks;
+    refusing_hooks.supports = refuse;
+    together_hooks = alone_hooks;
+    together_hooks.run_group = run_group;
+    together_hooks.chain = &chains;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_call_for_a_piece),
+        cmocka_unit_test(test_in_turn_where_they_differ),
+        cmocka_unit_test(test_what_serves_depends_on_m),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_no_memory_no_output),
+        cmocka_unit_test(test_a_chain),
+        cmocka_unit_test(test_steps_in_turn),
+        cmocka_unit_test(test_a_pass_that_fails),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
