@@ -34,7 +34,7 @@ static ortho_status check_step(const ortho_pass_step *step, int i, int64_t outpu
     if (!isfinite(step->scale))
         return ortho_fail(ORTHO_E_ARGUMENT, "step %d: scale is %g; it must be finite", i,
                           (double)step->scale);
-    if (step->x_at < -1 || (step->x_at >= 0 && (k > outputs || step->x_at > outputs - k)))
+    if (step->x_at < -1 || (step->x_at >= 0 && step->x_at > outputs - k))
         return ortho_fail(ORTHO_E_ARGUMENT,
                           "step %d: x_at is %lld and k %lld, but the steps before it give %lld "
                           "outputs; x_at is -1 for the pass's x",

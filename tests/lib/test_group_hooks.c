@@ -17,6 +17,7 @@ static struct notes {
     int runs, group_runs, prepares, releases, chain_runs;
     ortho_gemm_call call[4][ORTHO_GROUP_MAX]; /* of the first run_groups */
     int count[4];
+    ortho_dtype dtype; /* of the last run */
     int fail_run, fail_group, fail_chain, starve;
     ortho_status prepare_chain;
     float alpha[ORTHO_PASS_MAX];
@@ -34,6 +35,7 @@ static bool aligned(const void *p)
 static ortho_status run(const void *state, const ortho_gemm_call *call)
 {
     notes.runs++;
+    notes.dtype = call->dtype;
     assert_true(aligned(call->workspace));
     if (notes.fail_run == notes.runs)
         return ortho_fail(ORTHO_E_DEVICE, "run %d is to fail", notes.runs);
@@ -399,6 +401,34 @@ static void test_steps_in_turn(void **state)
     assert_int_equal(notes.prepares, 1);
 }
 
+/* In turn, a layer computes in the pass's dtype unless a factor makes that round twice. */
+static void test_dtypes_in_turn(void **state)
+{
+    (void)state;
+    const struct {
+        ortho_dtype dtype;
+        float scale;
+        ortho_dtype computed;
+    } cases[] = {
+        {ORTHO_F32, 1.0f, ORTHO_F32},    {ORTHO_F32, 0.3f, ORTHO_F32},
+        {ORTHO_F16, 1.0f, ORTHO_F16},    {ORTHO_F16, 0.5f, ORTHO_F32},
+        {ORTHO_F16, 0.3f, ORTHO_F32},    {ORTHO_BF16, 1.0f, ORTHO_BF16},
+        {ORTHO_BF16, -4.0f, ORTHO_BF16}, {ORTHO_BF16, 0x1p-20f, ORTHO_BF16},
+        {ORTHO_BF16, 0.0f, ORTHO_F32},   {ORTHO_BF16, 0.3f, ORTHO_F32},
+    };
+    fixture f = open_layers("block-csr", "block-csr", "block-csr");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const ortho_pass_step step = {f.layer[1], -1, cases[i].scale};
+        uint16_t x[2 * K] = {0};
+        ortho_pass *pass = NULL;
+        must(ortho_pass_create(&step, 1, cases[i].dtype, &pass));
+        must(ortho_pass_forward(pass, x, f.y[0], NULL));
+        assert_int_equal(notes.dtype, cases[i].computed);
+        ortho_pass_free(pass);
+    }
+    close_layers(&f);
+}
+
 static void test_a_pass_that_fails(void **state)
 {
     (void)state;
@@ -468,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_no_memory_no_output),
         cmocka_unit_test(test_a_chain),
         cmocka_unit_test(test_steps_in_turn),
+        cmocka_unit_test(test_dtypes_in_turn),
         cmocka_unit_test(test_a_pass_that_fails),
         cmocka_unit_test(test_names),
     };

@@ -280,20 +280,22 @@ static void test_steps(void **state)
 static void test_forward_arguments(void **state)
 {
     (void)state;
-    const ortho_pass_step steps[] = {{layers[0], -1, 1.0f}, {layers[6], -1, 1.0f}};
-    float room[INNER + 2 * WIDTH], before[COUNT(room)], *x = room, *y = room + INNER;
+    const ortho_pass_step steps[] = {
+        {layers[0], -1, 1.0f}, {layers[6], -1, 1.0f}, {layers[1], -1, 1.0f}};
+    enum { WANTED = 2 * WIDTH + KV }; /* outputs */
+    float room[INNER + WANTED], before[COUNT(room)], *x = room, *y = room + INNER;
     ortho_pass *pass = NULL;
-    must(ortho_pass_create(steps, 2, ORTHO_F32, &pass));
+    must(ortho_pass_create(steps, 3, ORTHO_F32, &pass));
     memset(room, 0x5a, sizeof room);
     memcpy(before, room, sizeof room);
     refused(ortho_pass_forward(NULL, x, y, NULL), ORTHO_E_ARGUMENT, "pass is NULL");
     refused(ortho_pass_forward(pass, NULL, y, NULL), ORTHO_E_ARGUMENT, "x is NULL");
     refused(ortho_pass_forward(pass, x, NULL, NULL), ORTHO_E_ARGUMENT, "y is NULL");
     refused(ortho_pass_forward(pass, x, y - 1, NULL), ORTHO_E_ARGUMENT, "overlap");
-    refused(ortho_pass_forward(pass, room + 2 * WIDTH - 1, room, NULL), ORTHO_E_ARGUMENT,
-            "overlap");
+    refused(ortho_pass_forward(pass, room + WANTED - 1, room, NULL), ORTHO_E_ARGUMENT, "overlap");
     refused(ortho_pass_forward(pass, x, y, room), ORTHO_E_UNSUPPORTED, "stream");
     assert_memory_equal(room, before, sizeof room);
+    must(ortho_pass_forward(pass, x, y, NULL)); /* touching is no overlap */
     ortho_pass_free(pass);
     ortho_pass_free(NULL);
 }
