@@ -148,28 +148,46 @@ static void every_step_is_right(void **state)
     }
 }
 
-/* Steps that follow one another closely, none with much to do; the factor keeps their outputs from
- * growing and from fading beyond fp32. */
+/* Takes x [n] through a square linear, on the CPU; the power of two that brings y back to x's size,
+ * with which it replaces x. */
+static float next_scale(const linear *l, float *x)
+{
+    const int64_t n = l->split.n;
+    float *y = malloc((size_t)n * sizeof *y), size = 0.0f;
+    assert_non_null(y);
+    ok(ortho_layer_forward(l->cpu, x, 1, ORTHO_F32, y, NULL));
+    for (int64_t i = 0; i < n; i++)
+        size += y[i] * y[i] / (float)n;
+    const float scale = exp2f(-roundf(log2f(size) / 2.0f));
+    for (int64_t i = 0; i < n; i++)
+        x[i] = scale * y[i];
+    free(y);
+    return scale;
+}
+
+/* As many steps as there may be, none with much to do. */
 static void many_small_steps(void **state)
 {
     (void)state;
+    enum { N = 64, BYTES = ORTHO_PASS_MAX * N * sizeof(float) };
     static ortho_pass_step many[ORTHO_PASS_MAX];
     ortho_pass *pass = NULL;
     ortho_pass_free(pass_of(ORTHO_F32)); /* or skips */
-    linear small = linear_open(64, 64, 0.05);
-    float *x = activations(ORTHO_F32, 64, 3, NULL);
-    float *dx = device_copy(x, 64 * 4), *dy = device_copy(NULL, ORTHO_PASS_MAX * 64 * 4);
+    linear small = linear_open(N, N, 0.05);
+    float *x = activations(ORTHO_F32, N, 3, NULL), *walk = activations(ORTHO_F32, N, 3, NULL);
+    float *dx = device_copy(x, N * sizeof *x), *dy = device_copy(NULL, BYTES);
     for (int i = 0; i < ORTHO_PASS_MAX; i++)
-        many[i] = (ortho_pass_step){small.gpu, i == 0 ? -1 : 64 * (i - 1), 3.0f};
+        many[i] = (ortho_pass_step){small.gpu, i == 0 ? -1 : N * (i - 1), next_scale(&small, walk)};
     ok(ortho_pass_create(many, ORTHO_PASS_MAX, ORTHO_F32, &pass));
     ok(ortho_pass_forward(pass, dx, dy, NULL));
-    float *y = fetched(dy, ORTHO_PASS_MAX * 64 * 4);
+    float *y = fetched(dy, BYTES);
     for (int i = 0; i < ORTHO_PASS_MAX; i++)
-        must_be_near(&small, i == 0 ? x : y + 64 * (i - 1), 1, ORTHO_F32, 3.0f, y + 64 * i);
+        must_be_near(&small, i == 0 ? x : y + N * (i - 1), 1, ORTHO_F32, many[i].scale, y + N * i);
     free(y);
     ortho_pass_free(pass);
     cuda_ok(cudaFree(dy));
     cuda_ok(cudaFree(dx));
+    free(walk);
     free(x);
     linear_close(&small);
 }
