@@ -7,9 +7,16 @@
 
 #include "common/error.h"
 #include "lib/forward.h"
+#include "lib/options.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+static const ortho_form info_form = {
+    .name = "ortho_pass_info",
+    .least = sizeof(ortho_pass_info),
+    .bytes = sizeof(ortho_pass_info),
+};
 
 /* ---- what the caller gave -------------------------------------------------------------------- */
 
@@ -257,6 +264,23 @@ ORTHO_API ortho_status ortho_pass_forward(const ortho_pass *pass, const void *x,
                                        : ortho_pass_run_in_turn(pass, x, y);
     ortho_layer_leave(first, &scope);
     return status;
+}
+
+ORTHO_API ortho_status ortho_pass_inspect(const ortho_pass *pass, ortho_pass_info *info)
+{
+    if (pass == NULL || info == NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT, "ortho_pass_inspect: %s is NULL",
+                          pass == NULL ? "pass" : "info");
+    ortho_pass_info all = {
+        .k = pass->k,
+        .n = pass->n,
+        .count = pass->count,
+        .device = pass->gpu != NULL ? ORTHO_DEVICE_CUDA : ORTHO_DEVICE_CPU,
+        .variant = pass->variant != NULL ? pass->variant->name : NULL,
+    };
+    for (int p = 0; p < ORTHO_PURPOSES; p++)
+        all.bytes += ortho_account_current(&pass->account, (ortho_purpose)p);
+    return ortho_info_write(&info_form, &all, info);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

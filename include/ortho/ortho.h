@@ -283,6 +283,19 @@ ORTHO_API ortho_status ortho_pass_create(const ortho_pass_step *steps, int32_t c
 ORTHO_API ortho_status ortho_pass_forward(const ortho_pass *pass, const void *x, void *y,
                                           void *stream);
 
+/* What ortho_pass_inspect tells. */
+typedef struct ortho_pass_info {
+    size_t size;    /* set by the caller */
+    int64_t k, n;   /* elements of x and of y */
+    int32_t count;  /* steps */
+    int32_t device; /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
+    size_t bytes;   /* that it holds on its device beside what its layers do, workspaces apart */
+    const char *variant; /* the variant that runs it whole; NULL: its steps in turn */
+} ortho_pass_info;
+
+/* Fills *info, whose size the caller has set; ARGUMENT when that is too small or a pointer NULL. */
+ORTHO_API ortho_status ortho_pass_inspect(const ortho_pass *pass, ortho_pass_info *info);
+
 /* Frees the pass, not its layers; on the GPU waits for the forwards under way. NULL is allowed. */
 ORTHO_API void ortho_pass_free(ortho_pass *pass);
 

@@ -232,6 +232,20 @@ static void a_variant_by_name(void **state)
     ok(ortho_layer_inspect(layer, &info));
     assert_string_equal(info.variant, "csr");
     ortho_layer_free(layer);
+    /* A sieve on the GPU, by the one that serves or, where it has none, by the library's choice. */
+    ortho_sieve_options sieve = {.size = sizeof sieve,
+                                 .density = 0.02,
+                                 .group = 64,
+                                 .device = ORTHO_DEVICE_CUDA,
+                                 .variant = served_name()};
+    float *w = activations(ORTHO_F32, 16 * 256, 1, NULL);
+    const ortho_matrix matrix = {16, 256, 256, ORTHO_F32, w};
+    ok(ortho_layer_sieve(&matrix, NULL, &sieve, &layer));
+    ok(ortho_layer_inspect(layer, &info));
+    if (served_name() != NULL)
+        assert_string_equal(info.variant, served_name());
+    ortho_layer_free(layer);
+    free(w);
     options.variant = "dense";
     refused(ortho_layer_from_split(&s, &options, &layer), ORTHO_E_UNSUPPORTED,
             "on the GPU: it isn't one that serves layers; these serve it: ");

@@ -131,6 +131,12 @@ static void every_step_is_right(void **state)
     (void)state;
     for (int dtype = ORTHO_F32; dtype <= ORTHO_BF16; dtype++) {
         work w = work_open((ortho_dtype)dtype, 7);
+        ortho_pass_info info = {.size = sizeof info};
+        ok(ortho_pass_inspect(w.pass, &info));
+        assert_int_equal(info.device, ORTHO_DEVICE_CUDA);
+        print_message("  %s: %d steps by %s, %zu bytes beside the layers'\n",
+                      ortho_dtype_name((ortho_dtype)dtype), (int)info.count, info.variant,
+                      info.bytes);
         must_be_right(&w);
         for (int i = 0; i < 20; i++) {
             spoil(&w);

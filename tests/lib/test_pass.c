@@ -300,6 +300,27 @@ static void test_forward_arguments(void **state)
     ortho_pass_free(NULL);
 }
 
+static void test_inspect(void **state)
+{
+    (void)state;
+    const ortho_pass_step steps[] = {
+        {layers[0], -1, 1.0f}, {layers[6], -1, 1.0f}, {layers[1], -1, 1.0f}};
+    ortho_pass_info info = {.size = sizeof info};
+    ortho_pass *pass = NULL;
+    must(ortho_pass_create(steps, 3, ORTHO_F16, &pass));
+    must(ortho_pass_inspect(pass, &info));
+    assert_int_equal(info.k, INNER);
+    assert_int_equal(info.n, 2 * WIDTH + KV);
+    assert_int_equal(info.count, 3);
+    assert_int_equal(info.device, ORTHO_DEVICE_CPU);
+    info = (ortho_pass_info){.size = 7, .n = -5};
+    refused(ortho_pass_inspect(pass, &info), ORTHO_E_ARGUMENT, "ortho_pass_info.size is 7");
+    refused(ortho_pass_inspect(NULL, &info), ORTHO_E_ARGUMENT, "pass is NULL");
+    refused(ortho_pass_inspect(pass, NULL), ORTHO_E_ARGUMENT, "info is NULL");
+    assert_int_equal(info.n, -5);
+    ortho_pass_free(pass);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_threads_share_a_pass),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_forward_arguments),
+        cmocka_unit_test(test_inspect),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
