@@ -89,7 +89,7 @@ static bool is_baseline(const json_t *row)
 
 static bool has_form(const json_t *row, const char *form)
 {
-    const char *its = ortho_model_string(row, "form");
+    const char *its = ortho_model_form(row);
     return its != NULL && strcmp(its, form) == 0;
 }
 
@@ -97,7 +97,7 @@ static bool has_form(const json_t *row, const char *form)
 static void cell_speedup(const json_t *row, ortho_cell *out)
 {
     const json_t *speedup = ortho_model_at(row, "speedup");
-    bool single = ortho_model_string(row, "form") == NULL || has_form(row, "single");
+    bool single = !ortho_model_pass(row) || has_form(row, "single");
     if (speedup != NULL)
         put_speedup(speedup, out);
     else if (is_baseline(row) && single)
@@ -115,13 +115,15 @@ static void cell_speedup_grouped(const json_t *row, ortho_cell *out)
 
 static void cell_form(const json_t *row, ortho_cell *out)
 {
-    const char *form = ortho_model_string(row, "form");
-    snprintf(out->text, sizeof out->text, "%.24s", form != NULL ? form : "");
+    const char *form = ortho_model_form(row);
+    char *clean = form != NULL ? ortho_text_cut(form, 16) : NULL;
+    snprintf(out->text, sizeof out->text, "%.60s", clean != NULL ? clean : "");
+    free(clean);
 }
 
 static bool forms_differ(const ortho_group *group)
 {
-    const char *first = ortho_model_string(group->rows[0], "form");
+    const char *first = ortho_model_form(group->rows[0]);
     for (size_t i = 1; first != NULL && i < group->count; i++)
         if (!has_form(group->rows[i], first))
             return true;

@@ -88,8 +88,9 @@ static ortho_status put_counters(const ortho_group *group, FILE *out)
         goto end;
     fputs("\n| counter", out);
     for (size_t c = 0; c < t.columns; c++) {
-        const char *name = ortho_model_string(t.rows[c], "variant");
-        put_words(" | ", name != NULL ? name : "?", out);
+        char name[ORTHO_LABEL_BYTES];
+        ortho_model_label(t.rows[c], name);
+        put_words(" | ", name, out);
     }
     fputs(" |\n| :--", out);
     for (size_t c = 0; c < t.columns; c++)

@@ -12,7 +12,8 @@ typedef struct state {
     float *w; /* [n, k] Base + Ortho */
 } state;
 
-static inline ortho_status prepare(void *state_, const ortho_gemm_problem *p, const ortho_services *sv)
+static inline ortho_status prepare(void *state_, const ortho_gemm_problem *p,
+                                   const ortho_services *sv)
 {
     state *st = state_;
     const ortho_split *s = p->split;
