@@ -83,6 +83,52 @@ static void each_defect_is_caught(void **state)
     }
 }
 
+/* Of a part of a layer: steps that take x again, and one whose x spans two outputs. */
+static void a_chain_of_a_part_is_right(void **state)
+{
+    static const ob_words parts[] = {{.count = 2, .item = {"v", "o"}},
+                                     {.count = 3, .item = {"q", "k", "o"}},
+                                     {.count = 2, .item = {"gate", "down"}},
+                                     {.count = 1, .item = {"down"}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const bad b = {"pass_not", NULL, 1, BEFORE};
+        char path[512];
+        ob_options o;
+        json_t *results = NULL;
+        options_of(&b, path, &o);
+        o.projections = parts[i];
+        o.verify_only = true;
+        int code = ob_session_run(&o, NULL, &results);
+        expect_caught(&b, code, row_of(results, "persistent"));
+        expect_caught(&b, code, row_of(results, "grouped"));
+        json_decref(results);
+    }
+}
+
+static void how_groups_were_made_is_told(void **state)
+{
+    const bad b = {"pass_not", NULL, 1, BEFORE};
+    char path[512];
+    ob_options o;
+    json_t *results = NULL;
+    (void)state;
+    options_of(&b, path, &o);
+    assert_int_equal(ob_session_run(&o, NULL, &results), OB_EXIT_OK);
+    const json_t *row = row_of(results, "grouped"), *chain = row_of(results, "persistent");
+    assert_string_equal(json_string_value(json_object_get(row, "grouping")),
+                        "one launch over separate weights");
+    assert_null(json_object_get(chain, "grouping"));
+    /* One launch an operation, over the baseline in both of its forms. */
+    const json_t *time = json_object_get(chain, "time_ns");
+    assert_int_equal(json_integer_value(json_object_get(time, "copies")), 1);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(chain, "speedup"), "over")), "dense");
+    assert_non_null(json_object_get(chain, "speedup_grouped"));
+    assert_non_null(json_object_get(chain, "tokens_per_s"));
+    json_decref(results);
+}
+
 static void a_chain_lacks_no_hook(void **state)
 {
     const bad b = {"pass_hook", NULL, 1, BEFORE};
@@ -101,6 +147,8 @@ int main(int argc, char **argv)
         return ob_memory_child(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_defect_is_caught),
+        cmocka_unit_test(a_chain_of_a_part_is_right),
+        cmocka_unit_test(how_groups_were_made_is_told),
         cmocka_unit_test(a_chain_lacks_no_hook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,43 @@ static void joined_weights_keep_their_values(void **state)
                      ORTHO_E_ARGUMENT);
 }
 
+/* ---- which cases can be a chain ---------------------------------------------------------------
+ */
+
+static void refused(const ob_case *c, const char *words)
+{
+    assert_int_equal(ob_chain_supported(c), ORTHO_E_UNSUPPORTED);
+    if (strstr(ortho_last_message(), words) == NULL)
+        fail_msg("'%s' lacks '%s'", ortho_last_message(), words);
+}
+
+static void what_cant_be_a_chain_says_why(void **state)
+{
+    (void)state;
+    static const ortho_chain_hooks chain = {.state_size = 1};
+    static const ortho_gemm_hooks with = {.chain = &chain}, without = {.state_size = 1};
+    static const ortho_gemm_hooks unsplit = {.chain = &chain, .computes = ORTHO_COMPUTES_UNSPLIT};
+    ortho_variant v = {.gemm = &with};
+    ob_case c = {.pass = true,
+                 .form = OB_FORM_PERSISTENT,
+                 .variant = &v,
+                 .m = 1,
+                 .linears = ORTHO_CHAIN_MAX};
+    assert_int_equal(ob_chain_supported(&c), ORTHO_OK);
+    c.linears++;
+    refused(&c, "513 linears are more than a chain's 512: choose fewer --layers");
+    c.linears = 7;
+    c.m = 2;
+    refused(&c, "of one token, not of 2");
+    c.m = 1;
+    v.gemm = &unsplit;
+    refused(&c, "the variant computes another");
+    v.gemm = &without;
+    refused(&c, "has no chain");
+    c.form = OB_FORM_GROUPED;
+    assert_int_equal(ob_chain_supported(&c), ORTHO_OK);
+}
+
 /* ---- sessions -------------------------------------------------------------------------------- */
 
 static ob_options options(void)
@@ -403,6 +440,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(joined_splits_give_the_outputs_of_their_parts),
         cmocka_unit_test(unlike_splits_are_refused),
         cmocka_unit_test(joined_weights_keep_their_values),
+        cmocka_unit_test(what_cant_be_a_chain_says_why),
         cmocka_unit_test(all_forms_stand_in_one_group),
         cmocka_unit_test(groups_are_right_in_every_setting),
         cmocka_unit_test(groups_of_one_are_no_groups),

@@ -168,6 +168,39 @@ static void a_pass(void **state)
     json_decref(document);
 }
 
+static void forms_of_a_pass(void **state)
+{
+    (void)state;
+    json_t *document = load(EXAMPLE_GPU);
+    static const char *const key = "pass/fused/cuda/decode-persistent/m1/d0.05/";
+    char label[ORTHO_LABEL_BYTES];
+    const json_t *row = row_of(document, key), *old = row_of(document, "pass/fused/");
+    const json_t *none = row_of(document, "pass/csr/cuda/decode-persistent/");
+    const json_t *dense = row_of(document, "pass/dense/cuda/decode-grouped/m1/d0.05/");
+    assert_string_equal(cell_of(row, "form").text, "persistent");
+    assert_string_equal(cell_of(none, "form").text, "persistent"); /* it has no time */
+    assert_string_equal(cell_of(old, "form").text, "single");      /* it doesn't tell */
+    assert_string_equal(cell_of(row_of(document, "gemm/fused/"), "form").text, "");
+    assert_int_equal(strncmp(cell_of(row, "speed-up").text, "3.79× [", 8), 0);
+    assert_int_equal(strncmp(cell_of(row, "over grouped").text, "3.71× [", 8), 0);
+    assert_int_equal(strncmp(cell_of(dense, "speed-up").text, "1.02× [", 8), 0);
+    assert_string_equal(cell_of(dense, "over grouped").text, "baseline");
+    ortho_model_label(row, label);
+    assert_string_equal(label, "fused persistent");
+    ortho_model_label(old, label);
+    assert_string_equal(label, "fused");
+    char *text = write_with(document, "table", (ortho_writer_options){0});
+    assert_non_null(strstr(text, "\npass · 196 linears · m 1 · density 0.05"));
+    assert_non_null(strstr(text, "\nvariant        form "));
+    assert_non_null(strstr(text, "csr      persistent  skipped: the variant has no chain"));
+    free(text);
+    text = write_with(document, "markdown", (ortho_writer_options){0});
+    assert_non_null(strstr(text, "fused persistent in 1"));
+    assert_non_null(strstr(text, "| csr | persistent | **skipped**: the variant has no chain"));
+    free(text);
+    json_decref(document);
+}
+
 static void machine(void **state)
 {
     (void)state;
@@ -327,6 +360,7 @@ int main(void)
         cmocka_unit_test(widest_kernel),
         cmocka_unit_test(spills_of_others),
         cmocka_unit_test(a_pass),
+        cmocka_unit_test(forms_of_a_pass),
         cmocka_unit_test(machine),
         cmocka_unit_test(never_left_out),
         cmocka_unit_test(csv),
