@@ -87,7 +87,7 @@ typedef struct ob_lane {
     bool rounds;      /* launches come in whole rounds of the copies, from copy 0 on */
     int64_t units;    /* launches that make one operation: 1, or a pass's linears */
     int64_t launches, copies, cursor;
-    int64_t outputs; /* that are verified, of one shape each; 0: as many as copies */
+    int64_t outputs; /* that the words of the verdict are to be told of; 0: as many as copies */
     double first_ns; /* of the first verified launch */
     /* Until then device memory rose by this at most, as the driver or CUPTI saw it, and by our own
      * account. */

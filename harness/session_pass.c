@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FENCE = 1024, VARIANT_FENCE = 64 };
 
@@ -160,7 +161,7 @@ static ortho_status first_pass(ob_runner *r)
     ortho_status status = is_chain(r) ? ob_chain_prepare(r) : ORTHO_OK;
     lane->rounds = true;
     lane->copies = lane->units = lane->launches = lane->loop.copies = units;
-    lane->outputs = r->p->linears;
+    lane->outputs = 1; /* say_checked tells of how many linears */
     lane->cold = r->cost.bytes > s->backend->cold_factor * (double)s->cache_bytes;
     if (status == ORTHO_OK)
         status = s->backend->time(s->queue, &s->timer, &lane->loop, &span, &lane->first_ns);
@@ -210,6 +211,20 @@ static ortho_status check_chain(ob_runner *r)
     return status == ORTHO_OK ? ob_chain_check(r) : status;
 }
 
+/* Outputs of a pass are of many shapes: what was said of the last one isn't true of all. */
+static void say_checked(ob_runner *r)
+{
+    ob_verdict *v = &r->lane->verdict;
+    int linears = r->p->linears;
+    size_t used = strlen(v->checked), room = sizeof v->checked;
+    if (r->copier.hooks->computes == ORTHO_COMPUTES_NOTHING)
+        snprintf(v->checked, room, "y is untouched, of each of %d linears", linears);
+    else if (r->lane->c->m <= OB_EXACT_TOKENS)
+        snprintf(v->checked, room, "all outputs of each of %d linears", linears);
+    else
+        snprintf(v->checked + used, room - used, ", of each of %d linears", linears);
+}
+
 static void verify_after(ob_runner *r)
 {
     ob_lane *lane = r->lane;
@@ -228,6 +243,7 @@ static void verify_after(ob_runner *r)
         status = ob_memory_check(&r->bench);
     if (status == ORTHO_OK)
         status = ob_memory_check(&lane->memory);
+    say_checked(r);
     lane->after = status == ORTHO_OK ? lane->before : "fail";
     if (status != ORTHO_OK)
         ob_lane_fail(lane, ortho_last_message());

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "harness/options_load.h"
 #include "harness/options_suggest.h"
 #include "harness/options_value.h"
+#include "tests/unit/options_lines.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,48 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ob_command run = {.name = "run", .bit = OB_FOR_RUN};
 static const ob_command inspect = {.name = "inspect",
                                    .bit = OB_FOR_INSPECT,
                                    .operands = "MODEL|FILE",
                                    .operands_min = 1,
                                    .operands_max = 1};
-
-/* Splits `line` at blanks into arguments and loads them for a command. */
-static ortho_status load_for(const ob_command *command, const char *line, ob_options *out)
-{
-    static char copy[4096]; /* operands point into these two */
-    static char *argv[64];
-    int argc = 0;
-    ob_asked asked;
-    snprintf(copy, sizeof copy, "%s %s", command->name, line);
-    for (char *word = strtok(copy, " "); word != NULL && argc < 63; word = strtok(NULL, " "))
-        argv[argc++] = word;
-    argv[argc] = NULL;
-    return ob_options_load(command, argc, argv, out, &asked);
-}
-
-static void load(const char *line, ob_options *out)
-{
-    ortho_status status = load_for(&run, line, out);
-    if (status != ORTHO_OK)
-        fail_msg("%s: %s", line, ortho_last_message());
-}
-
-/* The arguments are refused and the message holds these words. */
-static void refuse_for(const ob_command *command, const char *line, const char *words)
-{
-    ob_options o;
-    if (load_for(command, line, &o) == ORTHO_OK)
-        fail_msg("accepted: %s", line);
-    if (strstr(ortho_last_message(), words) == NULL)
-        fail_msg("%s: '%s' lacks '%s'", line, ortho_last_message(), words);
-}
-
-static void refuse(const char *line, const char *words)
-{
-    refuse_for(&run, line, words);
-}
 
 static void defaults_are_those_of_the_table(void **state)
 {
@@ -321,44 +284,6 @@ static void a_key_holds_its_options(void **state)
     refuse("--case a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "is not a key");
 }
 
-static void forms_are_of_a_pass(void **state)
-{
-    (void)state;
-    ob_options o;
-    load("--pass decode", &o);
-    assert_int_equal(o.forms, OB_FORM_SINGLE);
-    ob_options_clear(&o);
-    load("--form grouped,persistent --pass decode", &o);
-    assert_int_equal(o.forms, OB_FORM_GROUPED | OB_FORM_PERSISTENT);
-    ob_options_clear(&o);
-    load("--pass decode --form all", &o);
-    assert_int_equal(o.forms, OB_FORM_SINGLE | OB_FORM_GROUPED | OB_FORM_PERSISTENT);
-    ob_options_clear(&o);
-    load("--case pass/csr/cpu/decode-persistent/m1/d0.05/outlier/g64/fp32 --form all", &o);
-    assert_int_equal(o.pass, OB_PASS_DECODE);
-    assert_int_equal(o.forms, OB_FORM_PERSISTENT);
-    ob_options_clear(&o);
-    load("--form all --case pass/csr/cpu/decode/m1/d0.05/outlier/g64/fp32", &o);
-    assert_int_equal(o.forms, OB_FORM_SINGLE); /* as keys were before there were others */
-    ob_options_clear(&o);
-    load("--form single", &o); /* what goes without saying may be said */
-    ob_options_clear(&o);
-    setenv("ORTHO_BENCH_FORM", "all", 1); /* for the passes to come */
-    load("--op gemm", &o);
-    assert_int_equal(o.forms, OB_FORM_SINGLE);
-    ob_options_clear(&o);
-    load("--pass decode", &o);
-    assert_int_equal(o.forms, OB_FORM_SINGLE | OB_FORM_GROUPED | OB_FORM_PERSISTENT);
-    ob_options_clear(&o);
-    unsetenv("ORTHO_BENCH_FORM");
-    refuse("--form grouped", "--form: only a pass has forms: add --pass decode");
-    refuse("--pass none --form all", "only a pass has forms");
-    refuse("--pass decode --form group", "'group' is unknown: did you mean 'grouped'?");
-    refuse("--pass decode --form single,all", "in the list twice");
-    refuse("--pass decode --form single,", "is unknown");
-    refuse("--case pass/csr/cpu/decode-paired/m1/d0/outlier/g32/fp32", "'paired' is unknown");
-}
-
 static void imposed_rows(void **state)
 {
     (void)state;
@@ -508,7 +433,6 @@ int main(void)
         cmocka_unit_test(flags_that_are_wrong),
         cmocka_unit_test(operands_and_short_forms),
         cmocka_unit_test(a_key_holds_its_options),
-        cmocka_unit_test(forms_are_of_a_pass),
         cmocka_unit_test(imposed_rows),
         cmocka_unit_test(help_and_version_come_first),
         cmocka_unit_test(echo_reads_back),

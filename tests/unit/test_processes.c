@@ -1,133 +1,6 @@
 /* Documents of several processes, made by hand, and what they are merged into. */
 #include "common/stats.h"
-#include "harness/processes_merge.h"
-#include "reports/model.h"
-
-#include <jansson.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static const char csr[] = "gemm/csr/cpu/L0.w/m1", dense[] = "gemm/dense/cpu/L0.w/m1";
-
-/* ---- by hand --------------------------------------------------------------------------------- */
-
-static json_t *samples_of(double median)
-{
-    json_t *samples = json_array();
-    for (int i = -3; i <= 3; i++)
-        json_array_append_new(samples, json_real(median * (1 + 0.001 * i)));
-    return samples;
-}
-
-static json_t *row_of(const char *key, const char *variant, double median)
-{
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:{s:s, s:s, s:f, s:f}, s:{s:f, s:f, s:f, s:f, "
-        "s:i, s:s, s:i, s:i, s:o}, s:f, s:f, s:{s:i, s:i}}",
-        "key", key, "op", "gemm", "variant", variant, "backend", "cpu", "l2", "cold", "synthetic",
-        1, "status", "ok", "m", 1, "verified", "before", "pass", "after", "pass", "rel_error", 1e-7,
-        "tolerance", 1e-5, "time_ns", "median", median, "lo", median, "hi", median, "mad", 0.0,
-        "outliers", 0, "stop", "converged", "launches_per_sample", 16, "copies", 4, "samples",
-        samples_of(median), "bytes", 1000.0, "flops", 500.0, "peak_bytes", "working", 10, "weights",
-        20);
-}
-
-/* csr and dense, csr at its speed-up over dense. */
-static json_t *document_of(double time, double over)
-{
-    json_t *row = row_of(csr, "csr", time);
-    json_object_set_new(row, "speedup",
-                        json_pack("{s:s, s:f, s:f, s:f}", "over", "dense", "ratio", over / time,
-                                  "lo", 1.0, "hi", 9.0));
-    return json_pack("{s:s, s:{s:s, s:{s:f}, s:{s:i}}, s:[o, o]}", "schema", "ortho-bench/1",
-                     "context", "binary", "b", "ceilings", "read_gbps", time, "process",
-                     "max_rss_bytes", (int)over, "results", row, row_of(dense, "dense", over));
-}
-
-typedef struct fixture {
-    json_t *document[4];
-    ob_process process[4];
-    ob_options options;
-    json_t *merged;
-} fixture;
-
-/* Three processes that are fast, slow, faster, as a whole. */
-static fixture three(void)
-{
-    fixture f = {.options = {.processes = 5, .ci_target = 0.8, .seed = 1}};
-    static const double factor[] = {1, 1.2, 0.9};
-    for (int i = 0; i < 3; i++) {
-        f.document[i] = document_of(10000 * factor[i], 30000 * factor[i]);
-        f.process[i] = (ob_process){.number = i + 1, .document = f.document[i]};
-    }
-    return f;
-}
-
-static json_t *row_in(const json_t *document, const char *key)
-{
-    size_t i;
-    json_t *row;
-    json_array_foreach(json_object_get(document, "results"), i, row)
-    {
-        if (strcmp(ortho_model_string(row, "key"), key) == 0)
-            return row;
-    }
-    return NULL;
-}
-
-static json_t *row_at(const fixture *f, int process, const char *key)
-{
-    return row_in(f->document[process], key);
-}
-
-static const json_t *merge(fixture *f, size_t count, const char *key)
-{
-    json_decref(f->merged);
-    f->merged = ob_processes_merge(f->process, count, &f->options);
-    assert_non_null(f->merged);
-    return row_in(f->merged, key);
-}
-
-static void close_fixture(fixture *f)
-{
-    for (int i = 0; i < 4; i++)
-        json_decref(f->document[i]);
-    json_decref(f->merged);
-}
-
-static void near(const json_t *node, const char *path, double wanted)
-{
-    double value = ortho_model_number(node, path);
-    if (!(fabs(value - wanted) <= 1e-9 * fmax(1, fabs(wanted))))
-        fail_msg("%s is %g, not %g", path, value, wanted);
-}
-
-static void reads(const json_t *node, const char *path, const char *wanted)
-{
-    const char *text = ortho_model_string(node, path);
-    if (text == NULL || strcmp(text, wanted) != 0)
-        fail_msg("%s is '%s', not '%s'", path, text != NULL ? text : "absent", wanted);
-}
-
-static void failed(const json_t *row, const char *reason)
-{
-    static const char *const gone[] = {"time_ns", "speedup", "tokens_per_s"};
-    reads(row, "status", "failed");
-    reads(row, "reason", reason);
-    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
-        assert_null(ortho_model_at(row, gone[i]));
-}
-
-static void set(json_t *row, const char *part, const char *key, json_t *value)
-{
-    json_object_set_new(part != NULL ? json_object_get(row, part) : row, key, value);
-}
+#include "tests/unit/process_documents.h"
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
@@ -281,34 +154,6 @@ static void a_ratio_is_formed_within_processes(void **state)
     set(row_at(&f, 1, dense), NULL, "status", json_string("failed"));
     set(row_at(&f, 1, dense), NULL, "reason", json_string("wrong"));
     assert_null(ortho_model_at(merge(&f, 3, csr), "speedup"));
-    close_fixture(&f);
-}
-
-/* Of a pass in another form the baseline is that of the ratio's form, under a key of its own. */
-static void a_ratio_finds_the_baseline_of_its_form(void **state)
-{
-    (void)state;
-    static const char *const grouped = "pass/csr/cpu/decode-grouped/m1/d0.01/outlier/g128/fp32";
-    static const char *const single = "pass/dense/cpu/decode/m1/d0.01/outlier/g128/fp32";
-    static const char *const other = "pass/dense/cpu/decode-grouped/m1/d0.01/outlier/g128/fp32";
-    static const char *const names[] = {"speedup", "speedup_grouped"};
-    fixture f = three();
-    for (int i = 0; i < 3; i++) {
-        json_t *mine = row_at(&f, i, csr), *rows = json_object_get(f.document[i], "results");
-        double over = ortho_model_number(row_at(&f, i, dense), "time_ns.median");
-        json_t *second = row_of(other, "dense", 2 * over);
-        json_object_set_new(mine, "key", json_string(grouped));
-        json_object_set_new(mine, "linears", json_integer(7));
-        json_object_set_new(row_at(&f, i, dense), "key", json_string(single));
-        json_array_append_new(rows, second);
-        for (int r = 0; r < 2; r++)
-            json_object_set_new(mine, names[r],
-                                json_pack("{s:s, s:f, s:f, s:f}", "over", "dense", "ratio", 9.0,
-                                          "lo", 1.0, "hi", 10.0));
-    }
-    const json_t *row = merge(&f, 3, grouped);
-    near(row, "speedup.ratio", 3);
-    near(row, "speedup_grouped.ratio", 6);
     close_fixture(&f);
 }
 
@@ -508,7 +353,6 @@ int main(void)
         cmocka_unit_test(launches_and_copies_are_the_least),
         cmocka_unit_test(tokens_follow_the_time),
         cmocka_unit_test(a_ratio_is_formed_within_processes),
-        cmocka_unit_test(a_ratio_finds_the_baseline_of_its_form),
         cmocka_unit_test(the_floor_is_the_lowest),
         cmocka_unit_test(failed_in_one_is_failed),
         cmocka_unit_test(skipped_in_one_is_skipped),
