@@ -106,6 +106,11 @@ static void a_chain_of_a_part_is_right(void **state)
     }
 }
 
+static double bytes_of(const json_t *results, const char *form)
+{
+    return json_number_value(json_object_get(row_of(results, form), "bytes"));
+}
+
 static void how_groups_were_made_is_told(void **state)
 {
     const bad b = {"pass_not", NULL, 1, BEFORE};
@@ -126,6 +131,11 @@ static void how_groups_were_made_is_told(void **state)
         json_string_value(json_object_get(json_object_get(chain, "speedup"), "over")), "dense");
     assert_non_null(json_object_get(chain, "speedup_grouped"));
     assert_non_null(json_object_get(chain, "tokens_per_s"));
+    /* A group reads its x once. A chain reads its own; the others' are outputs of its steps. */
+    double x = 576 * sizeof(float), layer = 6 * x + 1536 * sizeof(float);
+    double single = bytes_of(results, "single");
+    assert_true(bytes_of(results, "grouped") == single - 2 * 3 * x);
+    assert_true(bytes_of(results, "persistent") == single - 2 * layer + x);
     json_decref(results);
 }
 
