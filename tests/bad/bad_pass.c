@@ -68,8 +68,8 @@ static void run_step(const chain *c, const ortho_chain_call *call, int i)
     for (int64_t row = 0; row < step->n; row++)
         y[row] *= step->scale;
 #endif
-#ifdef BAD_STEP /* one output of a step in the middle is off by a little */
-    if (i == c->count / 2)
+#ifdef BAD_STEP /* one output of a step within a group is off by a little */
+    if (i == 2)
         y[step->n / 2] += 0.01f;
 #endif
 }

@@ -100,6 +100,8 @@ static void a_chain_takes_the_last_outputs_of_the_group_before(void **state)
     expect_links(&s, (int64_t[]){-1, -1});
     s = select_linears((int[]){0, 6, -1}); /* q has 576, down wants 1536 */
     expect_links(&s, (int64_t[]){-1, -1});
+    s = select_linears((int[]){0, 1, 2, 3, 6, -1}); /* 1536 outputs in all, but o has 576 of them */
+    expect_links(&s, (int64_t[]){-1, -1, -1, 384, -1});
     s = select_linears((int[]){4, 6, 7, -1});
     expect_links(&s, (int64_t[]){-1, 0, 1536});
     s = select_linears((int[]){0, 1, 7, -1}); /* q and k have 768: the last 576 span both */
