@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* madvise */
 #include "lib/siever.h"
 
 #include "common/account.h"
@@ -6,6 +7,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define PAGE      ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct ortho_siever {
     ortho_account account;
@@ -40,11 +45,17 @@ static void close_siever(ortho_siever *s)
     free(s);
 }
 
+/* In huge pages where the kernel gives them: a pass over W meets fewer ends of pages, and a direct
+ * read pins few of them. */
 static void *alloc(size_t bytes)
 {
-    void *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + 4096);
+    size_t page = bytes < HUGE_PAGE ? PAGE : HUGE_PAGE;
+    size_t padded = (bytes + page - 1) / page * page;
+    void *memory = aligned_alloc(page, padded > 0 ? padded : page);
     if (memory == NULL)
         ortho_fail(ORTHO_E_MEMORY, "no memory for a buffer of %zu bytes", bytes);
+    else if (page == HUGE_PAGE)
+        (void)madvise(memory, padded, MADV_HUGEPAGE);
     return memory;
 }
 
