@@ -45,17 +45,19 @@ static void close_siever(ortho_siever *s)
     free(s);
 }
 
-/* In huge pages where the kernel gives them: a pass over W meets fewer ends of pages, and a direct
- * read pins few of them. */
+/* In huge pages as far as whole ones go, where the kernel gives them: a pass over W meets fewer
+ * ends of pages, and a direct read pins few of them. */
 static void *alloc(size_t bytes)
 {
-    size_t page = bytes < HUGE_PAGE ? PAGE : HUGE_PAGE;
-    size_t padded = (bytes + page - 1) / page * page;
-    void *memory = aligned_alloc(page, padded > 0 ? padded : page);
-    if (memory == NULL)
+    void *memory = NULL;
+    size_t padded = (bytes + PAGE - 1) / PAGE * PAGE, whole = padded / HUGE_PAGE * HUGE_PAGE;
+    int error = posix_memalign(&memory, whole > 0 ? HUGE_PAGE : PAGE, padded > 0 ? padded : PAGE);
+    if (error != 0) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for a buffer of %zu bytes", bytes);
-    else if (page == HUGE_PAGE)
-        (void)madvise(memory, padded, MADV_HUGEPAGE);
+        return NULL;
+    }
+    if (whole > 0)
+        (void)madvise(memory, whole, MADV_HUGEPAGE);
     return memory;
 }
 
