@@ -1,0 +1,365 @@
+/*
+ * fused, dual GEMM on the CPU: one pass over the weights for up to 16 tokens. While a block's 16
+ * rows have their sums in the L1 cache, the entries of these rows are added. Threads get blocks by
+ * the bytes that they hold, Base and entries alike: a row that is full of entries costs its share.
+ * A block is one thread's, in one order: the same y whatever the number of threads.
+ *
+ * Workspace: sums [tokens][rows], then x. One token: each thread prepares x for itself, so that
+ * nothing waits. More: the threads share the work, and x once more as [k][16] for the entries, and
+ * each has a little square of sums [16][16] for them.
+ */
+#include "variants/fused/levels.h"
+
+#include "kernels/cpu.h"
+
+#include <omp.h>
+#include <string.h>
+
+extern const ortho_gemm_hooks ortho_fused_gemm_cpu;
+
+#define LINE   64
+#define TOKENS ORTHO_FUSED_TOKENS
+#define ROWS   ORTHO_FUSED_ROWS
+
+typedef struct state {
+    ortho_fused_packed packed;
+    const ortho_fused_level *level;
+    const ortho_spmm_kernels *spmm;
+    ortho_dtype dtype; /* the problem's, for costs */
+    int threads;       /* for which the workspace is sized */
+    bool straight;     /* no padding between segments: x padded is x as it is */
+} state;
+
+static const ortho_fused_level *pick_level(void)
+{
+#if defined(__x86_64__)
+    switch (ortho_cpu_detect()) {
+    case ORTHO_CPU_AVX512:
+        return &ortho_fused_level_avx512;
+    case ORTHO_CPU_AVX2:
+        return &ortho_fused_level_avx2;
+    case ORTHO_CPU_PORTABLE:
+        break;
+    }
+#endif
+    return &ortho_fused_level_portable;
+}
+
+static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
+                            const ortho_services *services)
+{
+    state *st = opaque;
+    ortho_fused_packed packed;
+    ortho_status status = ortho_fused_pack(&packed, problem->split, services);
+    if (status != ORTHO_OK)
+        return status;
+    const ortho_fused_segment *last = packed.segment + packed.segments - 1;
+    *st = (state){
+        .packed = packed,
+        .level = pick_level(),
+        .spmm = ortho_spmm_pick(),
+        .dtype = problem->dtype,
+        .threads = services->threads,
+        .straight = last->at == last->column,
+    };
+    return ORTHO_OK;
+}
+
+static void release(void *opaque, const ortho_services *services)
+{
+    ortho_fused_packed_free(&((state *)opaque)->packed, services);
+}
+
+static void cost(const void *opaque, int64_t m, ortho_cost *out)
+{
+    const state *st = opaque;
+    const ortho_fused_packed *p = &st->packed;
+    double element = st->dtype == ORTHO_F32 ? 4 : 2, n = (double)p->n, k = (double)p->k;
+    out->bytes = (double)(ortho_fused_base_bytes(p) + ortho_csr_bytes(&p->ortho)) +
+                 (double)m * (n + k) * element;
+    out->flops = 2 * (double)m * (n * k + (double)p->ortho.nnz);
+}
+
+static ortho_status export_split(const void *opaque, ortho_split *out,
+                                 const ortho_services *services)
+{
+    (void)services;
+    ortho_fused_unpack(&((const state *)opaque)->packed, out);
+    return ORTHO_OK;
+}
+
+/* ---- workspace ------------------------------------------------------------------------------ */
+
+static int tokens_at_once(int64_t m)
+{
+    return m < TOKENS ? (int)m : TOKENS;
+}
+
+static int64_t lines(int64_t bytes)
+{
+    return (bytes + LINE - 1) / LINE * LINE;
+}
+
+/* Bytes of one token's x: padded, digits, ranges, and as it is where that differs. */
+static int64_t x_bytes(const state *st)
+{
+    const ortho_fused_packed *p = &st->packed;
+    int64_t straight = st->straight ? 0 : lines(p->k * (int64_t)sizeof(float));
+    return 2 * lines(p->width * (int64_t)sizeof(float)) +
+           lines(p->segments * (int64_t)sizeof(ortho_fused_range)) + straight;
+}
+
+static int64_t sums_stride(const state *st)
+{
+    return st->packed.blocks * ROWS;
+}
+
+static int64_t sums_bytes(const state *st, int tokens)
+{
+    return lines(tokens * sums_stride(st) * (int64_t)sizeof(float));
+}
+
+static size_t workspace(const void *opaque, int64_t m)
+{
+    const state *st = opaque;
+    int tokens = tokens_at_once(m);
+    int64_t bytes = sums_bytes(st, tokens);
+    if (tokens == 1)
+        return (size_t)(bytes + st->threads * x_bytes(st));
+    int64_t transposed = st->packed.k * TOKENS * (int64_t)sizeof(float);
+    int64_t squares = st->threads * (int64_t)sizeof(float) * ROWS * TOKENS;
+    return (size_t)(bytes + tokens * x_bytes(st) + transposed + squares);
+}
+
+/* One thread's view of a call. */
+typedef struct worker {
+    const state *st;
+    const ortho_gemm_call *call;
+    int thread, threads;
+    float *sums;                /* [tokens][sums_stride] */
+    ortho_fused_x x[TOKENS];    /* tokens of this pass */
+    const float *entries_x;     /* [k] for one token, [k][16] for more */
+    float *transposed, *square; /* for more than one token */
+} worker;
+
+/* Where x of slot `slot` lies. */
+static ortho_fused_x x_at(const state *st, char *first, int slot)
+{
+    const ortho_fused_packed *p = &st->packed;
+    char *at = first + slot * x_bytes(st);
+    int64_t floats = lines(p->width * (int64_t)sizeof(float));
+    return (ortho_fused_x){
+        .padded = (float *)(void *)at,
+        .digits = (int8_t *)at + floats,
+        .range = (ortho_fused_range *)(void *)(at + 2 * floats),
+    };
+}
+
+/* x as it is, of a token that lies so. */
+static float *straight_x(const state *st, const ortho_fused_x *x)
+{
+    if (st->straight)
+        return x->padded;
+    char *range = (char *)x->range;
+    return (float *)(void *)(range + lines(st->packed.segments * (int64_t)sizeof *x->range));
+}
+
+static worker worker_begin(const state *st, const ortho_gemm_call *call, int threads)
+{
+    int tokens = tokens_at_once(call->m);
+    worker w = {.st = st,
+                .call = call,
+                .thread = omp_get_thread_num(),
+                .threads = threads,
+                .sums = call->workspace};
+    char *first = (char *)call->workspace + sums_bytes(st, tokens);
+    if (tokens == 1) {
+        w.x[0] = x_at(st, first, w.thread);
+        w.entries_x = straight_x(st, &w.x[0]);
+        return w;
+    }
+    for (int i = 0; i < tokens; i++)
+        w.x[i] = x_at(st, first, i);
+    w.transposed = (float *)(void *)(first + tokens * x_bytes(st));
+    w.square = w.transposed + st->packed.k * TOKENS + w.thread * ROWS * TOKENS;
+    w.entries_x = w.transposed;
+    return w;
+}
+
+/* ---- activations ---------------------------------------------------------------------------- */
+
+/* Token `token` of the call into slot i of x. */
+static void load_token(const worker *w, int64_t token, int i)
+{
+    const ortho_fused_packed *p = &w->st->packed;
+    const ortho_fused_x *x = &w->x[i];
+    float *straight = straight_x(w->st, x);
+    size_t element = w->call->dtype == ORTHO_F32 ? 4 : 2;
+    ortho_base_load(w->call->dtype, (const char *)w->call->x + (size_t)(token * p->k) * element,
+                    p->k, straight);
+    for (int64_t s = 0; s < p->segments; s++) {
+        const ortho_fused_segment *segment = p->segment + s;
+        float *to = x->padded + segment->at;
+        if (!w->st->straight)
+            memcpy(to, straight + segment->column, (size_t)segment->columns * sizeof *to);
+        for (int c = segment->columns; c < segment->chunks * ORTHO_FUSED_COLUMNS; c++)
+            to[c] = 0;
+    }
+    w->st->level->digits(p, x);
+}
+
+/* Shares tokens [first, first + tokens) among the threads. */
+static void load_tokens(const worker *w, int64_t first, int tokens)
+{
+    int64_t k = w->st->packed.k;
+    for (int i = w->thread; i < TOKENS; i += w->threads) {
+        if (i < tokens)
+            load_token(w, first + i, i);
+        const float *straight = i < tokens ? straight_x(w->st, &w->x[i]) : NULL;
+        for (int64_t c = 0; w->call->alpha != 0 && c < k; c++)
+            w->transposed[c * TOKENS + i] = straight != NULL ? straight[c] : 0;
+    }
+}
+
+/* ---- a block of rows ------------------------------------------------------------------------ */
+
+/* A line of x comes round every so many blocks: where entries are rare the stream of Base drives
+ * x out of the caches, and each of them would wait for its x. */
+#define WARM_TURN 16
+
+static void keep_warm(const worker *w, int64_t block)
+{
+    const char *x = (const char *)w->entries_x;
+    int64_t bytes = w->st->packed.k * (int64_t)sizeof(float);
+    for (int64_t at = block % WARM_TURN * LINE; at < bytes; at += WARM_TURN * LINE)
+        __builtin_prefetch(x + at, 0, 3);
+}
+
+/* sum [tokens][stride] += alpha * x . Ortho, for the block's rows. */
+static void add_entries(const worker *w, const ortho_fused_job *job, int rows)
+{
+    const state *st = w->st;
+    ortho_patch patch = {
+        .block = job->block,
+        .row = job->block * ROWS,
+        .rows = rows,
+        .tokens = job->tokens,
+        .stride = 1,
+        .x = w->entries_x,
+        .sum = job->sum,
+        .alpha = w->call->alpha,
+    };
+    if (w->square == NULL) {
+        st->spmm->csr_vector(&st->packed.ortho, &patch);
+        return;
+    }
+    patch.stride = TOKENS;
+    patch.sum = w->square;
+    memset(w->square, 0, sizeof(float) * ROWS * TOKENS);
+    st->spmm->csr_vector(&st->packed.ortho, &patch);
+    for (int i = 0; i < job->tokens; i++)
+        for (int r = 0; r < rows; r++)
+            job->sum[i * job->stride + r] += w->square[r * TOKENS + i];
+}
+
+static void run_block(const worker *w, int64_t block, int tokens)
+{
+    const ortho_fused_packed *p = &w->st->packed;
+    int64_t left = p->n - block * ROWS;
+    const ortho_fused_job job = {
+        .packed = p,
+        .block = block,
+        .x = w->x,
+        .tokens = tokens,
+        .sum = w->sums + block * ROWS,
+        .stride = sums_stride(w->st),
+    };
+    if (w->call->alpha != 0) {
+        if (block + 1 < p->blocks)
+            ortho_csr_prefetch(&p->ortho, block + 1);
+        if (tokens == 1)
+            keep_warm(w, block);
+    }
+    w->st->level->block(&job);
+    if (w->call->alpha != 0)
+        add_entries(w, &job, left < ROWS ? (int)left : ROWS);
+}
+
+/* ---- the run -------------------------------------------------------------------------------- */
+
+/* The first block with at least thread / threads of the bytes before it. Without Ortho, which
+ * isn't looked at then, equal shares. */
+static int64_t first_block(const worker *w, int thread)
+{
+    const ortho_fused_packed *p = &w->st->packed;
+    int64_t low = 0, high = p->blocks;
+    if (w->call->alpha == 0)
+        return high * thread / w->threads;
+    double wanted = (double)ortho_fused_bytes_before(p, high) * thread / w->threads;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if ((double)ortho_fused_bytes_before(p, middle) < wanted)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* This thread's blocks, and their sums rounded into y: once, here. */
+static void run_blocks(const worker *w, int64_t first, int tokens)
+{
+    int64_t n = w->st->packed.n, begin = first_block(w, w->thread),
+            end = first_block(w, w->thread + 1);
+    size_t element = w->call->dtype == ORTHO_F32 ? 4 : 2;
+    for (int64_t block = begin; block < end; block++)
+        run_block(w, block, tokens);
+    int64_t row = begin * ROWS, rows = (end * ROWS < n ? end * ROWS : n) - row;
+    for (int i = 0; begin < end && i < tokens; i++)
+        ortho_base_store(w->call->dtype, w->sums + i * sums_stride(w->st) + row, rows,
+                         (char *)w->call->y + (size_t)((first + i) * n + row) * element);
+}
+
+static void run_tokens(const worker *w)
+{
+    for (int64_t first = 0; first < w->call->m; first += TOKENS) {
+        int64_t left = w->call->m - first;
+        int tokens = left < TOKENS ? (int)left : TOKENS;
+        load_tokens(w, first, tokens);
+#pragma omp barrier
+        run_blocks(w, first, tokens);
+#pragma omp barrier
+    }
+}
+
+static int threads_of(const state *st, const ortho_gemm_call *call)
+{
+    return call->threads < st->threads ? call->threads : st->threads;
+}
+
+static ortho_status run(const void *opaque, const ortho_gemm_call *call)
+{
+    const state *st = opaque;
+#pragma omp parallel num_threads(threads_of(st, call))
+    {
+        worker w = worker_begin(st, call, omp_get_num_threads());
+        if (call->m == 1) {
+            load_token(&w, 0, 0);
+            run_blocks(&w, 0, 1);
+        } else {
+            run_tokens(&w);
+        }
+    }
+    return ORTHO_OK;
+}
+
+const ortho_gemm_hooks ortho_fused_gemm_cpu = {
+    .state_size = sizeof(state),
+    .computes = ORTHO_COMPUTES_SPLIT,
+    .prepare = prepare,
+    .workspace = workspace,
+    .run = run,
+    .release = release,
+    .cost = cost,
+    .export_split = export_split,
+};
