@@ -70,8 +70,8 @@ static inline void make_digits(const float *x, int count, int8_t *digits, ortho_
     *range = (ortho_fused_range){.planes = ORTHO_FUSED_PLAIN};
     /* An exponent field of 31 to 254 leaves both powers of two normal numbers. */
     int exponent = (int)(most >> 23), shift = HEADROOM - 1 + 127 - exponent;
-    if (most != 0 && (exponent < 31 || exponent > 253 ||
-                      !to_integers(x, count, shift, integer, &all)))
+    if (most != 0 &&
+        (exponent < 31 || exponent > 253 || !to_integers(x, count, shift, integer, &all)))
         return;
     range->planes = 0;
     if (most == 0)

@@ -20,6 +20,8 @@ extern const ortho_gemm_hooks ortho_fused_gemm_cpu;
 #define LINE   64
 #define TOKENS ORTHO_FUSED_TOKENS
 #define ROWS   ORTHO_FUSED_ROWS
+/* Floats in which a thread gathers what Ortho adds to a job. */
+#define ENTRIES (ORTHO_FUSED_STREAMS * ROWS * TOKENS)
 
 typedef struct state {
     ortho_fused_packed packed;
@@ -27,6 +29,7 @@ typedef struct state {
     const ortho_spmm_kernels *spmm;
     ortho_dtype dtype; /* the problem's, for costs */
     int threads;       /* for which the workspace is sized */
+    int trips;         /* vectors of 16 entries that a row is taken for */
     bool straight;     /* no padding between segments: x padded is x as it is */
 } state;
 
@@ -45,6 +48,29 @@ static const ortho_fused_level *pick_level(void)
     return &ortho_fused_level_portable;
 }
 
+/* A vector of entries more costs 7 cycles with each row that doesn't need it, a row that needs more
+ * than usual a mispredicted branch, some 20: whatever makes these rows cheapest. */
+static int usual_trips(const ortho_csr *csr)
+{
+    enum { MOST = 8 };
+    int64_t rows[MOST + 2] = {0}, best = INT64_MAX;
+    int chosen = 1;
+    for (int64_t r = 0; r < csr->n; r++) {
+        int64_t trips = (csr->row_ptr[r + 1] - csr->row_ptr[r] + 15) / 16;
+        rows[trips <= MOST ? trips : MOST + 1]++;
+    }
+    for (int usual = 1; usual <= MOST; usual++) {
+        int64_t cost = 0;
+        for (int trips = 0; trips <= MOST + 1; trips++)
+            cost += rows[trips] * (trips > usual ? 20 + 7 * trips : 7 * usual);
+        if (cost < best) {
+            best = cost;
+            chosen = usual;
+        }
+    }
+    return chosen;
+}
+
 static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
                             const ortho_services *services)
 {
@@ -60,6 +86,7 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
         .spmm = ortho_spmm_pick(),
         .dtype = problem->dtype,
         .threads = services->threads,
+        .trips = usual_trips(&packed.ortho),
         .straight = last->at == last->column,
     };
     return ORTHO_OK;
@@ -123,12 +150,11 @@ static size_t workspace(const void *opaque, int64_t m)
 {
     const state *st = opaque;
     int tokens = tokens_at_once(m);
-    int64_t bytes = sums_bytes(st, tokens);
+    int64_t bytes = sums_bytes(st, tokens) + st->threads * ENTRIES * (int64_t)sizeof(float);
     if (tokens == 1)
         return (size_t)(bytes + st->threads * x_bytes(st));
     int64_t transposed = st->packed.k * TOKENS * (int64_t)sizeof(float);
-    int64_t squares = st->threads * (int64_t)sizeof(float) * ROWS * TOKENS;
-    return (size_t)(bytes + tokens * x_bytes(st) + transposed + squares);
+    return (size_t)(bytes + tokens * x_bytes(st) + transposed);
 }
 
 /* One thread's view of a call. */
@@ -136,10 +162,11 @@ typedef struct worker {
     const state *st;
     const ortho_gemm_call *call;
     int thread, threads;
-    float *sums;                /* [tokens][sums_stride] */
-    ortho_fused_x x[TOKENS];    /* tokens of this pass */
-    const float *entries_x;     /* [k] for one token, [k][16] for more */
-    float *transposed, *square; /* for more than one token */
+    float *sums;             /* [tokens][sums_stride] */
+    ortho_fused_x x[TOKENS]; /* tokens of this pass */
+    const float *entries_x;  /* [k] for one token, [k][16] for more */
+    float *transposed;       /* the latter; NULL for one token */
+    float *entries;          /* [rows of a job] for one token, [rows][16] for more */
 } worker;
 
 /* Where x of slot `slot` lies. */
@@ -172,7 +199,9 @@ static worker worker_begin(const state *st, const ortho_gemm_call *call, int thr
                 .thread = omp_get_thread_num(),
                 .threads = threads,
                 .sums = call->workspace};
-    char *first = (char *)call->workspace + sums_bytes(st, tokens);
+    w.entries = w.sums + sums_bytes(st, tokens) / (int64_t)sizeof(float) + w.thread * ENTRIES;
+    char *first = (char *)call->workspace + sums_bytes(st, tokens) +
+                  st->threads * ENTRIES * (int64_t)sizeof(float);
     if (tokens == 1) {
         w.x[0] = x_at(st, first, w.thread);
         w.entries_x = straight_x(st, &w.x[0]);
@@ -181,7 +210,6 @@ static worker worker_begin(const state *st, const ortho_gemm_call *call, int thr
     for (int i = 0; i < tokens; i++)
         w.x[i] = x_at(st, first, i);
     w.transposed = (float *)(void *)(first + tokens * x_bytes(st));
-    w.square = w.transposed + st->packed.k * TOKENS + w.thread * ROWS * TOKENS;
     w.entries_x = w.transposed;
     return w;
 }
@@ -235,54 +263,84 @@ static void keep_warm(const worker *w, int64_t block)
         __builtin_prefetch(x + at, 0, 3);
 }
 
-/* sum [tokens][stride] += alpha * x . Ortho, for the block's rows. */
-static void add_entries(const worker *w, const ortho_fused_job *job, int rows)
+/* Rows [first, first + count) of the job's, all of one block, into w->entries. */
+static void add_rows(const worker *w, const ortho_fused_job *job, int first, int count)
 {
     const state *st = w->st;
-    ortho_patch patch = {
-        .block = job->block,
-        .row = job->block * ROWS,
-        .rows = rows,
-        .tokens = job->tokens,
-        .stride = 1,
-        .x = w->entries_x,
-        .sum = job->sum,
-        .alpha = w->call->alpha,
-    };
-    if (w->square == NULL) {
-        st->spmm->csr_vector(&st->packed.ortho, &patch);
+    int64_t block = job->block + first / ROWS * job->step, row = block * ROWS + first % ROWS;
+    int64_t left = st->packed.n - row;
+    int rows = left < count ? (int)left : count;
+    if (job->tokens == 1 && st->level->rows != NULL) {
+        st->level->rows(&(ortho_fused_rows){.ortho = &st->packed.ortho,
+                                            .row = row,
+                                            .rows = rows,
+                                            .trips = st->trips,
+                                            .x = w->entries_x,
+                                            .sum = w->entries + first});
         return;
     }
-    patch.stride = TOKENS;
-    patch.sum = w->square;
-    memset(w->square, 0, sizeof(float) * ROWS * TOKENS);
-    st->spmm->csr_vector(&st->packed.ortho, &patch);
-    for (int i = 0; i < job->tokens; i++)
-        for (int r = 0; r < rows; r++)
-            job->sum[i * job->stride + r] += w->square[r * TOKENS + i];
+    int stride = w->transposed == NULL ? 1 : TOKENS;
+    st->spmm->csr_vector(&st->packed.ortho, &(ortho_patch){.block = block,
+                                                           .row = row,
+                                                           .rows = rows,
+                                                           .tokens = job->tokens,
+                                                           .stride = stride,
+                                                           .x = w->entries_x,
+                                                           .sum = w->entries + first * stride,
+                                                           .alpha = 1});
 }
 
-static void run_block(const worker *w, int64_t block, int tokens)
+/* The job's rows up to `due`, a block's at a time at most. */
+static int add_rows_until(const worker *w, const ortho_fused_job *job, int done, int due)
 {
-    const ortho_fused_packed *p = &w->st->packed;
-    int64_t left = p->n - block * ROWS;
-    const ortho_fused_job job = {
-        .packed = p,
-        .block = block,
-        .x = w->x,
-        .tokens = tokens,
-        .sum = w->sums + block * ROWS,
-        .stride = sums_stride(w->st),
-    };
-    if (w->call->alpha != 0) {
-        if (block + 1 < p->blocks)
-            ortho_csr_prefetch(&p->ortho, block + 1);
-        if (tokens == 1)
-            keep_warm(w, block);
+    while (done < due) {
+        int count = ROWS - done % ROWS;
+        count = count < due - done ? count : due - done;
+        add_rows(w, job, done, count);
+        done += count;
     }
-    w->st->level->block(&job);
-    if (w->call->alpha != 0)
-        add_entries(w, &job, left < ROWS ? (int)left : ROWS);
+    return done;
+}
+
+/* sum += alpha * entries. */
+static void add_entries(const worker *w, const ortho_fused_job *job)
+{
+    int stride = w->transposed == NULL ? 1 : TOKENS;
+    for (int i = 0; i < job->tokens; i++)
+        for (int b = 0; b < job->blocks; b++) {
+            float *sum = ortho_fused_sums(job, i, b);
+            for (int r = 0; r < ROWS; r++)
+                sum[r] += w->call->alpha * w->entries[(b * ROWS + r) * stride + i];
+        }
+}
+
+/*
+ * Base segment by segment, and in between the entries of a share of the rows. A phase of entries
+ * alone would leave the memory idle, since nobody would be asking for Base: on its own it costs
+ * three times what it adds so.
+ */
+static void run_job(const worker *w, const ortho_fused_job *job)
+{
+    const ortho_fused_packed *p = job->packed;
+    int rows = job->blocks * ROWS, done = 0;
+    bool entries = w->call->alpha != 0;
+    for (int b = 0; entries && b < job->blocks; b++)
+        if (job->block + b * job->step + 1 < p->blocks)
+            ortho_csr_prefetch(&p->ortho, job->block + b * job->step + 1);
+    if (entries)
+        memset(w->entries, 0, sizeof(float) * ENTRIES);
+    if (entries && job->tokens == 1)
+        keep_warm(w, job->block);
+    for (int i = 0; i < job->tokens; i++)
+        for (int b = 0; b < job->blocks; b++)
+            memset(ortho_fused_sums(job, i, b), 0, sizeof(float) * ROWS);
+    for (int64_t s = 0; s < p->segments; s++) {
+        w->st->level->segment(job, s);
+        if (entries)
+            done = add_rows_until(w, job, done, (int)(rows * (s + 1) / p->segments));
+    }
+    if (entries)
+        add_entries(w, job);
 }
 
 /* ---- the run -------------------------------------------------------------------------------- */
@@ -306,14 +364,37 @@ static int64_t first_block(const worker *w, int thread)
     return low;
 }
 
+/* This thread's blocks as so many streams side by side, each of them on its own stretch: what is
+ * asked of the memory ahead of a stream is what that stream comes to. Then those left over. */
+static void run_streams(const worker *w, int64_t begin, int64_t end, int tokens)
+{
+    ortho_fused_job job = {
+        .packed = &w->st->packed,
+        .step = (end - begin) / ORTHO_FUSED_STREAMS,
+        .blocks = ORTHO_FUSED_STREAMS,
+        .x = w->x,
+        .tokens = tokens,
+        .stride = sums_stride(w->st),
+    };
+    for (job.block = begin; job.block < begin + job.step; job.block++) {
+        job.sum = w->sums + job.block * ROWS;
+        run_job(w, &job);
+    }
+    job.block = begin + ORTHO_FUSED_STREAMS * job.step;
+    job.blocks = 1;
+    for (; job.block < end; job.block++) {
+        job.sum = w->sums + job.block * ROWS;
+        run_job(w, &job);
+    }
+}
+
 /* This thread's blocks, and their sums rounded into y: once, here. */
 static void run_blocks(const worker *w, int64_t first, int tokens)
 {
     int64_t n = w->st->packed.n, begin = first_block(w, w->thread),
             end = first_block(w, w->thread + 1);
     size_t element = w->call->dtype == ORTHO_F32 ? 4 : 2;
-    for (int64_t block = begin; block < end; block++)
-        run_block(w, block, tokens);
+    run_streams(w, begin, end, tokens);
     int64_t row = begin * ROWS, rows = (end * ROWS < n ? end * ROWS : n) - row;
     for (int i = 0; begin < end && i < tokens; i++)
         ortho_base_store(w->call->dtype, w->sums + i * sums_stride(w->st) + row, rows,

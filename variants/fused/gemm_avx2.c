@@ -13,7 +13,7 @@
 
 #include <immintrin.h>
 
-#define HALF  8 /* rows of a vector */
+#define HALF   8 /* rows of a vector */
 #define NARROW 4 /* chunks whose sums fit 16 bits */
 
 typedef struct half {
@@ -68,8 +68,8 @@ static inline __attribute__((always_inline)) void half_of(const half *h, int pla
     narrow(h, c, h->chunks, planes, wide);
     __m256 sum = _mm256_cvtepi32_ps(wide[0]); /* the largest plane is added, and rounded, last */
     for (int p = 1; p < planes; p++)
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(wide[p]), _mm256_set1_ps((float)(1 << 8 * p)),
-                              sum);
+        sum =
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(wide[p]), _mm256_set1_ps((float)(1 << 8 * p)), sum);
     sum = _mm256_mul_ps(sum, _mm256_set1_ps(h->range->unit));
     _mm256_storeu_ps(h->sum, _mm256_fmadd_ps(sum, h->scale, _mm256_loadu_ps(h->sum)));
 }
@@ -112,23 +112,25 @@ static void plain_sums(const half *h, const float *x)
             odd = _mm256_fmadd_ps(weights(words, 2 * j + 1), _mm256_set1_ps(x[j + 4]), odd);
         }
     }
-    _mm256_storeu_ps(h->sum, _mm256_fmadd_ps(_mm256_add_ps(even, odd), h->scale,
-                                             _mm256_loadu_ps(h->sum)));
+    _mm256_storeu_ps(h->sum,
+                     _mm256_fmadd_ps(_mm256_add_ps(even, odd), h->scale, _mm256_loadu_ps(h->sum)));
 }
 
-/* One token, one segment, 8 of the block's rows. */
-static void segment_sums(const ortho_fused_job *job, int i, int64_t s, int first)
+/* One token, 8 rows of one block. */
+static void half_block(const ortho_fused_job *job, const ortho_fused_segment *segment, int i,
+                       int first)
 {
-    const ortho_fused_segment *segment = job->packed->segment + s;
+    int64_t block = job->block + first / ORTHO_FUSED_ROWS * job->step;
+    int row = first % ORTHO_FUSED_ROWS;
+    const uint16_t *scale = ortho_fused_scales(job->packed, block, segment) + row;
     const ortho_fused_x *x = job->x + i;
-    const uint16_t *scale = ortho_fused_scales(job->packed, job->block, segment) + first;
     half h = {
-        .q = ortho_fused_chunks(job->packed, job->block, segment) + 4 * first,
+        .q = ortho_fused_chunks(job->packed, block, segment) + 4 * row,
         .chunks = segment->chunks,
         .digits = ortho_fused_digits(x, segment),
-        .range = x->range + s,
+        .range = x->range + (segment - job->packed->segment),
         .scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)scale)),
-        .sum = job->sum + i * job->stride + first,
+        .sum = ortho_fused_sums(job, i, first / ORTHO_FUSED_ROWS) + row,
     };
     if (h.range->planes == ORTHO_FUSED_PLAIN)
         plain_sums(&h, x->padded + segment->at);
@@ -136,15 +138,15 @@ static void segment_sums(const ortho_fused_job *job, int i, int64_t s, int first
         half_sums(&h);
 }
 
-static void block(const ortho_fused_job *job)
+static void segment_sums(const ortho_fused_job *job, int64_t s)
 {
-    for (int i = 0; i < job->tokens; i++)
-        memset(job->sum + i * job->stride, 0, ORTHO_FUSED_ROWS * sizeof(float));
-    for (int64_t s = 0; s < job->packed->segments; s++)
+    for (int first = 0; first < job->blocks * ORTHO_FUSED_ROWS; first += HALF)
         for (int i = 0; i < job->tokens; i++)
-            for (int first = 0; first < ORTHO_FUSED_ROWS; first += HALF)
-                segment_sums(job, i, s, first);
+            half_block(job, job->packed->segment + s, i, first);
 }
 
-const ortho_fused_level ortho_fused_level_avx2 = {.digits = make_all_digits, .block = block};
+const ortho_fused_level ortho_fused_level_avx2 = {
+    .digits = make_all_digits,
+    .segment = segment_sums,
+};
 #endif

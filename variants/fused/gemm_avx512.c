@@ -14,16 +14,19 @@
 
 #include <immintrin.h>
 
-#define TILE 4 /* tokens whose sums stay in registers */
+#define TILE 4 /* tokens, or blocks, whose sums stay in registers */
 
-/* Tokens of a tile, all with digits, over one segment of one block. */
+/* Tokens of a tile, all with digits, over one segment of one block or more. */
 typedef struct tile {
     const uint8_t *q;
+    int64_t step; /* bytes to the next block's */
     int chunks;
     const int8_t *digits[TILE]; /* [planes][8 * chunks] */
     const ortho_fused_range *range[TILE];
-    __m512 scale;
-    float *sum[TILE];
+    const uint16_t *scale; /* fp16 [16] */
+    int64_t scale_step;    /* to the next block's */
+    int64_t sum_step;
+    float *sum[TILE]; /* [blocks][16] */
 } tile;
 
 /* Four digits, one for each byte of every lane's word. */
@@ -39,61 +42,66 @@ static inline __m512 join(const __m512i *plane, int planes)
 {
     __m512 sum = _mm512_cvtepi32_ps(plane[0]);
     for (int p = 1; p < planes; p++)
-        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(plane[p]), _mm512_set1_ps((float)(1 << 8 * p)),
-                              sum);
+        sum =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(plane[p]), _mm512_set1_ps((float)(1 << 8 * p)), sum);
     return sum;
 }
 
-/* Constants in `tokens` and `planes`, so that the accumulators are registers. A lone token has two
- * for each plane: vpdpbusd takes 6 cycles. */
-static inline __attribute__((always_inline)) void tile_of(const tile *t, int tokens, int planes)
+static inline __m512 load_scale(const uint16_t *scale)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scale));
+}
+
+/* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. */
+static inline __attribute__((always_inline)) void tile_of(const tile *t, int tokens, int blocks,
+                                                          int planes)
 {
     const __m512i low_nibbles = _mm512_set1_epi8(15);
     const int64_t plane = t->chunks * ORTHO_FUSED_COLUMNS;
-    __m512i low[TILE][ORTHO_FUSED_PLANES], high[ORTHO_FUSED_PLANES];
-    for (int i = 0; i < tokens; i++)
-        for (int p = 0; p < planes; p++)
-            low[i][p] = _mm512_set1_epi32(t->range[i]->start[p]);
-    for (int p = 0; p < planes; p++)
-        high[p] = _mm512_setzero_si512();
-    for (int c = 0; c < t->chunks; c++) {
-        const uint8_t *q = t->q + c * ORTHO_FUSED_CHUNK;
-        _mm_prefetch((const char *)q + ORTHO_FUSED_AHEAD, _MM_HINT_T0);
-        __m512i both = _mm512_loadu_si512(q), a = _mm512_and_si512(both, low_nibbles),
-                b = _mm512_and_si512(_mm512_srli_epi32(both, 4), low_nibbles);
+    __m512i sum[TILE][TILE][ORTHO_FUSED_PLANES];
+    for (int b = 0; b < blocks; b++)
         for (int i = 0; i < tokens; i++)
-            for (int p = 0; p < planes; p++) {
-                const int8_t *d = t->digits[i] + p * plane + c * ORTHO_FUSED_COLUMNS;
-                low[i][p] = _mm512_dpbusd_epi32(low[i][p], a, four_digits(d));
-                if (tokens == 1)
-                    high[p] = _mm512_dpbusd_epi32(high[p], b, four_digits(d + 4));
-                else
-                    low[i][p] = _mm512_dpbusd_epi32(low[i][p], b, four_digits(d + 4));
-            }
-    }
-    for (int p = 0; p < planes; p++)
-        low[0][p] = _mm512_add_epi32(low[0][p], high[p]);
-    for (int i = 0; i < tokens; i++) {
-        __m512 exact = _mm512_mul_ps(join(low[i], planes), _mm512_set1_ps(t->range[i]->unit));
-        _mm512_storeu_ps(t->sum[i],
-                         _mm512_fmadd_ps(exact, t->scale, _mm512_loadu_ps(t->sum[i])));
+            for (int p = 0; p < planes; p++)
+                sum[b][i][p] = _mm512_set1_epi32(t->range[i]->start[p]);
+    for (int c = 0; c < t->chunks; c++)
+        for (int b = 0; b < blocks; b++) {
+            const uint8_t *q = t->q + b * t->step + c * ORTHO_FUSED_CHUNK;
+            _mm_prefetch((const char *)q + ORTHO_FUSED_AHEAD, _MM_HINT_T0);
+            __m512i both = _mm512_loadu_si512(q), low = _mm512_and_si512(both, low_nibbles),
+                    high = _mm512_and_si512(_mm512_srli_epi32(both, 4), low_nibbles);
+            for (int i = 0; i < tokens; i++)
+                for (int p = 0; p < planes; p++) {
+                    const int8_t *d = t->digits[i] + p * plane + c * ORTHO_FUSED_COLUMNS;
+                    sum[b][i][p] = _mm512_dpbusd_epi32(sum[b][i][p], low, four_digits(d));
+                    sum[b][i][p] = _mm512_dpbusd_epi32(sum[b][i][p], high, four_digits(d + 4));
+                }
+        }
+    for (int b = 0; b < blocks; b++) {
+        __m512 scale = load_scale(t->scale + b * t->scale_step);
+        for (int i = 0; i < tokens; i++) {
+            __m512 exact =
+                _mm512_mul_ps(join(sum[b][i], planes), _mm512_set1_ps(t->range[i]->unit));
+            float *to = t->sum[i] + b * t->sum_step;
+            _mm512_storeu_ps(to, _mm512_fmadd_ps(exact, scale, _mm512_loadu_ps(to)));
+        }
     }
 }
 
-static inline __attribute__((always_inline)) void tile_planes(const tile *t, int tokens, int planes)
+static inline __attribute__((always_inline)) void tile_planes(const tile *t, int tokens, int blocks,
+                                                              int planes)
 {
     switch (planes) {
     case 1:
-        tile_of(t, tokens, 1);
+        tile_of(t, tokens, blocks, 1);
         return;
     case 2:
-        tile_of(t, tokens, 2);
+        tile_of(t, tokens, blocks, 2);
         return;
     case 3:
-        tile_of(t, tokens, 3);
+        tile_of(t, tokens, blocks, 3);
         return;
     default:
-        tile_of(t, tokens, 4);
+        tile_of(t, tokens, blocks, 4);
         return;
     }
 }
@@ -102,26 +110,27 @@ static void tile_sums(const tile *t, int tokens, int planes)
 {
     switch (tokens) {
     case 1:
-        tile_planes(t, 1, planes);
+        tile_planes(t, 1, 1, planes);
         return;
     case 2:
-        tile_planes(t, 2, planes);
+        tile_planes(t, 2, 1, planes);
         return;
     case 3:
-        tile_planes(t, 3, planes);
+        tile_planes(t, 3, 1, planes);
         return;
     default:
-        tile_planes(t, 4, planes);
+        tile_planes(t, 4, 1, planes);
         return;
     }
 }
 
-/* One token in fp32: nibble j of a word is column j / 2, an odd one 4 columns on. */
-static void plain_sums(const uint8_t *q, int chunks, const float *x, __m512 scale, float *sum)
+/* One token and one block in fp32: nibble j of a word is column j / 2, an odd one 4 columns on. */
+static void plain_sums(const tile *t, const float *x, float *sum)
 {
     const __m512 values = _mm512_set_ps(7, 6, 5, 4, 3, 2, 1, 0, -1, -2, -3, -4, -5, -6, -7, -8);
     __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    for (int c = 0; c < chunks; c++, q += ORTHO_FUSED_CHUNK, x += ORTHO_FUSED_COLUMNS) {
+    const uint8_t *q = t->q;
+    for (int c = 0; c < t->chunks; c++, q += ORTHO_FUSED_CHUNK, x += ORTHO_FUSED_COLUMNS) {
         _mm_prefetch((const char *)q + ORTHO_FUSED_AHEAD, _MM_HINT_T0);
         __m512i words = _mm512_loadu_si512(q);
         for (unsigned j = 0; j < 4; j++) {
@@ -131,25 +140,47 @@ static void plain_sums(const uint8_t *q, int chunks, const float *x, __m512 scal
             odd = _mm512_fmadd_ps(b, _mm512_set1_ps(x[j + 4]), odd);
         }
     }
-    _mm512_storeu_ps(
-        sum, _mm512_fmadd_ps(_mm512_add_ps(even, odd), scale, _mm512_loadu_ps(sum)));
+    __m512 both = _mm512_add_ps(even, odd);
+    _mm512_storeu_ps(sum, _mm512_fmadd_ps(both, load_scale(t->scale), _mm512_loadu_ps(sum)));
 }
 
-static void segment_sums(const ortho_fused_job *job, int64_t s)
+/* ---- segments ------------------------------------------------------------------------------- */
+
+/* One token and as many blocks as there are streams. */
+static void streams_sums(const ortho_fused_job *job, const ortho_fused_segment *segment,
+                         const ortho_fused_range *range)
+{
+    const ortho_fused_packed *packed = job->packed;
+    const tile t = {
+        .q = ortho_fused_chunks(packed, job->block, segment),
+        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
+        .chunks = segment->chunks,
+        .digits = {ortho_fused_digits(job->x, segment)},
+        .range = {range},
+        .scale = ortho_fused_scales(packed, job->block, segment),
+        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
+        .sum = {job->sum},
+        .sum_step = job->step * ORTHO_FUSED_ROWS,
+    };
+    tile_planes(&t, 1, ORTHO_FUSED_STREAMS, range->planes);
+}
+
+/* All tokens and one block: those with digits TILE at a time, the others alone. */
+static void block_sums(const ortho_fused_job *job, int64_t s, int b)
 {
     const ortho_fused_segment *segment = job->packed->segment + s;
-    const uint16_t *scale = ortho_fused_scales(job->packed, job->block, segment);
-    tile t = {
-        .q = ortho_fused_chunks(job->packed, job->block, segment),
-        .chunks = segment->chunks,
-        .scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scale)),
-    };
+    int64_t block = job->block + b * job->step;
     int filled = 0, planes = 0;
+    tile t = {
+        .q = ortho_fused_chunks(job->packed, block, segment),
+        .chunks = segment->chunks,
+        .scale = ortho_fused_scales(job->packed, block, segment),
+    };
     for (int i = 0; i < job->tokens; i++) {
         const ortho_fused_range *range = job->x[i].range + s;
-        float *sum = job->sum + i * job->stride;
+        float *sum = ortho_fused_sums(job, i, b);
         if (range->planes == ORTHO_FUSED_PLAIN) {
-            plain_sums(t.q, t.chunks, job->x[i].padded + segment->at, t.scale, sum);
+            plain_sums(&t, job->x[i].padded + segment->at, sum);
         } else if (range->planes > 0) {
             t.digits[filled] = ortho_fused_digits(&job->x[i], segment);
             t.range[filled] = range;
@@ -163,13 +194,59 @@ static void segment_sums(const ortho_fused_job *job, int64_t s)
     }
 }
 
-static void block(const ortho_fused_job *job)
+static void segment_sums(const ortho_fused_job *job, int64_t s)
 {
-    for (int i = 0; i < job->tokens; i++)
-        _mm512_storeu_ps(job->sum + i * job->stride, _mm512_setzero_ps());
-    for (int64_t s = 0; s < job->packed->segments; s++)
-        segment_sums(job, s);
+    const ortho_fused_range *range = job->x[0].range + s;
+    if (job->tokens == 1 && job->blocks == ORTHO_FUSED_STREAMS && range->planes > 0) {
+        streams_sums(job, job->packed->segment + s, range);
+        return;
+    }
+    for (int b = 0; b < job->blocks; b++)
+        block_sums(job, s, b);
 }
 
-const ortho_fused_level ortho_fused_level_avx512 = {.digits = make_all_digits, .block = block};
+/* ---- entries -------------------------------------------------------------------------------- */
+
+/* Entries [i, i + 16) of the mask, times their x. */
+static inline __m512 products(const ortho_csr *csr, bool wide, int64_t i, __mmask16 mask,
+                              const float *x)
+{
+    __m512i column =
+        wide
+            ? _mm512_maskz_loadu_epi32(mask, (const uint32_t *)csr->col + i)
+            : _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, (const uint16_t *)csr->col + i));
+    __m512 value = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, csr->val + i));
+    return _mm512_mul_ps(value, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, column, x, 4));
+}
+
+/* The usual number of vectors whether a row fills them or not: a branch on its length would be
+ * mispredicted with every other row, and costs as much as three vectors. */
+static inline void rows_of(const ortho_fused_rows *job, bool wide)
+{
+    const int32_t *pointer = job->ortho->row_ptr + job->row;
+    for (int r = 0; r < job->rows; r++) {
+        int64_t begin = pointer[r], left = pointer[r + 1] - begin, usual = 16 * job->trips;
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t i = 0; i < (left > usual ? left : usual); i += 16) {
+            uint32_t here = left - i <= 0 ? 0 : left - i >= 16 ? 16 : (uint32_t)(left - i);
+            sum = _mm512_add_ps(
+                sum, products(job->ortho, wide, begin + i, (__mmask16)((1u << here) - 1u), job->x));
+        }
+        job->sum[r] = _mm512_reduce_add_ps(sum);
+    }
+}
+
+static void rows(const ortho_fused_rows *job)
+{
+    if (job->ortho->k > 65536)
+        rows_of(job, true);
+    else
+        rows_of(job, false);
+}
+
+const ortho_fused_level ortho_fused_level_avx512 = {
+    .digits = make_all_digits,
+    .segment = segment_sums,
+    .rows = rows,
+};
 #endif

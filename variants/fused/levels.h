@@ -4,30 +4,50 @@
 
 #include "variants/fused/digits.h"
 
-#define ORTHO_FUSED_TOKENS 16 /* most tokens of one pass over the weights */
+#define ORTHO_FUSED_TOKENS  16 /* most tokens of one pass over the weights */
+#define ORTHO_FUSED_STREAMS 4  /* blocks that a thread reads side by side */
 
-/* One block on its way through one thread. */
+/* Weights asked of the memory ahead of their use, in bytes of each stream. */
+#define ORTHO_FUSED_AHEAD 1024
+
+/* Blocks on their way through one thread: `block`, `block` + step, ... */
 typedef struct ortho_fused_job {
     const ortho_fused_packed *packed;
-    int64_t block;
+    int64_t block, step;
+    int blocks;             /* 1 or ORTHO_FUSED_STREAMS */
     const ortho_fused_x *x; /* [tokens] */
     int tokens;             /* 1 .. ORTHO_FUSED_TOKENS */
-    float *sum;             /* [tokens][stride]: 16 rows of each token are written */
+    float *sum;             /* [tokens][stride], from the first block's first row on */
     int64_t stride;
 } ortho_fused_job;
+
+/* Rows of Ortho for one token. */
+typedef struct ortho_fused_rows {
+    const ortho_csr *ortho;
+    int64_t row;
+    int rows;
+    int trips;      /* vectors of 16 entries that a row is taken for, if it hasn't more */
+    const float *x; /* [k] */
+    float *sum;     /* [rows] */
+} ortho_fused_rows;
 
 typedef struct ortho_fused_level {
     /* Digits and ranges of one token from its padded x. */
     void (*digits)(const ortho_fused_packed *packed, const ortho_fused_x *x);
-    /* sum = x . Base, for the rows of a block. */
-    void (*block)(const ortho_fused_job *job);
+    /* sum += x . Base over one segment, for all rows of the job. */
+    void (*segment)(const ortho_fused_job *job, int64_t segment);
+    /* sum = x . Ortho. NULL: as warp-per-row does it. */
+    void (*rows)(const ortho_fused_rows *rows);
 } ortho_fused_level;
 
 extern const ortho_fused_level ortho_fused_level_portable;
 extern const ortho_fused_level ortho_fused_level_avx2;
 extern const ortho_fused_level ortho_fused_level_avx512;
 
-/* Weights asked of the memory ahead of their use, in bytes. */
-#define ORTHO_FUSED_AHEAD 2048
+/* The sums of one token and of one of the job's blocks. */
+static inline float *ortho_fused_sums(const ortho_fused_job *job, int token, int block)
+{
+    return job->sum + token * job->stride + block * job->step * ORTHO_FUSED_ROWS;
+}
 
 #endif

@@ -109,8 +109,8 @@ static void pack_segment(const ortho_fused_packed *p, const ortho_split *split, 
     }
 }
 
-static void unpack_segment(const ortho_fused_packed *p, int64_t block,
-                           const ortho_fused_segment *s, ortho_split *out)
+static void unpack_segment(const ortho_fused_packed *p, int64_t block, const ortho_fused_segment *s,
+                           ortho_split *out)
 {
     const uint8_t *chunks = ortho_fused_chunks(p, block, s);
     const uint16_t *scale = ortho_fused_scales(p, block, s);
@@ -133,13 +133,11 @@ static ortho_status allocate(ortho_fused_packed *p, const ortho_services *servic
     cut_segments(p);
     p->segment = services->alloc(services->ctx, (size_t)p->segments * sizeof *p->segment,
                                  ORTHO_HOST, ORTHO_WEIGHTS);
-    p->q = services->alloc(services->ctx,
-                           (size_t)(p->blocks * p->width) * (ORTHO_FUSED_CHUNK / 8), ORTHO_HOST,
-                           ORTHO_WEIGHTS);
-    p->scale = services->alloc(services->ctx,
-                               (size_t)(p->blocks * p->groups) * ORTHO_FUSED_ROWS *
-                                   sizeof *p->scale,
-                               ORTHO_HOST, ORTHO_WEIGHTS);
+    p->q = services->alloc(services->ctx, (size_t)(p->blocks * p->width) * (ORTHO_FUSED_CHUNK / 8),
+                           ORTHO_HOST, ORTHO_WEIGHTS);
+    p->scale = services->alloc(
+        services->ctx, (size_t)(p->blocks * p->groups) * ORTHO_FUSED_ROWS * sizeof *p->scale,
+        ORTHO_HOST, ORTHO_WEIGHTS);
     if (p->segment == NULL || p->q == NULL || p->scale == NULL)
         return ORTHO_E_MEMORY;
     cut_segments(p);
