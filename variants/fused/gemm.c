@@ -263,6 +263,13 @@ static void keep_warm(const worker *w, int64_t block)
         __builtin_prefetch(x + at, 0, 3);
 }
 
+/* Floats from one row of w->entries, and from one column of w->entries_x, to the next. The last
+ * pass of many tokens may have one alone. */
+static int entries_stride(const worker *w)
+{
+    return w->transposed == NULL ? 1 : TOKENS;
+}
+
 /* Rows [first, first + count) of the job's, all of one block, into w->entries. */
 static void add_rows(const worker *w, const ortho_fused_job *job, int first, int count)
 {
@@ -270,7 +277,8 @@ static void add_rows(const worker *w, const ortho_fused_job *job, int first, int
     int64_t block = job->block + first / ROWS * job->step, row = block * ROWS + first % ROWS;
     int64_t left = st->packed.n - row;
     int rows = left < count ? (int)left : count;
-    if (job->tokens == 1 && st->level->rows != NULL) {
+    int stride = entries_stride(w);
+    if (stride == 1 && st->level->rows != NULL) {
         st->level->rows(&(ortho_fused_rows){.ortho = &st->packed.ortho,
                                             .row = row,
                                             .rows = rows,
@@ -279,7 +287,6 @@ static void add_rows(const worker *w, const ortho_fused_job *job, int first, int
                                             .sum = w->entries + first});
         return;
     }
-    int stride = w->transposed == NULL ? 1 : TOKENS;
     st->spmm->csr_vector(&st->packed.ortho, &(ortho_patch){.block = block,
                                                            .row = row,
                                                            .rows = rows,
@@ -305,7 +312,7 @@ static int add_rows_until(const worker *w, const ortho_fused_job *job, int done,
 /* sum += alpha * entries. */
 static void add_entries(const worker *w, const ortho_fused_job *job)
 {
-    int stride = w->transposed == NULL ? 1 : TOKENS;
+    int stride = entries_stride(w);
     for (int i = 0; i < job->tokens; i++)
         for (int b = 0; b < job->blocks; b++) {
             float *sum = ortho_fused_sums(job, i, b);
