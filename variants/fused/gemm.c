@@ -17,11 +17,15 @@
 
 extern const ortho_gemm_hooks ortho_fused_gemm_cpu;
 
-#define LINE   64
-#define TOKENS ORTHO_FUSED_TOKENS
-#define ROWS   ORTHO_FUSED_ROWS
-/* Floats in which a thread gathers what Ortho adds to a job. */
-#define ENTRIES (ORTHO_FUSED_STREAMS * ROWS * TOKENS)
+#define LINE     64
+#define TOKENS   ORTHO_FUSED_TOKENS
+#define ROWS     ORTHO_FUSED_ROWS
+#define JOB_ROWS (ORTHO_FUSED_STREAMS * ROWS)
+#define ENTRIES  (JOB_ROWS * TOKENS)
+
+/* Up to so many tokens the entries of a row meet one token after the other, gathering its x:
+ * beyond, all of them at once, from x as [k][16]. */
+#define APART 4
 
 typedef struct state {
     ortho_fused_packed packed;
@@ -153,7 +157,7 @@ static size_t workspace(const void *opaque, int64_t m)
     int64_t bytes = sums_bytes(st, tokens) + st->threads * ENTRIES * (int64_t)sizeof(float);
     if (tokens == 1)
         return (size_t)(bytes + st->threads * x_bytes(st));
-    int64_t transposed = st->packed.k * TOKENS * (int64_t)sizeof(float);
+    int64_t transposed = m <= APART ? 0 : st->packed.k * TOKENS * (int64_t)sizeof(float);
     return (size_t)(bytes + tokens * x_bytes(st) + transposed);
 }
 
@@ -204,13 +208,12 @@ static worker worker_begin(const state *st, const ortho_gemm_call *call, int thr
                   st->threads * ENTRIES * (int64_t)sizeof(float);
     if (tokens == 1) {
         w.x[0] = x_at(st, first, w.thread);
-        w.entries_x = straight_x(st, &w.x[0]);
         return w;
     }
     for (int i = 0; i < tokens; i++)
         w.x[i] = x_at(st, first, i);
-    w.transposed = (float *)(void *)(first + tokens * x_bytes(st));
-    w.entries_x = w.transposed;
+    if (call->m > APART)
+        w.transposed = (float *)(void *)(first + tokens * x_bytes(st));
     return w;
 }
 
@@ -239,12 +242,12 @@ static void load_token(const worker *w, int64_t token, int i)
 /* Shares tokens [first, first + tokens) among the threads. */
 static void load_tokens(const worker *w, int64_t first, int tokens)
 {
-    int64_t k = w->st->packed.k;
+    int64_t k = w->transposed == NULL || w->call->alpha == 0 ? 0 : w->st->packed.k;
     for (int i = w->thread; i < TOKENS; i += w->threads) {
         if (i < tokens)
             load_token(w, first + i, i);
         const float *straight = i < tokens ? straight_x(w->st, &w->x[i]) : NULL;
-        for (int64_t c = 0; w->call->alpha != 0 && c < k; c++)
+        for (int64_t c = 0; c < k; c++)
             w->transposed[c * TOKENS + i] = straight != NULL ? straight[c] : 0;
     }
 }
@@ -257,17 +260,10 @@ static void load_tokens(const worker *w, int64_t first, int tokens)
 
 static void keep_warm(const worker *w, int64_t block)
 {
-    const char *x = (const char *)w->entries_x;
+    const char *x = (const char *)straight_x(w->st, &w->x[0]);
     int64_t bytes = w->st->packed.k * (int64_t)sizeof(float);
     for (int64_t at = block % WARM_TURN * LINE; at < bytes; at += WARM_TURN * LINE)
         __builtin_prefetch(x + at, 0, 3);
-}
-
-/* Floats from one row of w->entries, and from one column of w->entries_x, to the next. The last
- * pass of many tokens may have one alone. */
-static int entries_stride(const worker *w)
-{
-    return w->transposed == NULL ? 1 : TOKENS;
 }
 
 /* Rows [first, first + count) of the job's, all of one block, into w->entries. */
@@ -276,25 +272,26 @@ static void add_rows(const worker *w, const ortho_fused_job *job, int first, int
     const state *st = w->st;
     int64_t block = job->block + first / ROWS * job->step, row = block * ROWS + first % ROWS;
     int64_t left = st->packed.n - row;
-    int rows = left < count ? (int)left : count;
-    int stride = entries_stride(w);
-    if (stride == 1 && st->level->rows != NULL) {
-        st->level->rows(&(ortho_fused_rows){.ortho = &st->packed.ortho,
-                                            .row = row,
-                                            .rows = rows,
-                                            .trips = st->trips,
-                                            .x = w->entries_x,
-                                            .sum = w->entries + first});
+    ortho_patch patch = {.block = block,
+                         .row = row,
+                         .rows = left < count ? (int)left : count,
+                         .tokens = w->transposed == NULL ? 1 : job->tokens,
+                         .stride = w->transposed == NULL ? 1 : TOKENS,
+                         .x = w->transposed,
+                         .sum = w->entries + first * TOKENS,
+                         .alpha = 1};
+    if (w->transposed != NULL) {
+        st->spmm->csr_vector(&st->packed.ortho, &patch);
         return;
     }
-    st->spmm->csr_vector(&st->packed.ortho, &(ortho_patch){.block = block,
-                                                           .row = row,
-                                                           .rows = rows,
-                                                           .tokens = job->tokens,
-                                                           .stride = stride,
-                                                           .x = w->entries_x,
-                                                           .sum = w->entries + first * stride,
-                                                           .alpha = 1});
+    for (int i = 0; i < job->tokens; i++) {
+        patch.x = straight_x(st, &w->x[i]);
+        patch.sum = w->entries + i * JOB_ROWS + first;
+        if (st->level->rows != NULL)
+            st->level->rows(&st->packed.ortho, &patch, st->trips);
+        else
+            st->spmm->csr_vector(&st->packed.ortho, &patch);
+    }
 }
 
 /* The job's rows up to `due`, a block's at a time at most. */
@@ -312,12 +309,13 @@ static int add_rows_until(const worker *w, const ortho_fused_job *job, int done,
 /* sum += alpha * entries. */
 static void add_entries(const worker *w, const ortho_fused_job *job)
 {
-    int stride = entries_stride(w);
+    int row_step = w->transposed == NULL ? 1 : TOKENS, token_step = row_step == 1 ? JOB_ROWS : 1;
     for (int i = 0; i < job->tokens; i++)
         for (int b = 0; b < job->blocks; b++) {
             float *sum = ortho_fused_sums(job, i, b);
+            const float *entries = w->entries + b * ROWS * row_step + i * token_step;
             for (int r = 0; r < ROWS; r++)
-                sum[r] += w->call->alpha * w->entries[(b * ROWS + r) * stride + i];
+                sum[r] += w->call->alpha * entries[r * row_step];
         }
 }
 
@@ -335,7 +333,8 @@ static void run_job(const worker *w, const ortho_fused_job *job)
         if (job->block + b * job->step + 1 < p->blocks)
             ortho_csr_prefetch(&p->ortho, job->block + b * job->step + 1);
     if (entries)
-        memset(w->entries, 0, sizeof(float) * ENTRIES);
+        memset(w->entries, 0,
+               sizeof(float) * (w->transposed == NULL ? (size_t)JOB_ROWS * APART : ENTRIES));
     if (entries && job->tokens == 1)
         keep_warm(w, job->block);
     for (int i = 0; i < job->tokens; i++)

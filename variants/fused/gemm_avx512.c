@@ -106,81 +106,78 @@ static inline __attribute__((always_inline)) void tile_planes(const tile *t, int
     }
 }
 
-static void tile_sums(const tile *t, int tokens, int planes)
+static void tile_sums(const tile *t, int tokens, int blocks, int planes)
 {
-    switch (tokens) {
-    case 1:
-        tile_planes(t, 1, 1, planes);
+    tile one = *t;
+    if (tokens == 1 && blocks == 4) {
+        tile_planes(t, 1, 4, planes);
         return;
-    case 2:
-        tile_planes(t, 2, 1, planes);
+    }
+    if (tokens == 2 && blocks == 2) {
+        tile_planes(t, 2, 2, planes);
         return;
-    case 3:
-        tile_planes(t, 3, 1, planes);
-        return;
-    default:
-        tile_planes(t, 4, 1, planes);
-        return;
+    }
+    for (int b = 0; b < blocks; b++) {
+        if (tokens == 1)
+            tile_planes(&one, 1, 1, planes);
+        else if (tokens == 2)
+            tile_planes(&one, 2, 1, planes);
+        else if (tokens == 3)
+            tile_planes(&one, 3, 1, planes);
+        else
+            tile_planes(&one, 4, 1, planes);
+        one.q += t->step;
+        one.scale += t->scale_step;
+        for (int i = 0; i < tokens; i++)
+            one.sum[i] += t->sum_step;
     }
 }
 
-/* One token and one block in fp32: nibble j of a word is column j / 2, an odd one 4 columns on. */
-static void plain_sums(const tile *t, const float *x, float *sum)
+/* One token and block b of the tile in fp32: nibble j of a word is column j / 2, an odd one 4
+ * columns on. */
+static void plain_sums(const tile *t, int b, const float *x, float *sum)
 {
     const __m512 values = _mm512_set_ps(7, 6, 5, 4, 3, 2, 1, 0, -1, -2, -3, -4, -5, -6, -7, -8);
     __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    const uint8_t *q = t->q;
+    const uint8_t *q = t->q + b * t->step;
     for (int c = 0; c < t->chunks; c++, q += ORTHO_FUSED_CHUNK, x += ORTHO_FUSED_COLUMNS) {
         _mm_prefetch((const char *)q + ORTHO_FUSED_AHEAD, _MM_HINT_T0);
         __m512i words = _mm512_loadu_si512(q);
         for (unsigned j = 0; j < 4; j++) {
-            __m512 a = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 8 * j), values);
-            __m512 b = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 8 * j + 4), values);
-            even = _mm512_fmadd_ps(a, _mm512_set1_ps(x[j]), even);
-            odd = _mm512_fmadd_ps(b, _mm512_set1_ps(x[j + 4]), odd);
+            __m512 low = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 8 * j), values);
+            __m512 high = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 8 * j + 4), values);
+            even = _mm512_fmadd_ps(low, _mm512_set1_ps(x[j]), even);
+            odd = _mm512_fmadd_ps(high, _mm512_set1_ps(x[j + 4]), odd);
         }
     }
     __m512 both = _mm512_add_ps(even, odd);
-    _mm512_storeu_ps(sum, _mm512_fmadd_ps(both, load_scale(t->scale), _mm512_loadu_ps(sum)));
+    _mm512_storeu_ps(
+        sum, _mm512_fmadd_ps(both, load_scale(t->scale + b * t->scale_step), _mm512_loadu_ps(sum)));
 }
 
 /* ---- segments ------------------------------------------------------------------------------- */
 
-/* One token and as many blocks as there are streams. */
-static void streams_sums(const ortho_fused_job *job, const ortho_fused_segment *segment,
-                         const ortho_fused_range *range)
+/* All tokens and `blocks` blocks from b on: tokens with digits TILE at a time, the others alone. */
+static void blocks_sums(const ortho_fused_job *job, int64_t s, int b, int blocks)
 {
     const ortho_fused_packed *packed = job->packed;
-    const tile t = {
-        .q = ortho_fused_chunks(packed, job->block, segment),
-        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
-        .chunks = segment->chunks,
-        .digits = {ortho_fused_digits(job->x, segment)},
-        .range = {range},
-        .scale = ortho_fused_scales(packed, job->block, segment),
-        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
-        .sum = {job->sum},
-        .sum_step = job->step * ORTHO_FUSED_ROWS,
-    };
-    tile_planes(&t, 1, ORTHO_FUSED_STREAMS, range->planes);
-}
-
-/* All tokens and one block: those with digits TILE at a time, the others alone. */
-static void block_sums(const ortho_fused_job *job, int64_t s, int b)
-{
-    const ortho_fused_segment *segment = job->packed->segment + s;
+    const ortho_fused_segment *segment = packed->segment + s;
     int64_t block = job->block + b * job->step;
     int filled = 0, planes = 0;
     tile t = {
-        .q = ortho_fused_chunks(job->packed, block, segment),
+        .q = ortho_fused_chunks(packed, block, segment),
+        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
         .chunks = segment->chunks,
-        .scale = ortho_fused_scales(job->packed, block, segment),
+        .scale = ortho_fused_scales(packed, block, segment),
+        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
+        .sum_step = job->step * ORTHO_FUSED_ROWS,
     };
     for (int i = 0; i < job->tokens; i++) {
         const ortho_fused_range *range = job->x[i].range + s;
         float *sum = ortho_fused_sums(job, i, b);
         if (range->planes == ORTHO_FUSED_PLAIN) {
-            plain_sums(&t, job->x[i].padded + segment->at, sum);
+            for (int j = 0; j < blocks; j++)
+                plain_sums(&t, j, job->x[i].padded + segment->at, sum + j * t.sum_step);
         } else if (range->planes > 0) {
             t.digits[filled] = ortho_fused_digits(&job->x[i], segment);
             t.range[filled] = range;
@@ -188,21 +185,19 @@ static void block_sums(const ortho_fused_job *job, int64_t s, int b)
             planes = range->planes > planes ? range->planes : planes;
         }
         if (filled == TILE || (filled > 0 && i == job->tokens - 1)) {
-            tile_sums(&t, filled, planes);
+            tile_sums(&t, filled, blocks, planes);
             filled = planes = 0;
         }
     }
 }
 
+/* With one token or two, several blocks are worked at once: vpdpbusd takes 6 cycles, and as many
+ * sums have to be under way. */
 static void segment_sums(const ortho_fused_job *job, int64_t s)
 {
-    const ortho_fused_range *range = job->x[0].range + s;
-    if (job->tokens == 1 && job->blocks == ORTHO_FUSED_STREAMS && range->planes > 0) {
-        streams_sums(job, job->packed->segment + s, range);
-        return;
-    }
-    for (int b = 0; b < job->blocks; b++)
-        block_sums(job, s, b);
+    int blocks = job->tokens <= 2 && job->blocks == 4 ? 4 / job->tokens : 1;
+    for (int b = 0; b < job->blocks; b += blocks)
+        blocks_sums(job, s, b, blocks);
 }
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -221,27 +216,27 @@ static inline __m512 products(const ortho_csr *csr, bool wide, int64_t i, __mmas
 
 /* The usual number of vectors whether a row fills them or not: a branch on its length would be
  * mispredicted with every other row, and costs as much as three vectors. */
-static inline void rows_of(const ortho_fused_rows *job, bool wide)
+static inline void rows_of(const ortho_csr *csr, bool wide, const ortho_patch *patch, int trips)
 {
-    const int32_t *pointer = job->ortho->row_ptr + job->row;
-    for (int r = 0; r < job->rows; r++) {
-        int64_t begin = pointer[r], left = pointer[r + 1] - begin, usual = 16 * job->trips;
+    const int32_t *pointer = csr->row_ptr + patch->row;
+    for (int r = 0; r < patch->rows; r++) {
+        int64_t begin = pointer[r], left = pointer[r + 1] - begin, usual = 16 * trips;
         __m512 sum = _mm512_setzero_ps();
         for (int64_t i = 0; i < (left > usual ? left : usual); i += 16) {
             uint32_t here = left - i <= 0 ? 0 : left - i >= 16 ? 16 : (uint32_t)(left - i);
-            sum = _mm512_add_ps(
-                sum, products(job->ortho, wide, begin + i, (__mmask16)((1u << here) - 1u), job->x));
+            __mmask16 mask = (__mmask16)((1u << here) - 1u);
+            sum = _mm512_add_ps(sum, products(csr, wide, begin + i, mask, patch->x));
         }
-        job->sum[r] = _mm512_reduce_add_ps(sum);
+        patch->sum[r] = _mm512_reduce_add_ps(sum);
     }
 }
 
-static void rows(const ortho_fused_rows *job)
+static void rows(const ortho_csr *csr, const ortho_patch *patch, int trips)
 {
-    if (job->ortho->k > 65536)
-        rows_of(job, true);
+    if (csr->k > 65536)
+        rows_of(csr, true, patch, trips);
     else
-        rows_of(job, false);
+        rows_of(csr, false, patch, trips);
 }
 
 const ortho_fused_level ortho_fused_level_avx512 = {

@@ -21,23 +21,14 @@ typedef struct ortho_fused_job {
     int64_t stride;
 } ortho_fused_job;
 
-/* Rows of Ortho for one token. */
-typedef struct ortho_fused_rows {
-    const ortho_csr *ortho;
-    int64_t row;
-    int rows;
-    int trips;      /* vectors of 16 entries that a row is taken for, if it hasn't more */
-    const float *x; /* [k] */
-    float *sum;     /* [rows] */
-} ortho_fused_rows;
-
 typedef struct ortho_fused_level {
     /* Digits and ranges of one token from its padded x. */
     void (*digits)(const ortho_fused_packed *packed, const ortho_fused_x *x);
     /* sum += x . Base over one segment, for all rows of the job. */
     void (*segment)(const ortho_fused_job *job, int64_t segment);
-    /* sum = x . Ortho. NULL: as warp-per-row does it. */
-    void (*rows)(const ortho_fused_rows *rows);
+    /* A patch for one token (its sums are 0, its alpha 1) that takes each row for `trips` vectors
+     * of 16 entries, if it hasn't more. NULL: as warp-per-row does it. */
+    void (*rows)(const ortho_csr *ortho, const ortho_patch *patch, int trips);
 } ortho_fused_level;
 
 extern const ortho_fused_level ortho_fused_level_portable;
