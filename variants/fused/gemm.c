@@ -36,12 +36,12 @@ static int usual_trips(const ortho_csr *csr)
 {
     enum { MOST = 8 };
     int64_t rows[MOST + 2] = {0}, best = INT64_MAX;
-    int chosen = 1;
+    int chosen = 0;
     for (int64_t r = 0; r < csr->n; r++) {
         int64_t trips = (csr->row_ptr[r + 1] - csr->row_ptr[r] + 15) / 16;
         rows[trips <= MOST ? trips : MOST + 1]++;
     }
-    for (int usual = 1; usual <= MOST; usual++) {
+    for (int usual = 0; usual <= MOST; usual++) {
         int64_t cost = 0;
         for (int trips = 0; trips <= MOST + 1; trips++)
             cost += rows[trips] * (trips > usual ? 20 + 7 * trips : 7 * usual);
