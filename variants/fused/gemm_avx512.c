@@ -37,6 +37,14 @@ static inline __m512i four_digits(const int8_t *digits)
     return _mm512_set1_epi32(word);
 }
 
+/* sum + unsigned bytes of a times signed bytes of b, four by four. Not the intrinsic: with it gcc
+ * 12 copies every sum once a turn, 24 of 76 instructions where four blocks are worked. */
+static inline __m512i dot(__m512i sum, __m512i a, __m512i b)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+
 /* Planes together, largest last so that it is rounded last. */
 static inline __m512 join(const __m512i *plane, int planes)
 {
@@ -72,8 +80,8 @@ static inline __attribute__((always_inline)) void tile_of(const tile *t, int tok
             for (int i = 0; i < tokens; i++)
                 for (int p = 0; p < planes; p++) {
                     const int8_t *d = t->digits[i] + p * plane + c * ORTHO_FUSED_COLUMNS;
-                    sum[b][i][p] = _mm512_dpbusd_epi32(sum[b][i][p], low, four_digits(d));
-                    sum[b][i][p] = _mm512_dpbusd_epi32(sum[b][i][p], high, four_digits(d + 4));
+                    sum[b][i][p] = dot(sum[b][i][p], low, four_digits(d));
+                    sum[b][i][p] = dot(sum[b][i][p], high, four_digits(d + 4));
                 }
         }
     for (int b = 0; b < blocks; b++) {
