@@ -145,8 +145,14 @@ static void segment_sums(const ortho_fused_job *job, int64_t s)
             half_block(job, job->packed->segment + s, i, first);
 }
 
+static void segments_sums(const ortho_fused_job *job, int64_t from, int64_t to)
+{
+    for (int64_t s = from; s < to; s++)
+        segment_sums(job, s);
+}
+
 const ortho_fused_level ortho_fused_level_avx2 = {
     .digits = make_all_digits,
-    .segment = segment_sums,
+    .segments = segments_sums,
 };
 #endif

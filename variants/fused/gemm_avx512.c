@@ -116,15 +116,12 @@ static inline __attribute__((always_inline)) void tile_planes(const tile *t, int
 
 static void tile_sums(const tile *t, int tokens, int blocks, int planes)
 {
-    tile one = *t;
-    if (tokens == 1 && blocks == 4) {
-        tile_planes(t, 1, 4, planes);
-        return;
-    }
+    tile one;
     if (tokens == 2 && blocks == 2) {
         tile_planes(t, 2, 2, planes);
         return;
     }
+    one = *t;
     for (int b = 0; b < blocks; b++) {
         if (tokens == 1)
             tile_planes(&one, 1, 1, planes);
@@ -199,13 +196,43 @@ static void blocks_sums(const ortho_fused_job *job, int64_t s, int b, int blocks
     }
 }
 
+/* One token, four blocks: what doesn't change from segment to segment stays in `t`. */
+static void streams_sums(const ortho_fused_job *job, int64_t from, int64_t to)
+{
+    const ortho_fused_packed *packed = job->packed;
+    tile t = {
+        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
+        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
+        .sum = {job->sum},
+        .sum_step = job->step * ORTHO_FUSED_ROWS,
+    };
+    for (int64_t s = from; s < to; s++) {
+        const ortho_fused_segment *segment = packed->segment + s;
+        const ortho_fused_range *range = job->x[0].range + s;
+        t.q = ortho_fused_chunks(packed, job->block, segment);
+        t.chunks = segment->chunks;
+        t.scale = ortho_fused_scales(packed, job->block, segment);
+        t.digits[0] = ortho_fused_digits(job->x, segment);
+        t.range[0] = range;
+        if (range->planes > 0)
+            tile_planes(&t, 1, ORTHO_FUSED_STREAMS, range->planes);
+        for (int b = 0; range->planes == ORTHO_FUSED_PLAIN && b < ORTHO_FUSED_STREAMS; b++)
+            plain_sums(&t, b, job->x[0].padded + segment->at, t.sum[0] + b * t.sum_step);
+    }
+}
+
 /* With one token or two, several blocks are worked at once: vpdpbusd takes 6 cycles, and as many
  * sums have to be under way. */
-static void segment_sums(const ortho_fused_job *job, int64_t s)
+static void segments_sums(const ortho_fused_job *job, int64_t from, int64_t to)
 {
-    int blocks = job->tokens <= 2 && job->blocks == 4 ? 4 / job->tokens : 1;
-    for (int b = 0; b < job->blocks; b += blocks)
-        blocks_sums(job, s, b, blocks);
+    int blocks = job->tokens == 2 && job->blocks == 4 ? 2 : 1;
+    if (job->tokens == 1 && job->blocks == ORTHO_FUSED_STREAMS) {
+        streams_sums(job, from, to);
+        return;
+    }
+    for (int64_t s = from; s < to; s++)
+        for (int b = 0; b < job->blocks; b += blocks)
+            blocks_sums(job, s, b, blocks);
 }
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -249,7 +276,7 @@ static void rows(const ortho_csr *csr, const ortho_patch *patch, int trips)
 
 const ortho_fused_level ortho_fused_level_avx512 = {
     .digits = make_all_digits,
-    .segment = segment_sums,
+    .segments = segments_sums,
     .rows = rows,
 };
 #endif

@@ -37,4 +37,10 @@ static void segment_sums(const ortho_fused_job *job, int64_t s)
     }
 }
 
-const ortho_fused_level ortho_fused_level_portable = {.digits = digits, .segment = segment_sums};
+static void segments_sums(const ortho_fused_job *job, int64_t from, int64_t to)
+{
+    for (int64_t s = from; s < to; s++)
+        segment_sums(job, s);
+}
+
+const ortho_fused_level ortho_fused_level_portable = {.digits = digits, .segments = segments_sums};

@@ -215,10 +215,23 @@ static void add_entries(const ortho_fused_worker *w, const ortho_fused_job *job)
         }
 }
 
+/* Columns of Base, at least, between two shares of the entries: more of them would leave the memory
+ * idle, less would cost more calls. */
+#define STEP 512
+
+/* The segment after those of the step that begins with segment `from`. */
+static int64_t step_end(const ortho_fused_packed *p, int64_t from)
+{
+    int64_t to = from + 1, end = p->segment[from].at + STEP;
+    while (to < p->segments && p->segment[to].at < end)
+        to++;
+    return to;
+}
+
 /*
- * Base segment by segment, and in between the entries of a share of the rows. A phase of entries
- * alone would leave the memory idle, since nobody would be asking for Base: on its own it costs
- * three times what it adds so.
+ * Base a few segments at a time, and in between the entries of a share of the rows. A phase of
+ * entries alone would leave the memory idle, since nobody would be asking for Base: on its own it
+ * costs three times what it adds so.
  */
 static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
 {
@@ -236,10 +249,11 @@ static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
     for (int i = 0; i < job->tokens; i++)
         for (int b = 0; b < job->blocks; b++)
             memset(ortho_fused_sums(job, i, b), 0, sizeof(float) * ROWS);
-    for (int64_t s = 0; s < p->segments; s++) {
-        w->st->level->segment(job, s);
+    for (int64_t s = 0, to; s < p->segments; s = to) {
+        to = step_end(p, s);
+        w->st->level->segments(job, s, to);
         if (entries)
-            done = add_rows_until(w, job, done, (int)(rows * (s + 1) / p->segments));
+            done = add_rows_until(w, job, done, (int)(rows * to / p->segments));
     }
     if (entries)
         add_entries(w, job);
