@@ -3,9 +3,9 @@
  * together; linears that share x prepare it once and need one parallel region; a chain of linears
  * needs one as well (chain.c).
  *
- * For one token the time is that of the memory: 0.5 byte a weight and 4 an entry, in the order of
- * their use, from four places at once a thread. What computes has to fit under it: 9 operations
- * for 128 weights with AVX-512 (gemm_avx512.c), 33 with AVX2.
+ * One token is bound by memory: 0.5 byte a weight and 4 an entry, in the order of their use, from
+ * four places at once a thread. What computes has to fit under it: 9 operations for 128 weights
+ * with AVX-512 (gemm_avx512.c), 33 with AVX2. docs/KERNELS.md has what was measured.
  */
 #include "kernels/cpu.h"
 #include "variants/fused/pass.h"
