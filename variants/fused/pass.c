@@ -231,7 +231,7 @@ static int64_t step_end(const ortho_fused_packed *p, int64_t from)
 /*
  * Base a few segments at a time, and in between the entries of a share of the rows. A phase of
  * entries alone would leave the memory idle, since nobody would be asking for Base: on its own it
- * costs three times what it adds so.
+ * costs twice what it adds so.
  */
 static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
 {
