@@ -18,7 +18,8 @@ static bool is_meant(const ob_options *o, const ob_case *c)
 
 static bool alike(const ob_case *a, const ob_case *b)
 {
-    return a->variant == b->variant && a->sieve == b->sieve && a->pass == b->pass;
+    return a->variant == b->variant && a->sieve == b->sieve && a->pass == b->pass &&
+           a->form == b->form;
 }
 
 bool ob_annotate_takes(const ob_options *o, const ob_plan *plan, int at, int *more)

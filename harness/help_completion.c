@@ -133,8 +133,8 @@ static void zsh_option(const ob_option *o, FILE *out)
         quoted(out, o->argument);
         fputc(':', out);
         const char *words[1];
-        bool list =
-            o->type == OB_VALUE_WORDS || o->type == OB_VALUE_OPS || o->from == OB_WORDS_COUNTERS;
+        bool list = o->type == OB_VALUE_WORDS || o->type == OB_VALUE_OPS ||
+                    o->type == OB_VALUE_BITS || o->from == OB_WORDS_COUNTERS;
         if (o->from == OB_WORDS_FILES)
             fputs("_files", out);
         else if (o->from == OB_WORDS_FOLDERS)

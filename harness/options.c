@@ -310,6 +310,22 @@ static ortho_status check_variants(const ob_loading *loading)
     return ORTHO_OK;
 }
 
+/* Forms without a pass: an error where a flag asks for them; in a config file or the environment
+ * they are meant for passes. */
+static ortho_status check_form(const ob_loading *loading)
+{
+    ob_options *o = loading->out;
+    bool asked = loading->given[ob_option_find("form") - ob_option_table];
+    if (o->pass != OB_PASS_NONE || o->forms == OB_FORM_SINGLE)
+        return ORTHO_OK;
+    if (!asked) {
+        o->forms = OB_FORM_SINGLE;
+        return ORTHO_OK;
+    }
+    return ortho_fail(ORTHO_E_ARGUMENT, "--form: only a pass has forms: add --pass decode, or "
+                                        "leave --form out");
+}
+
 static ortho_status check_operands(const ob_command *command, const ob_options *options)
 {
     if (options->operand_count < command->operands_min)
@@ -337,6 +353,8 @@ static ortho_status load_layers(ob_loading *loading, const flags *given)
         status = apply_flags(loading, given);
     if (status == ORTHO_OK)
         status = ob_case_key_apply(loading);
+    if (status == ORTHO_OK)
+        status = check_form(loading);
     if (status == ORTHO_OK)
         status = check_variants(loading);
     if (status == ORTHO_OK)

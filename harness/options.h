@@ -35,6 +35,13 @@ typedef enum ob_backend_choice {
 } ob_backend_choice;
 typedef enum ob_l2 { OB_L2_COLD = 0, OB_L2_WARM } ob_l2;
 typedef enum ob_pass { OB_PASS_NONE = 0, OB_PASS_DECODE } ob_pass;
+/* How a pass is launched, as bits of a set. A row has one of them. */
+typedef enum ob_form {
+    OB_FORM_SINGLE = 1,    /* every linear a launch of its own */
+    OB_FORM_GROUPED = 2,   /* linears that share x are one launch: q, k and v; gate and up */
+    OB_FORM_PERSISTENT = 4 /* one launch for all linears, each fed by those before it */
+} ob_form;
+#define OB_FORMS 3
 typedef enum ob_engine { OB_ENGINE_OWN = 0, OB_ENGINE_GBENCH } ob_engine;
 
 typedef enum ob_color { OB_COLOR_AUTO = 0, OB_COLOR_ALWAYS, OB_COLOR_NEVER } ob_color;
@@ -74,6 +81,7 @@ typedef struct ob_options {
     double alpha;
     ob_l2 l2;
     ob_pass pass;           /* --pass: all linears as one operation, instead of each alone */
+    int forms;              /* --form: bits of ob_form; OB_FORM_SINGLE alone without a pass */
     const char *ortho_rows; /* "sieve" */
     const char *hessian;    /* file; NULL: from the weights */
     const char *held_out;   /* file; NULL: quality is judged by the sieve's own H alone */
@@ -149,5 +157,7 @@ const char *ob_rule_name(ortho_rule rule);
 const char *ob_backend_name(ortho_backend backend);
 const char *ob_l2_name(ob_l2 l2);
 const char *ob_pass_name(ob_pass pass);
+/* "single", "grouped", "persistent" */
+const char *ob_form_name(ob_form form);
 
 #endif

@@ -62,6 +62,16 @@ static ortho_status set_slice(ob_loading *loading, char *text)
     return status == ORTHO_OK ? set(loading, "proj", dot + 1) : status;
 }
 
+/* "decode", or with a form other than single: "decode-grouped". */
+static ortho_status set_pass(ob_loading *loading, char *text)
+{
+    char *dash = strchr(text, '-');
+    if (dash != NULL)
+        *dash = '\0';
+    ortho_status status = set(loading, "pass", text);
+    return status == ORTHO_OK ? set(loading, "form", dash != NULL ? dash + 1 : "single") : status;
+}
+
 static ortho_status set_part(ob_loading *loading, const part *p, char *text)
 {
     size_t prefix = strlen(p->prefix);
@@ -73,6 +83,8 @@ static ortho_status set_part(ob_loading *loading, const part *p, char *text)
         return ORTHO_OK;
     if (p->option == NULL)
         return set_slice(loading, text);
+    if (strcmp(p->option, "pass") == 0)
+        return set_pass(loading, text);
     return is_there_already(loading->out, p, text) ? ORTHO_OK : set(loading, p->option, text);
 }
 

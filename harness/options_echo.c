@@ -50,6 +50,17 @@ static void print_ops(FILE *f, const ob_options *options)
             options->do_sieve && options->do_gemm ? "," : "", options->do_gemm ? "gemm" : "");
 }
 
+/* The words of single bits: "all" is said by them. */
+static void print_bits(FILE *f, const ob_option *option, int bits)
+{
+    const char *gap = "";
+    for (const ob_word *w = option->words; w->word != NULL; w++)
+        if ((bits & w->value) != 0 && (w->value & (w->value - 1)) == 0) {
+            fprintf(f, "%s%s", gap, w->word);
+            gap = ",";
+        }
+}
+
 /* Prints nothing for a field that is not set. */
 static void print_value(FILE *f, const ob_option *option, const ob_options *options)
 {
@@ -69,6 +80,10 @@ static void print_value(FILE *f, const ob_option *option, const ob_options *opti
     case OB_VALUE_ROWS:
         memcpy(&text, at, sizeof text);
         fputs(text != NULL ? text : "", f);
+        return;
+    case OB_VALUE_BITS:
+        memcpy(&value, at, sizeof value);
+        print_bits(f, option, value);
         return;
     case OB_VALUE_OPS:
         print_ops(f, options);

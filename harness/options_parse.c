@@ -53,3 +53,10 @@ const char *ob_pass_name(ob_pass pass)
 {
     return pass == OB_PASS_DECODE ? "decode" : "none";
 }
+
+const char *ob_form_name(ob_form form)
+{
+    return form == OB_FORM_GROUPED      ? "grouped"
+           : form == OB_FORM_PERSISTENT ? "persistent"
+                                        : "single";
+}

@@ -20,6 +20,11 @@ static const ob_word dtype_words[] = {{"auto", OB_DTYPE_AUTO},
                                       {NULL, 0}};
 static const ob_word l2_words[] = {{"cold", OB_L2_COLD}, {"warm", OB_L2_WARM}, {NULL, 0}};
 static const ob_word pass_words[] = {{"none", OB_PASS_NONE}, {"decode", OB_PASS_DECODE}, {NULL, 0}};
+static const ob_word form_words[] = {{"single", OB_FORM_SINGLE},
+                                     {"grouped", OB_FORM_GROUPED},
+                                     {"persistent", OB_FORM_PERSISTENT},
+                                     {"all", (1 << OB_FORMS) - 1},
+                                     {NULL, 0}};
 static const ob_word engine_words[] = {
     {"own", OB_ENGINE_OWN}, {"gbench", OB_ENGINE_GBENCH}, {NULL, 0}};
 static const ob_word rows_words[] = {
@@ -170,6 +175,18 @@ const ob_option ob_option_table[] = {
      .help = "decode runs every linear of every layer in order over distinct weights, as one token "
              "does: all layers, the GEMM alone; its time bounds the tokens a second.",
      .example = "--pass decode --layers 0-3"},
+    {.name = "form",
+     .argument = "LIST",
+     .type = OB_VALUE_BITS,
+     .offset = FIELD(forms),
+     .fallback = "single",
+     .words = form_words,
+     .commands = OB_FOR_CASES,
+     .group = OB_GROUP_TIMING,
+     .help = "How a pass is launched, all forms timed in turn: single, each linear alone; grouped, "
+             "q, k and v as one and gate and up as one; persistent, one launch for all, of the "
+             "variants that can, for one token. Speed-ups are over the baseline in form single.",
+     .example = "--pass decode --form single,grouped"},
     {.name = "threads",
      .argument = "N",
      .type = OB_VALUE_WHOLE,

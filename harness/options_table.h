@@ -15,6 +15,7 @@ typedef enum ob_value {
     OB_VALUE_TEXT,     /* const char *: anything but nothing */
     OB_VALUE_ROWS,     /* const char *: one of the words, or lognormal:SIGMA */
     OB_VALUE_OPS,      /* do_sieve and do_gemm: words joined by commas */
+    OB_VALUE_BITS,     /* int: words joined by commas, each its bit; "all" has every bit */
     OB_VALUE_WORDS,    /* ob_words: words joined by commas; "all" is the empty list */
     OB_VALUE_PATHS,    /* ob_words: paths joined by commas; a repeated flag adds */
     OB_VALUE_RANGES,   /* ob_numbers: whole numbers and ranges, 0-3,7 */

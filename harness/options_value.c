@@ -248,7 +248,8 @@ static ortho_status set_names(const ob_option *option, char *copy, bool add, ob_
     return status;
 }
 
-static ortho_status set_ops(const ob_option *option, char *copy, ob_options *out)
+/* The bits of the words of a list; a bit twice is refused. */
+static ortho_status read_bits(const ob_option *option, char *copy, int *out)
 {
     int bits = 0;
     for (char *item, *rest = copy; (item = next_item(&rest)) != NULL;) {
@@ -262,9 +263,28 @@ static ortho_status set_ops(const ob_option *option, char *copy, ob_options *out
                 bits |= w->value;
             }
     }
+    *out = bits;
+    return ORTHO_OK;
+}
+
+static ortho_status set_ops(const ob_option *option, char *copy, ob_options *out)
+{
+    int bits;
+    ortho_status status = read_bits(option, copy, &bits);
+    if (status != ORTHO_OK)
+        return status;
     out->do_sieve = bits & 1;
     out->do_gemm = bits & 2;
     return ORTHO_OK;
+}
+
+static ortho_status set_bits(const ob_option *option, char *copy, ob_options *out)
+{
+    int bits;
+    ortho_status status = read_bits(option, copy, &bits);
+    if (status == ORTHO_OK)
+        memcpy(field(option, out), &bits, sizeof bits);
+    return status;
 }
 
 static ortho_status add_number(double value, ob_numbers *list)
@@ -329,6 +349,8 @@ static ortho_status set_list(const ob_option *option, const char *text, bool add
     ortho_status status;
     if (option->type == OB_VALUE_OPS)
         status = set_ops(option, copy, out);
+    else if (option->type == OB_VALUE_BITS)
+        status = set_bits(option, copy, out);
     else if (option->type == OB_VALUE_WORDS || option->type == OB_VALUE_PATHS)
         status = set_names(option, copy, add, out);
     else

@@ -228,8 +228,10 @@ static void write_key(const ob_options *o, ob_case *c)
         snprintf(extras, sizeof extras, "/a%g", o->alpha);
     if (!c->sieve && strcmp(o->ortho_rows, "sieve") != 0)
         snprintf(extras + strlen(extras), sizeof extras - strlen(extras), "/%.40s", o->ortho_rows);
+    bool formed = c->form != OB_FORM_SINGLE;
     if (c->pass)
-        snprintf(c->key, sizeof c->key, "pass/%s/%s/m%lld/d%g/%s/%s%s", who, ob_pass_name(o->pass),
+        snprintf(c->key, sizeof c->key, "pass/%s/%s%s%s/m%lld/d%g/%s/%s%s", who,
+                 ob_pass_name(o->pass), formed ? "-" : "", formed ? ob_form_name(c->form) : "",
                  (long long)c->m, c->density, how, dtype, extras);
     else if (c->sieve)
         snprintf(c->key, sizeof c->key, "sieve/%s/L%d.%s/d%g/%s/%s", who, c->slice->layer,
@@ -267,15 +269,20 @@ static ortho_status add_case(const ob_options *o, ob_plan *plan, const ob_case *
     return ORTHO_OK;
 }
 
-/* One group: every selected variant that does the operation. */
+/* One group: every selected variant that does the operation, in every form. */
 static ortho_status add_group(const ob_options *o, const selection *s, ob_plan *plan, ob_case c)
 {
     ortho_status status = ORTHO_OK;
     for (int i = 0; status == ORTHO_OK && i < s->count; i++) {
         c.variant = s->variant[i];
         c.plugin = s->plugin[i];
-        if (c.sieve ? c.variant->sieve != NULL : c.variant->gemm != NULL)
-            status = add_case(o, plan, &c);
+        if (c.sieve ? c.variant->sieve == NULL : c.variant->gemm == NULL)
+            continue;
+        for (int f = 0; status == ORTHO_OK && f < OB_FORMS; f++) {
+            c.form = (ob_form)(1 << f);
+            if (c.pass ? (o->forms & c.form) != 0 : c.form == OB_FORM_SINGLE)
+                status = add_case(o, plan, &c);
+        }
     }
     return status;
 }

@@ -11,8 +11,9 @@
 
 typedef struct ob_case {
     char key[192];
-    bool sieve; /* else GEMM */
-    bool pass;  /* a GEMM over all linears of the plan: slice is NULL, nnz all of theirs */
+    bool sieve;   /* else GEMM */
+    bool pass;    /* a GEMM over all linears of the plan: slice is NULL, nnz all of theirs */
+    ob_form form; /* of a pass; OB_FORM_SINGLE else */
     const ortho_variant *variant;
     const char *plugin; /* the file it came from; NULL when built in */
     const ortho_slice *slice;
@@ -23,7 +24,7 @@ typedef struct ob_case {
     int64_t nnz;   /* floor(density * n * k) */
     int64_t group; /* as asked: k for the whole row */
     /* Cases with one number are timed together, interleaved: same operation, slice, density and
-     * batch. Numbers ascend along the plan. */
+     * batch; of a pass, in all of its forms. Numbers ascend along the plan. */
     int group_number;
 } ob_case;
 

@@ -41,6 +41,12 @@ static ortho_status check_gemm(const ortho_variant *v, const char *from)
     if ((unsigned)h->computes > ORTHO_COMPUTES_NOTHING)
         return ortho_fail(ORTHO_E_ARGUMENT, "%s: variant '%s': gemm.computes is %d, not one of 0-2",
                           from, v->name, (int)h->computes);
+    if (h->chain != NULL && h->chain->prepare == NULL)
+        return missing(from, v, "gemm.chain.prepare");
+    if (h->chain != NULL && h->chain->run == NULL)
+        return missing(from, v, "gemm.chain.run");
+    if (h->chain != NULL && h->chain->release == NULL)
+        return missing(from, v, "gemm.chain.release");
     return ORTHO_OK;
 }
 

@@ -34,8 +34,8 @@ const json_t *ob_processes_find(const json_t *document, const char *key, size_t 
 
 void ob_processes_fail(json_t *row, const char *status, const char *reason)
 {
-    static const char *const timed[] = {"time_ns", "tokens_per_s", "speedup", "counters",
-                                        "activity"};
+    static const char *const timed[] = {"time_ns",         "tokens_per_s", "speedup",
+                                        "speedup_grouped", "counters",     "activity"};
     static const char *const seen[] = {"measured", "kernel", "exact"};
     for (size_t i = 0; i < sizeof timed / sizeof *timed; i++)
         json_object_del(row, timed[i]);
@@ -280,29 +280,51 @@ static json_t *merge_rows(const merge *m)
 
 /* ---- speed-ups ------------------------------------------------------------------------------- */
 
+/* A ratio of a row, and the form of the pass that it is over: "" is single. */
+typedef struct ratio {
+    const char *key, *form;
+} ratio;
+
+static const ratio ratios[] = {{"speedup", ""}, {"speedup_grouped", "-grouped"}};
+
+/* Of what stands behind the variant in a pass's key, "/cuda/decode-grouped/m1/...": the part before
+ * the form and the part behind it. Of other keys, all and nothing. */
+static void cut_form(const json_t *row, const char *rest, size_t *before, size_t *behind)
+{
+    size_t part = strcspn(rest + 1, "/") + 1;
+    *before = *behind = strlen(rest);
+    if (json_object_get(row, "linears") == NULL || rest[0] != '/' || rest[part] != '/')
+        return;
+    *before = part + 1 + strcspn(rest + part + 1, "/-");
+    *behind = *before + strcspn(rest + *before, "/");
+}
+
 /* "gemm/csr/cpu/..." and "dense" give "gemm/dense/cpu/..."; false where the key isn't made so. */
-static bool base_key(const json_t *row, const char *over, char *out, size_t size)
+static bool base_key(const json_t *row, const ratio *r, char *out, size_t size)
 {
     const char *key = text_of(row, "key"), *variant = text_of(row, "variant");
-    size_t before = strcspn(key, "/") + 1, length = strlen(variant);
-    if (before > strlen(key) || strncmp(key + before, variant, length) != 0)
+    const char *over = text_of(json_object_get(row, r->key), "over");
+    size_t before = strcspn(key, "/") + 1, length = strlen(variant), cut, behind;
+    if (before > strlen(key) || strncmp(key + before, variant, length) != 0 ||
+        key[before + length] != '/')
         return false;
-    return snprintf(out, size, "%.*s%s%s", (int)before, key, over, key + before + length) <
-           (int)size;
+    const char *rest = key + before + length;
+    cut_form(row, rest, &cut, &behind);
+    return snprintf(out, size, "%.*s%s%.*s%s%s", (int)before, key, over, (int)cut, rest, r->form,
+                    rest + behind) < (int)size;
 }
 
 /* What a process compared this row with, if that stands in all of them. */
-static bool base_of(const merge *m, const json_t *document, const json_t *row, char *key,
-                    size_t size)
+static bool base_of(const merge *m, const json_t *document, const json_t *row, const ratio *r,
+                    char *key, size_t size)
 {
-    const char *over = text_of(json_object_get(row, "speedup"), "over");
-    if (m->count < 2 || !ob_row_stands(row) || !base_key(row, over, key, size))
+    if (m->count < 2 || !ob_row_stands(row) || !base_key(row, r, key, size))
         return false;
     const json_t *base = ob_processes_find(document, key, 0);
     return base != NULL && ob_row_stands(base);
 }
 
-static void merge_speedups(const merge *m, json_t *document)
+static void merge_ratio(const merge *m, json_t *document, const ratio *r)
 {
     size_t i;
     json_t *row;
@@ -310,16 +332,22 @@ static void merge_speedups(const merge *m, json_t *document)
     {
         char key[512];
         ob_process_rows base, rows;
-        if (json_object_get(row, "speedup") == NULL)
+        if (json_object_get(row, r->key) == NULL)
             continue;
-        if (!base_of(m, document, row, key, sizeof key)) {
-            json_object_del(row, "speedup");
+        if (!base_of(m, document, row, r, key, sizeof key)) {
+            json_object_del(row, r->key);
             continue;
         }
         collect(m, key, 0, &base);
         collect(m, text_of(row, "key"), i, &rows);
-        ob_processes_speedup(row, &base, &rows, m->options);
+        ob_processes_speedup(row, r->key, &base, &rows, m->options);
     }
+}
+
+static void merge_speedups(const merge *m, json_t *document)
+{
+    for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++)
+        merge_ratio(m, document, &ratios[r]);
 }
 
 /* ---- context --------------------------------------------------------------------------------- */

@@ -44,8 +44,9 @@ void ob_processes_fail(struct json_t *row, const char *status, const char *reaso
 
 /* time_ns, tokens_per_s, floor_ns and, by them, status of the merged row. */
 void ob_processes_time(struct json_t *row, const ob_process_rows *rows, const ob_options *options);
-/* speedup of the merged row over the base's rows in the same processes. */
-void ob_processes_speedup(struct json_t *row, const ob_process_rows *base,
+/* The ratio `name` (speedup, speedup_grouped) of the merged row over the base's rows in the same
+ * processes. */
+void ob_processes_speedup(struct json_t *row, const char *name, const ob_process_rows *base,
                           const ob_process_rows *rows, const ob_options *options);
 
 #endif

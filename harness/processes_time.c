@@ -215,11 +215,11 @@ void ob_processes_time(json_t *row, const ob_process_rows *rows, const ob_option
 
 /* ---- speedup --------------------------------------------------------------------------------- */
 
-void ob_processes_speedup(json_t *row, const ob_process_rows *base, const ob_process_rows *rows,
-                          const ob_options *options)
+void ob_processes_speedup(json_t *row, const char *name, const ob_process_rows *base,
+                          const ob_process_rows *rows, const ob_options *options)
 {
     pool top = {0}, bottom = {0};
-    json_t *speedup = json_object_get(row, "speedup");
+    json_t *speedup = json_object_get(row, name);
     const char *key = json_string_value(json_object_get(row, "key"));
     if (pool_open(base, &top) && pool_open(rows, &bottom)) {
         ortho_processes a = of_pool(&top), b = of_pool(&bottom);
@@ -229,7 +229,7 @@ void ob_processes_speedup(json_t *row, const ob_process_rows *base, const ob_pro
         ortho_json_real(speedup, "lo", ci.lo);
         ortho_json_real(speedup, "hi", ci.hi);
     } else {
-        json_object_del(row, "speedup");
+        json_object_del(row, name);
     }
     free(top.samples);
     free(bottom.samples);

@@ -12,6 +12,7 @@ static void set_where(json_t *row, const ob_case *c, const ob_options *o)
     int64_t group = c->group;
     if (c->pass) {
         ortho_json_int(row, "linears", c->linears);
+        ortho_json_text(row, "form", ob_form_name(c->form));
         group = o->rule == ORTHO_RULE_LEGACY ? 0 : o->group;
     } else {
         ortho_json_int(row, "layer", c->slice->layer);
@@ -126,20 +127,20 @@ void ob_row_floor_set(json_t *row, double floor_ns, const char *of)
     ortho_json_text(row, "floor_of", of);
 }
 
-void ob_row_speedup_set(json_t *row, const char *over, const ob_sampler_lane *baseline,
-                        const ob_sampler_lane *lane, uint64_t seed)
+void ob_row_speedup_set(json_t *row, const char *key, const ob_row_speedup *s)
 {
+    const ob_sampler_lane *baseline = s->baseline, *lane = s->lane;
     ortho_interval ci = ortho_bootstrap_ratio(baseline->samples, baseline->count, lane->samples,
-                                              lane->count, 0.95, 2000, seed);
+                                              lane->count, 0.95, 2000, s->seed);
     double median = ortho_median(lane->samples, lane->count);
     if (!(median > 0))
         return;
     json_t *o = json_object();
-    ortho_json_text(o, "over", over);
+    ortho_json_text(o, "over", s->over);
     ortho_json_real(o, "ratio", ortho_median(baseline->samples, baseline->count) / median);
     ortho_json_real(o, "lo", ci.lo);
     ortho_json_real(o, "hi", ci.hi);
-    json_object_set_new(row, "speedup", o);
+    json_object_set_new(row, key, o);
 }
 
 void ob_row_tokens_set(json_t *row, int64_t m)
@@ -155,6 +156,11 @@ void ob_row_tokens_set(json_t *row, int64_t m)
     ortho_json_real(o, "lo", 1e9 * (double)m / hi);
     ortho_json_real(o, "hi", 1e9 * (double)m / lo);
     json_object_set_new(row, "tokens_per_s", o);
+}
+
+void ob_row_grouping_set(json_t *row, const char *how)
+{
+    ortho_json_text(row, "grouping", how);
 }
 
 static void add_kernel(void *ctx, const ortho_kernel_facts *k)

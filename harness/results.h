@@ -55,8 +55,19 @@ void ob_row_time_set(struct json_t *row, const ob_row_time *time, ortho_interval
 
 void ob_row_cost_set(struct json_t *row, const ortho_cost *cost);
 void ob_row_floor_set(struct json_t *row, double floor_ns, const char *of);
-void ob_row_speedup_set(struct json_t *row, const char *over, const ob_sampler_lane *baseline,
-                        const ob_sampler_lane *lane, uint64_t seed);
+
+typedef struct ob_row_speedup {
+    const char *over; /* the baseline's variant */
+    const ob_sampler_lane *baseline, *lane;
+    uint64_t seed; /* of the bootstrap */
+} ob_row_speedup;
+
+/* key: "speedup", or "speedup_grouped": over a pass's baseline in form grouped. */
+void ob_row_speedup_set(struct json_t *row, const char *key, const ob_row_speedup *speedup);
+
+/* How a pass in form grouped made its groups: "one launch over separate weights", or "weights
+ * concatenated". Not of a pass where no linears share x. */
+void ob_row_grouping_set(struct json_t *row, const char *how);
 
 /* Tokens a second of a pass of m tokens, from the row's time. */
 void ob_row_tokens_set(struct json_t *row, int64_t m);

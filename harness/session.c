@@ -12,6 +12,7 @@
 #include "harness/nvtx.h"
 #include "harness/observe.h"
 #include "harness/session_observe.h"
+#include "harness/session_pass.h"
 #include "kernels/split.h"
 
 #include <jansson.h>
@@ -338,8 +339,8 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
 /* Whether a variant would skip this case, in its own words. */
 static bool would_skip(const ob_options *o, const ob_case *c, const ortho_services *services)
 {
-    if (c->pass)
-        return false; /* each linear is asked when its turn comes */
+    if (c->pass) /* each linear is asked when its turn comes */
+        return ob_chain_supported(c) == ORTHO_E_UNSUPPORTED;
     if (c->sieve) {
         ortho_matrix w = {.rows = c->slice->n,
                           .cols = c->slice->k,

@@ -104,14 +104,14 @@ void ob_copy_release(ob_copier *c, ob_copy *copy)
         c->hooks->release(copy->state, &c->services);
     ob_memory_free(c->bench, copy->workspace);
     ob_memory_free(c->bench, copy->y);
-    ob_memory_free(c->bench, copy->x);
+    if (!copy->lent_x)
+        ob_memory_free(c->bench, copy->x);
     ob_memory_free(c->bench, copy->state);
     *copy = (ob_copy){0};
 }
 
-ortho_status ob_copy_make(ob_copier *c, const ob_operands *o, ob_copy *copy)
+ortho_status ob_copy_prepare(ob_copier *c, const ob_operands *o, ob_copy *copy)
 {
-    const ob_backend *b = c->session->backend;
     ortho_gemm_problem p = ob_operands_problem(o);
     p.split = o->split;
     p.w = &o->work->w;
@@ -120,31 +120,45 @@ ortho_status ob_copy_make(ob_copier *c, const ob_operands *o, ob_copy *copy)
         return ORTHO_E_MEMORY;
     memset(copy->state, 0, c->hooks->state_size);
     ortho_status status = c->hooks->prepare(copy->state, &p, &c->services);
+    copy->prepared = status == ORTHO_OK;
+    return status;
+}
+
+ortho_status ob_copy_make(ob_copier *c, const ob_operands *o, ob_copy *copy)
+{
+    const ob_backend *b = c->session->backend;
+    ortho_status status = ob_copy_prepare(c, o, copy);
     if (status != ORTHO_OK)
         return status;
-    copy->prepared = true;
     copy->workspace_bytes =
         c->hooks->workspace != NULL ? c->hooks->workspace(copy->state, o->m) : 0;
-    copy->x = ob_memory_alloc(c->bench, o->x_bytes, b->space, ORTHO_WORKING);
+    if (!copy->lent_x)
+        copy->x = ob_memory_alloc(c->bench, o->x_bytes, b->space, ORTHO_WORKING);
     copy->y = ob_memory_alloc(c->bench, o->y_bytes, b->space, ORTHO_WORKING);
     copy->workspace = ob_memory_alloc(c->bench, copy->workspace_bytes, b->space, ORTHO_WORKING);
     if (copy->x == NULL || copy->y == NULL || copy->workspace == NULL)
         return ORTHO_E_MEMORY;
-    status = b->upload(copy->x, o->x, o->x_bytes);
+    if (!copy->lent_x)
+        status = b->upload(copy->x, o->x, o->x_bytes);
     return status == ORTHO_OK ? b->fill(copy->y, 0xff, o->y_bytes) : status;
+}
+
+ortho_gemm_call ob_copy_call(const ob_copier *c, const ob_copy *copy, int64_t m)
+{
+    const ob_session *s = c->session;
+    return (ortho_gemm_call){.x = copy->x,
+                             .y = copy->y,
+                             .dtype = s->dtype,
+                             .m = m,
+                             .alpha = (float)s->options->alpha,
+                             .workspace = copy->workspace,
+                             .threads = s->threads,
+                             .stream = s->backend->stream(s->queue)};
 }
 
 ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m)
 {
-    const ob_session *s = c->session;
-    ortho_gemm_call call = {.x = copy->x,
-                            .y = copy->y,
-                            .dtype = s->dtype,
-                            .m = m,
-                            .alpha = (float)s->options->alpha,
-                            .workspace = copy->workspace,
-                            .threads = s->threads,
-                            .stream = s->backend->stream(s->queue)};
+    ortho_gemm_call call = ob_copy_call(c, copy, m);
     return c->hooks->run(copy->state, &call);
 }
 
@@ -156,17 +170,25 @@ static ortho_status check_input(const ob_copier *c, const ob_operands *o, const 
     return status;
 }
 
+ortho_status ob_copy_fetch(const ob_copier *c, const ob_operands *o, const ob_copy *copy)
+{
+    ortho_status status = check_input(c, o, copy);
+    return status == ORTHO_OK ? c->session->backend->download(o->host, copy->y, o->y_bytes)
+                              : status;
+}
+
 ortho_status ob_copy_check(const ob_copier *c, ob_operands *o, const ob_copy *copy,
                            ob_verdict *verdict)
 {
-    ortho_status status = check_input(c, o, copy);
-    if (status == ORTHO_OK)
-        status = c->session->backend->download(o->host, copy->y, o->y_bytes);
-    if (status != ORTHO_OK)
-        return status;
+    ortho_status status = ob_copy_fetch(c, o, copy);
+    return status == ORTHO_OK ? ob_operands_check(c, o, verdict) : status;
+}
+
+ortho_status ob_operands_check(const ob_copier *c, ob_operands *o, ob_verdict *verdict)
+{
     if (c->hooks->computes == ORTHO_COMPUTES_NOTHING)
         return ob_poison_verify(o->host, o->y_bytes, verdict);
-    status = ob_operands_truth(c->session, o, c->hooks->computes);
+    ortho_status status = ob_operands_truth(c->session, o, c->hooks->computes);
     return status == ORTHO_OK ? ob_gemm_verify(&o->truth[c->hooks->computes], o->host, verdict)
                               : status;
 }

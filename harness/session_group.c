@@ -288,12 +288,12 @@ static uint64_t row_seed(const ob_session *s, const ob_lane *lane)
     return ob_row_seed(s->options->seed, lane->c->key);
 }
 
-/* The first baseline of the group that has a time. */
-static const ob_lane *baseline_of(const ob_lane *lanes, int count)
+/* The first baseline of the group in this form that has a time. */
+static const ob_lane *baseline_of(const ob_lane *lanes, int count, ob_form form)
 {
     for (int i = 0; i < count; i++)
         if (!lanes[i].out && lanes[i].c->variant->role == ORTHO_BASELINE &&
-            lanes[i].sampler.count > 0)
+            lanes[i].c->form == form && lanes[i].sampler.count > 0)
             return &lanes[i];
     return NULL;
 }
@@ -383,12 +383,26 @@ static void report_status(ob_session *s, ob_lane *lane, const ortho_interval *ci
     ob_row_status(lane->row, "ambiguous", reason);
 }
 
-static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
+static void compare(const ob_session *s, ob_lane *lane, const char *key, const ob_lane *baseline)
 {
-    ob_row_verified_set(lane->row, &(ob_row_verified){.before = lane->before,
-                                                      .after = lane->after,
-                                                      .verdict = &lane->verdict,
-                                                      .copies = (int)lane->copies});
+    ortho_role role = lane->c->variant->role;
+    if (baseline != NULL && baseline != lane && lane->sampler.count > 0 && role != ORTHO_HARNESS &&
+        role != ORTHO_CEILING)
+        ob_row_speedup_set(lane->row, key,
+                           &(ob_row_speedup){.over = baseline->c->variant->name,
+                                             .baseline = &baseline->sampler,
+                                             .lane = &lane->sampler,
+                                             .seed = row_seed(s, lane) + 1});
+}
+
+static void report_lane(ob_session *s, ob_lane *lane)
+{
+    ob_row_verified_set(
+        lane->row,
+        &(ob_row_verified){.before = lane->before,
+                           .after = lane->after,
+                           .verdict = &lane->verdict,
+                           .copies = (int)(lane->outputs > 0 ? lane->outputs : lane->copies)});
     if (lane->sampler.count == 0) {
         bool whole = !ob_session_times(s);
         s->ok += whole;
@@ -407,18 +421,18 @@ static void report_lane(ob_session *s, ob_lane *lane, const ob_lane *baseline)
                     &ci);
     ob_row_clocks_set(lane->row, &lane->clocks);
     report_status(s, lane, &ci);
-    if (baseline != NULL && baseline != lane && lane->c->variant->role != ORTHO_HARNESS &&
-        lane->c->variant->role != ORTHO_CEILING)
-        ob_row_speedup_set(lane->row, baseline->c->variant->name, &baseline->sampler,
-                           &lane->sampler, row_seed(s, lane) + 1);
 }
 
 void ob_group_report(ob_session *s, ob_lane *lanes, int count)
 {
-    const ob_lane *baseline = baseline_of(lanes, count);
+    const ob_lane *single = baseline_of(lanes, count, OB_FORM_SINGLE);
+    const ob_lane *grouped = baseline_of(lanes, count, OB_FORM_GROUPED);
     for (int i = 0; i < count; i++)
-        if (!lanes[i].out)
-            report_lane(s, &lanes[i], baseline);
+        if (!lanes[i].out) {
+            report_lane(s, &lanes[i]);
+            compare(s, &lanes[i], "speedup", single);
+            compare(s, &lanes[i], "speedup_grouped", grouped);
+        }
 }
 
 void ob_group_finish(ob_session *s, ob_lane *lanes, int count)

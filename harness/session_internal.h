@@ -87,6 +87,7 @@ typedef struct ob_lane {
     bool rounds;      /* launches come in whole rounds of the copies, from copy 0 on */
     int64_t units;    /* launches that make one operation: 1, or a pass's linears */
     int64_t launches, copies, cursor;
+    int64_t outputs; /* that the words of the verdict are to be told of; 0: as many as copies */
     double first_ns; /* of the first verified launch */
     /* Until then device memory rose by this at most, as the driver or CUPTI saw it, and by our own
      * account. */
@@ -132,6 +133,7 @@ typedef struct ob_copy {
     void *state, *x, *y, *workspace;
     size_t workspace_bytes;
     bool prepared;
+    bool lent_x; /* x was there before the copy and stays after it: several copies share it */
 } ob_copy;
 
 /* What makes and runs copies of one variant. */
@@ -148,11 +150,20 @@ void ob_operands_close(ob_operands *operands);
 /* Sizes only: without split and w. */
 ortho_gemm_problem ob_operands_problem(const ob_operands *operands);
 ortho_status ob_operands_truth(const ob_session *s, ob_operands *operands, ortho_computes computes);
-/* Prepares a zeroed copy; one that failed halfway is released like a whole one. */
+/* The state alone of a zeroed copy, prepared; one that failed halfway is released like a whole one.
+ */
+ortho_status ob_copy_prepare(ob_copier *c, const ob_operands *operands, ob_copy *copy);
+/* The same with its workspace, y (poisoned) and x, unless that is lent: set, with lent_x. */
 ortho_status ob_copy_make(ob_copier *c, const ob_operands *operands, ob_copy *copy);
 void ob_copy_release(ob_copier *c, ob_copy *copy);
 ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m);
-/* What a copy holds now: that x is as it was, and its y. */
+/* What ob_copy_run hands to the hook. */
+ortho_gemm_call ob_copy_call(const ob_copier *c, const ob_copy *copy, int64_t m);
+/* Checks that x is as it was, and brings y to operands->host. */
+ortho_status ob_copy_fetch(const ob_copier *c, const ob_operands *operands, const ob_copy *copy);
+/* Judges operands->host. */
+ortho_status ob_operands_check(const ob_copier *c, ob_operands *operands, ob_verdict *verdict);
+/* Both: what a copy holds now. */
 ortho_status ob_copy_check(const ob_copier *c, ob_operands *operands, const ob_copy *copy,
                            ob_verdict *verdict);
 ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *operands, const ob_copy *copy,

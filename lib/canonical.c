@@ -4,11 +4,12 @@
 #include "lib/layer.h"
 #include "lib/options.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 static const ortho_form options_form = {
     .name = "ortho_layer_options",
-    .least = sizeof(ortho_layer_options),
+    .least = offsetof(ortho_layer_options, variant),
     .bytes = sizeof(ortho_layer_options),
 };
 
@@ -43,7 +44,9 @@ ortho_status ortho_layer_of(const ortho_layer_facts *facts, const ortho_split *s
         status = ortho_layer_new(facts, device, o.threads, &layer);
     if (status != ORTHO_OK)
         return status;
-    status = ortho_layer_serve(layer, split);
+    status = ortho_layer_ask(layer, o.variant);
+    if (status == ORTHO_OK)
+        status = ortho_layer_serve(layer, split);
     if (status != ORTHO_OK)
         ortho_layer_free(layer);
     else

@@ -154,6 +154,11 @@ static ortho_status sieve(run *r, const char *model, const char *out)
                                .projections = r->options.projections,
                                .hessian = r->options.hessian};
     ortho_status status = ortho_sieve_options_read(r->options.sieve, &plan.sieve);
+    if (status == ORTHO_OK && plan.sieve.variant != NULL)
+        status = ortho_fail(ORTHO_E_ARGUMENT,
+                            "variant is \"%s\", but a checkpoint's sieve serves no layer: say it "
+                            "to ortho_layer_load",
+                            plan.sieve.variant);
     if (status == ORTHO_OK)
         status = choose_device(r, plan.sieve.device);
     ortho_rss_begin(&r->rss); /* the context is up, where there is one */

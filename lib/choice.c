@@ -29,33 +29,9 @@ static const char *const preferred[2][ORTHO_BATCH_CLASSES][PREFERENCES] = {
     [ORTHO_CUDA] = {{"warp-per-row", "csr"}, {"warp-per-row", "csr"}},
 };
 
-static const char *const backend_names[2] = {[ORTHO_CPU] = "CPU", [ORTHO_CUDA] = "GPU"};
-
 int64_t ortho_batch_class_tokens(int batch_class)
 {
     return class_tokens[batch_class];
-}
-
-static bool supports(const ortho_variant *v, const ortho_gemm_problem *problem,
-                     const ortho_services *services)
-{
-    static const ortho_dtype dtypes[] = {ORTHO_F32, ORTHO_F16, ORTHO_BF16};
-    ortho_gemm_problem p = *problem;
-    bool good = true;
-    for (int i = 0; i < 3 && good && v->gemm->supports != NULL; i++) {
-        p.dtype = dtypes[i];
-        good = v->gemm->supports(&p, services) == ORTHO_OK;
-    }
-    return good;
-}
-
-/* Can it serve at all, and this problem in particular? */
-static bool serves(const ortho_variant *v, const ortho_gemm_problem *problem,
-                   const ortho_services *services)
-{
-    return v != NULL && v->role == ORTHO_COMPETITOR && v->gemm != NULL &&
-           v->gemm->computes == ORTHO_COMPUTES_SPLIT && v->gemm->prepare != NULL &&
-           v->gemm->run != NULL && v->gemm->export_split != NULL && supports(v, problem, services);
 }
 
 ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backend, int batch_class,
@@ -64,12 +40,12 @@ ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backe
     for (int i = 0; i < PREFERENCES; i++) {
         const char *name = preferred[backend][batch_class][i];
         const ortho_variant *v = name != NULL ? ortho_variant_find(name, backend) : NULL;
-        if (serves(v, problem, services)) {
+        if (ortho_variant_serves(v, problem, services)) {
             *out = v;
             return ORTHO_OK;
         }
     }
     return ortho_fail(ORTHO_E_UNSUPPORTED,
                       "no variant of this build serves a layer of %lld x %lld on the %s",
-                      (long long)problem->n, (long long)problem->k, backend_names[backend]);
+                      (long long)problem->n, (long long)problem->k, ortho_backend_name(backend));
 }

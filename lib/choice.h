@@ -17,4 +17,21 @@ int64_t ortho_batch_class_tokens(int batch_class);
 ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backend, int batch_class,
                           const ortho_services *services, const ortho_variant **out);
 
+/* "CPU" or "GPU", for messages. */
+const char *ortho_backend_name(ortho_backend backend);
+
+/* Can it serve at all, and this problem in particular, in every dtype of activations? NULL can't.
+ * Where its own word on the problem was no, that is the last message. */
+bool ortho_variant_serves(const ortho_variant *v, const ortho_gemm_problem *problem,
+                          const ortho_services *services);
+
+/* The variant of this name, whatever the table prefers. UNSUPPORTED when it doesn't serve the
+ * problem or isn't there: says why, and names those that do. */
+ortho_status ortho_choose_named(const ortho_gemm_problem *problem, ortho_backend backend,
+                                const char *name, const ortho_services *services,
+                                const ortho_variant **out);
+
+/* Names, joined by commas, of a backend's variants that can serve and that run chains; "none". */
+void ortho_choice_chains(ortho_backend backend, char names[256]);
+
 #endif

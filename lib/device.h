@@ -70,7 +70,7 @@ ortho_status ortho_gpu_wait(void);
  * of it, so that a graph may be launched at any time, on any stream, beside ordinary calls.
  */
 typedef struct ortho_gpu_lease {
-    void *memory; /* 256-byte aligned */
+    void *memory; /* 256-byte aligned; NULL where a graph wanted no bytes */
     void *stream;
     struct ortho_gpu_slot *slot; /* NULL: the graph's */
 } ortho_gpu_lease;

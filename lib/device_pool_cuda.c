@@ -108,12 +108,13 @@ static ortho_gpu_slot *choose(ortho_gpu *gpu, size_t bytes, unsigned long long i
     return slot;
 }
 
-/* Memory that is a node of the graph under capture. */
+/* Memory that is a node of the graph under capture; no node where none is wanted. */
 static ortho_status take_of_graph(size_t bytes, void *stream, ortho_gpu_lease *out)
 {
     void *memory = NULL;
-    ortho_status status =
-        ortho_gpu_check(cudaMallocAsync(&memory, bytes > 0 ? bytes : 1, stream), "a workspace");
+    ortho_status status = ORTHO_OK;
+    if (bytes > 0)
+        status = ortho_gpu_check(cudaMallocAsync(&memory, bytes, stream), "a workspace");
     if (status == ORTHO_OK)
         *out = (ortho_gpu_lease){.memory = memory, .stream = stream};
     return status;
@@ -154,6 +155,8 @@ ortho_status ortho_gpu_take(ortho_gpu *gpu, size_t bytes, void *stream, ortho_gp
 ortho_status ortho_gpu_give(ortho_gpu *gpu, ortho_gpu_lease *lease)
 {
     ortho_status status;
+    if (lease->slot == NULL && lease->memory == NULL)
+        return ORTHO_OK;
     if (lease->slot == NULL)
         return ortho_gpu_check(cudaFreeAsync(lease->memory, lease->stream), "a workspace's end");
     status = ortho_gpu_check(cudaEventRecord(lease->slot->done, lease->stream), "an event");

@@ -5,78 +5,92 @@
  * batches are cut into pieces, so that a workspace stays small. On a GPU the pieces follow each
  * other on the caller's stream and share one workspace: nothing here waits.
  */
+#include "lib/forward.h"
+
 #include "common/dtype.h"
 #include "common/error.h"
-#include "lib/layer.h"
 
-/* One forward: what all its pieces share. */
-typedef struct forward {
-    const ortho_layer *layer;
-    const ortho_server *server;
-    ortho_dtype dtype;
-    void *workspace, *stream;
-} forward;
+#include <stdio.h>
 
-static bool overlap(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
-{
-    return (uintptr_t)a < (uintptr_t)b + b_bytes && (uintptr_t)b < (uintptr_t)a + a_bytes;
-}
-
-static size_t element_bytes(ortho_dtype dtype)
+size_t ortho_forward_element(ortho_dtype dtype)
 {
     return dtype == ORTHO_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-static ortho_status check_call(const ortho_layer *layer, int64_t m, ortho_dtype dtype,
-                               const void *stream)
+bool ortho_forward_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
 {
-    if (layer == NULL)
-        return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_forward: layer is NULL");
-    if (m < 0)
-        return ortho_fail(ORTHO_E_ARGUMENT, "m is %lld; it must be >= 0", (long long)m);
+    return (uintptr_t)a < (uintptr_t)b + b_bytes && (uintptr_t)b < (uintptr_t)a + a_bytes;
+}
+
+/* ---- what the caller gave -------------------------------------------------------------------- */
+
+ortho_status ortho_forward_check_dtype(ortho_dtype dtype)
+{
     if (dtype != ORTHO_F32 && dtype != ORTHO_F16 && dtype != ORTHO_BF16)
         return ortho_fail(ORTHO_E_UNSUPPORTED,
                           "activations of dtype %s: only F32, F16 and BF16 can be",
                           ortho_dtype_name(dtype));
+    return ORTHO_OK;
+}
+
+ortho_status ortho_forward_check_stream(const ortho_layer *layer, const void *stream)
+{
     if (stream != NULL && layer->gpu == NULL)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "this layer is the CPU's: stream must be NULL");
     return ORTHO_OK;
 }
 
-static ortho_status check_memory(const ortho_layer *layer, const void *x, int64_t m,
-                                 ortho_dtype dtype, const void *y)
+ortho_status ortho_forward_check_memory(const ortho_layer *layer, const void *x, int64_t m,
+                                        ortho_dtype dtype, const void *y)
 {
-    if (x == NULL || y == NULL)
-        return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_forward: %s is NULL",
-                          x == NULL ? "x" : "y");
     int64_t n = layer->facts.n, k = layer->facts.k, widest = n > k ? n : k;
     if (m > INT64_MAX / (int64_t)sizeof(float) / widest)
         return ortho_fail(ORTHO_E_ARGUMENT, "m is %lld: more than memory can hold", (long long)m);
-    size_t tokens = (size_t)m * element_bytes(dtype);
-    if (overlap(x, tokens * (size_t)k, y, tokens * (size_t)n))
+    size_t tokens = (size_t)m * ortho_forward_element(dtype);
+    if (ortho_forward_overlap(x, tokens * (size_t)k, y, tokens * (size_t)n))
         return ortho_fail(ORTHO_E_ARGUMENT, "x and y overlap");
     return ORTHO_OK;
 }
 
-static ortho_status run_pieces(const forward *f, const char *x, int64_t m, char *y)
+ortho_status ortho_forward_check_sides(const ortho_layer *layer, const void *x, const void *y)
 {
-    const ortho_layer *layer = f->layer;
-    size_t bytes = element_bytes(f->dtype);
-    ortho_status status = ORTHO_OK;
-    for (int64_t t = 0; t < m && status == ORTHO_OK; t += ORTHO_LAYER_TOKENS) {
-        const ortho_gemm_call call = {
-            .x = x + (size_t)(t * layer->facts.k) * bytes,
-            .y = y + (size_t)(t * layer->facts.n) * bytes,
-            .dtype = f->dtype,
-            .m = m - t < ORTHO_LAYER_TOKENS ? m - t : ORTHO_LAYER_TOKENS,
-            .alpha = layer->alpha,
-            .workspace = f->workspace,
-            .threads = layer->threads,
-            .stream = f->stream,
-        };
-        status = f->server->variant->gemm->run(f->server->state, &call);
-    }
-    return status;
+    const ortho_gpu *gpu = layer->gpu;
+    const bool x_good =
+        gpu == NULL ? ortho_gpu_memory(x, NULL) != ORTHO_MEMORY_DEVICE : ortho_gpu_reaches(gpu, x);
+    if (x_good && (gpu == NULL ? ortho_gpu_memory(y, NULL) != ORTHO_MEMORY_DEVICE
+                               : ortho_gpu_reaches(gpu, y)))
+        return ORTHO_OK;
+    const char *wrong = x_good ? "y" : "x";
+    return gpu == NULL
+               ? ortho_fail(ORTHO_E_ARGUMENT, "%s is a GPU's memory, but the layer is the CPU's",
+                            wrong)
+               : ortho_fail(ORTHO_E_ARGUMENT, "%s isn't memory of GPU %d, where the layer is",
+                            wrong, ortho_gpu_ordinal(gpu));
+}
+
+/* ---- a layer's part in a call ---------------------------------------------------------------- */
+
+const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
+{
+    const ortho_server *server = layer->server;
+    while (m > server->max_m)
+        server++;
+    return server;
+}
+
+void ortho_forward_place(const ortho_layer *layer, char place[32])
+{
+    if (layer->gpu == NULL)
+        snprintf(place, 32, "the CPU");
+    else
+        snprintf(place, 32, "GPU %d", ortho_gpu_ordinal(layer->gpu));
+}
+
+bool ortho_forward_together(const ortho_layer *a, const ortho_layer *b)
+{
+    if (a->gpu == NULL || b->gpu == NULL)
+        return a->gpu == b->gpu;
+    return ortho_gpu_ordinal(a->gpu) == ortho_gpu_ordinal(b->gpu);
 }
 
 static size_t workspace_bytes(const ortho_server *server, int64_t m)
@@ -86,64 +100,100 @@ static size_t workspace_bytes(const ortho_server *server, int64_t m)
     return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, piece);
 }
 
-/* ---- the CPU --------------------------------------------------------------------------------- */
-
-static ortho_status forward_cpu(forward *f, const void *x, int64_t m, void *y)
+ortho_status ortho_forward_take(ortho_forward *f)
 {
-    const bool x_here = ortho_gpu_memory(x, NULL) != ORTHO_MEMORY_DEVICE;
-    if (!x_here || ortho_gpu_memory(y, NULL) == ORTHO_MEMORY_DEVICE)
-        return ortho_fail(ORTHO_E_ARGUMENT, "%s is a GPU's memory, but the layer is the CPU's",
-                          x_here ? "y" : "x");
-    f->workspace = ortho_pool_take(f->layer->pool, workspace_bytes(f->server, m));
-    if (f->workspace == NULL)
-        return ORTHO_E_MEMORY;
-    ortho_status status = run_pieces(f, x, m, y);
-    ortho_pool_give(f->layer->pool, f->workspace);
+    const size_t bytes = workspace_bytes(f->server, f->m);
+    if (f->layer->gpu == NULL) {
+        f->workspace = ortho_pool_take(f->layer->pool, bytes);
+        return f->workspace != NULL ? ORTHO_OK : ORTHO_E_MEMORY;
+    }
+    ortho_status status = ortho_gpu_take(f->layer->gpu, bytes, f->stream, &f->lease);
+    if (status == ORTHO_OK)
+        f->workspace = f->lease.memory;
     return status;
 }
 
-/* ---- a GPU ----------------------------------------------------------------------------------- */
-
-static ortho_status enqueue(forward *f, const void *x, int64_t m, void *y)
+ortho_status ortho_forward_give(ortho_forward *f)
 {
-    ortho_gpu *gpu = f->layer->gpu;
-    ortho_gpu_lease lease;
-    const bool x_there = ortho_gpu_reaches(gpu, x);
-    if (!x_there || !ortho_gpu_reaches(gpu, y))
-        return ortho_fail(ORTHO_E_ARGUMENT, "%s isn't memory of GPU %d, where the layer is",
-                          x_there ? "y" : "x", ortho_gpu_ordinal(gpu));
-    ortho_status status = ortho_gpu_take(gpu, workspace_bytes(f->server, m), f->stream, &lease);
+    if (f->layer->gpu != NULL)
+        return ortho_gpu_give(f->layer->gpu, &f->lease);
+    ortho_pool_give(f->layer->pool, f->workspace);
+    return ORTHO_OK;
+}
+
+ortho_gemm_call ortho_forward_piece(const ortho_forward *f, int64_t t)
+{
+    const size_t bytes = ortho_forward_element(f->dtype);
+    return (ortho_gemm_call){
+        .x = f->x + (size_t)(t * f->layer->facts.k) * bytes,
+        .y = f->y + (size_t)(t * f->layer->facts.n) * bytes,
+        .dtype = f->dtype,
+        .m = f->m - t < ORTHO_LAYER_TOKENS ? f->m - t : ORTHO_LAYER_TOKENS,
+        .alpha = f->layer->alpha,
+        .workspace = f->workspace,
+        .threads = f->layer->threads,
+        .stream = f->stream,
+    };
+}
+
+ortho_status ortho_forward_run(const ortho_forward *f)
+{
+    ortho_status status = ORTHO_OK;
+    for (int64_t t = 0; t < f->m && status == ORTHO_OK; t += ORTHO_LAYER_TOKENS) {
+        const ortho_gemm_call call = ortho_forward_piece(f, t);
+        status = f->server->variant->gemm->run(f->server->state, &call);
+    }
+    return status;
+}
+
+ortho_status ortho_forward_whole(ortho_forward *f)
+{
+    ortho_status status = ortho_forward_take(f);
     if (status != ORTHO_OK)
         return status;
-    f->workspace = lease.memory;
-    status = run_pieces(f, x, m, y);
-    ortho_status given = ortho_gpu_give(gpu, &lease);
+    status = ortho_forward_run(f);
+    ortho_status given = ortho_forward_give(f);
     return status != ORTHO_OK ? status : given;
 }
 
-static ortho_status forward_gpu(forward *f, const void *x, int64_t m, void *y)
+/* ---- one layer ------------------------------------------------------------------------------- */
+
+static ortho_status check_call(const ortho_layer *layer, int64_t m, ortho_dtype dtype,
+                               const void *stream)
 {
-    ortho_gpu_scope scope;
-    ortho_status status = ortho_layer_enter(f->layer, &scope);
-    if (status != ORTHO_OK)
-        return status;
-    status = enqueue(f, x, m, y);
-    ortho_layer_leave(f->layer, &scope);
-    return status;
+    if (layer == NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_forward: layer is NULL");
+    if (m < 0)
+        return ortho_fail(ORTHO_E_ARGUMENT, "m is %lld; it must be >= 0", (long long)m);
+    ortho_status status = ortho_forward_check_dtype(dtype);
+    return status == ORTHO_OK ? ortho_forward_check_stream(layer, stream) : status;
 }
 
 ORTHO_API ortho_status ortho_layer_forward(const ortho_layer *layer, const void *x, int64_t m,
                                            ortho_dtype dtype, void *y, void *stream)
 {
+    ortho_gpu_scope scope;
     ortho_status status = check_call(layer, m, dtype, stream);
     if (status != ORTHO_OK || m == 0)
         return status;
-    status = check_memory(layer, x, m, dtype, y);
+    if (x == NULL || y == NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT, "ortho_layer_forward: %s is NULL",
+                          x == NULL ? "x" : "y");
+    status = ortho_forward_check_memory(layer, x, m, dtype, y);
+    if (status == ORTHO_OK)
+        status = ortho_layer_enter(layer, &scope);
     if (status != ORTHO_OK)
         return status;
-    const ortho_server *server = layer->server;
-    while (m > server->max_m)
-        server++;
-    forward f = {.layer = layer, .server = server, .dtype = dtype, .stream = stream};
-    return layer->gpu == NULL ? forward_cpu(&f, x, m, y) : forward_gpu(&f, x, m, y);
+    ortho_forward f = {.layer = layer,
+                       .server = ortho_forward_server(layer, m),
+                       .x = x,
+                       .y = y,
+                       .m = m,
+                       .dtype = dtype,
+                       .stream = stream};
+    status = ortho_forward_check_sides(layer, x, y);
+    if (status == ORTHO_OK)
+        status = ortho_forward_whole(&f);
+    ortho_layer_leave(layer, &scope);
+    return status;
 }

@@ -122,15 +122,33 @@ ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer)
                                 .dtype = ORTHO_F32};
 }
 
+ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant)
+{
+    const ortho_gemm_problem problem = ortho_layer_problem(layer);
+    const ortho_services services = ortho_layer_services(layer);
+    ortho_gpu_scope scope;
+    if (variant == NULL)
+        return ORTHO_OK;
+    ortho_status status = ortho_layer_enter(layer, &scope);
+    if (status != ORTHO_OK)
+        return status;
+    status =
+        ortho_choose_named(&problem, ortho_layer_backend(layer), variant, &services, &layer->asked);
+    ortho_layer_leave(layer, &scope);
+    return status;
+}
+
 /* One copy of the weights serves neighbouring classes that agree. */
 static ortho_status add_server(ortho_layer *layer, int batch_class, const ortho_split *split,
                                const ortho_services *services)
 {
     ortho_gemm_problem problem = ortho_layer_problem(layer);
-    const ortho_variant *variant = NULL;
+    const ortho_variant *variant = layer->asked;
     int count = layer->server_count;
-    ortho_status status =
-        ortho_choose(&problem, ortho_layer_backend(layer), batch_class, services, &variant);
+    ortho_status status = ORTHO_OK;
+    if (variant == NULL)
+        status =
+            ortho_choose(&problem, ortho_layer_backend(layer), batch_class, services, &variant);
     if (status != ORTHO_OK)
         return status;
     if (count == 0 || layer->server[count - 1].variant != variant) {

@@ -28,7 +28,8 @@ typedef struct ortho_server {
 struct ortho_layer {
     ortho_layer_facts facts; /* what an artifact would say of it; `name` isn't used */
     float alpha;
-    int threads; /* of a forward, >= 1: the variant's workspace is sized for them */
+    int threads;                /* of a forward, >= 1: the variant's workspace is sized for them */
+    const ortho_variant *asked; /* to serve every m; NULL: the table's choice */
     int server_count;
     ortho_server server[ORTHO_BATCH_CLASSES]; /* by ascending max_m; the last is unbounded */
     ortho_account account;
@@ -53,6 +54,10 @@ ortho_services ortho_layer_services(ortho_layer *layer);
 /* The layer's GPU, for as long as the scope; nothing for the CPU's layers. */
 ortho_status ortho_layer_enter(const ortho_layer *layer, ortho_gpu_scope *scope);
 void ortho_layer_leave(const ortho_layer *layer, const ortho_gpu_scope *scope);
+
+/* Asks for one variant to serve the layer, before it has a split; NULL changes nothing. As
+ * ortho_choose_named. */
+ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant);
 
 ortho_backend ortho_layer_backend(const ortho_layer *layer);
 

@@ -2,7 +2,7 @@
  * Within a shard the tensors follow their source's order, but for alignment: safetensors has no
  * holes, so that whatever isn't a multiple of 4 bytes long comes last, and elements of 8 bytes
  * first. Work follows the source's order, too, with layers and copies interleaved by their shares:
- * while the one is computed the other keeps the disk busy.
+ * while the one is computed the other keeps the disk busy. Large and small layers take turns.
  */
 #include "lib/plan_order.h"
 
@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define MIXED 7 /* layers among which large and small ones take turns: a transformer block's */
 
 /* A tensor of the source and what becomes of it. */
 typedef struct item {
@@ -132,6 +134,42 @@ uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *u)
 
 /* ---- the order of work ----------------------------------------------------------------------- */
 
+static int by_size(const void *a, const void *b)
+{
+    const ortho_unit *x = a, *y = b;
+    if (x->from_bytes != y->from_bytes)
+        return x->from_bytes < y->from_bytes ? -1 : 1;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+/* A small one, a large one, and so on. */
+static void mix(ortho_unit *units, const int64_t *at, int count)
+{
+    ortho_unit sorted[MIXED];
+    for (int i = 0; i < count; i++)
+        sorted[i] = units[at[i]];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_size);
+    for (int i = 0; i < count; i++)
+        units[at[i]] = sorted[i % 2 == 0 ? i / 2 : (count + 1) / 2 + i / 2];
+}
+
+/* The largest layers stand together in most models. Side by side they fill the budget, and none is
+ * read ahead: workers would wait. */
+static void mix_layers(ortho_plan *plan)
+{
+    int64_t at[MIXED];
+    int count = 0;
+    for (int64_t i = 0; i < plan->unit_count; i++) {
+        if (count == MIXED || (count > 0 && plan->units[i].shard != plan->units[at[0]].shard)) {
+            mix(plan->units, at, count);
+            count = 0;
+        }
+        if (plan->units[i].layer >= 0)
+            at[count++] = i;
+    }
+    mix(plan->units, at, count);
+}
+
 /* How far into its kind, sieves or copies of its shard, each unit stands, 0 to 1. */
 typedef struct ordered {
     ortho_unit unit;
@@ -182,6 +220,7 @@ static ortho_status order_work(ortho_plan *plan)
     if (all == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a plan");
     qsort(plan->units, (size_t)plan->unit_count, sizeof *plan->units, by_source);
+    mix_layers(plan);
     measure_shares(plan, all);
     qsort(all, (size_t)plan->unit_count, sizeof *all, by_share);
     for (int64_t i = 0; i < plan->unit_count; i++)

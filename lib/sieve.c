@@ -109,15 +109,17 @@ static ortho_status run_hooks(const ortho_variant *v, const ortho_sieve_problem 
     return status;
 }
 
-/* On the GPU the serving variant sieves. The split passes through the host once: a variant packs
- * from there. */
+/* On the GPU the serving variant sieves, or, where it can't, the library's choice. The split passes
+ * through the host once: a variant packs from there. */
 static ortho_status sieve_gpu(ortho_layer *layer, const ortho_sieve_problem *problem,
                               const ortho_services *services, ortho_split *split)
 {
     const ortho_gemm_problem gemm = ortho_layer_problem(layer);
     const ortho_layer_facts *f = &layer->facts;
-    const ortho_variant *v = NULL;
-    ortho_status status = ortho_choose(&gemm, ORTHO_CUDA, 0, services, &v);
+    const ortho_variant *v = layer->asked;
+    ortho_status status = ORTHO_OK;
+    if (v == NULL || v->sieve == NULL)
+        status = ortho_choose(&gemm, ORTHO_CUDA, 0, services, &v);
     if (status == ORTHO_OK && v->sieve == NULL)
         status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s has no sieve on the GPU", v->name);
     if (status == ORTHO_OK)
@@ -161,6 +163,8 @@ static ortho_status sieve_checked(const ortho_sieve_problem *problem,
              problem->hessian == NULL ? "weights" : "caller");
     snprintf(facts.source, sizeof facts.source, "%s", ORTHO_NO_HASH);
     ortho_status status = ortho_layer_new(&facts, device, options->threads, &layer);
+    if (status == ORTHO_OK)
+        status = ortho_layer_ask(layer, options->variant);
     if (status == ORTHO_OK)
         status = ortho_layer_enter(layer, &scope);
     if (status == ORTHO_OK) {

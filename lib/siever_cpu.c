@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* madvise */
 #include "lib/siever.h"
 
 #include "common/account.h"
@@ -6,6 +7,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define PAGE      ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct ortho_siever {
     ortho_account account;
@@ -40,11 +45,19 @@ static void close_siever(ortho_siever *s)
     free(s);
 }
 
+/* In huge pages as far as whole ones go, where the kernel gives them: a pass over W meets fewer
+ * ends of pages, and a direct read pins few of them. */
 static void *alloc(size_t bytes)
 {
-    void *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + 4096);
-    if (memory == NULL)
+    void *memory = NULL;
+    size_t padded = (bytes + PAGE - 1) / PAGE * PAGE, whole = padded / HUGE_PAGE * HUGE_PAGE;
+    int error = posix_memalign(&memory, whole > 0 ? HUGE_PAGE : PAGE, padded > 0 ? padded : PAGE);
+    if (error != 0) {
         ortho_fail(ORTHO_E_MEMORY, "no memory for a buffer of %zu bytes", bytes);
+        return NULL;
+    }
+    if (whole > 0)
+        (void)madvise(memory, whole, MADV_HUGEPAGE);
     return memory;
 }
 

@@ -210,7 +210,7 @@ static void put_point(const picture *p, const point *shown, FILE *tsv)
                              shown->value[2],
                              shown->throttled ? 1 : NAN,
                              (double)its->place};
-    char slice[160];
+    char slice[160], name[ORTHO_LABEL_BYTES];
     for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
         ortho_plot_number(values[v], tsv);
         fputc('\t', tsv);
@@ -218,7 +218,8 @@ static void put_point(const picture *p, const point *shown, FILE *tsv)
     ortho_model_slice(its->row, slice, sizeof slice);
     ortho_plot_field(ortho_model_string(its->row, "key"), tsv);
     fputc('\t', tsv);
-    ortho_plot_field(ortho_model_string(its->row, "variant"), tsv);
+    ortho_model_label(its->row, name);
+    ortho_plot_field(name, tsv);
     fputc('\t', tsv);
     ortho_plot_field(slice, tsv);
     fputc('\n', tsv);
@@ -243,13 +244,14 @@ ortho_status ortho_clock_time_data(const json_t *results, FILE *tsv)
 
 static bool named_before(const picture *p, const band *b, size_t until)
 {
-    const char *name = ortho_model_string(p->cases[until].row, "variant");
+    char name[ORTHO_LABEL_BYTES], other[ORTHO_LABEL_BYTES];
+    ortho_model_label(p->cases[until].row, name);
     for (size_t i = b->first; i < until; i++) {
-        const char *other = ortho_model_string(p->cases[i].row, "variant");
-        if (name != NULL && other != NULL && strcmp(name, other) == 0)
+        ortho_model_label(p->cases[i].row, other);
+        if (strcmp(name, other) == 0)
             return true;
     }
-    return name == NULL;
+    return ortho_model_string(p->cases[until].row, "variant") == NULL;
 }
 
 /* The slice that a band's cases share; "" where they don't. */
@@ -272,8 +274,9 @@ static void name_variants(const picture *p, const band *b, char *out, size_t siz
     for (size_t i = b->first; i < b->first + b->count && used < size; i++) {
         if (named_before(p, b, i))
             continue;
-        int added = snprintf(out + used, size - used, "%s%.60s", used > 0 ? ", " : "",
-                             ortho_model_string(p->cases[i].row, "variant"));
+        char name[ORTHO_LABEL_BYTES];
+        ortho_model_label(p->cases[i].row, name);
+        int added = snprintf(out + used, size - used, "%s%.60s", used > 0 ? ", " : "", name);
         used += added > 0 ? (size_t)added : 0;
     }
     ortho_text_trim(out);

@@ -57,19 +57,13 @@ static void cell_rate(const json_t *row, ortho_cell *out)
                             : "GB/s");
 }
 
-static void cell_speedup(const json_t *row, ortho_cell *out)
+static void put_speedup(const json_t *speedup, ortho_cell *out)
 {
-    double ratio = ortho_model_number(row, "speedup.ratio");
-    double lo = ortho_model_number(row, "speedup.lo"), hi = ortho_model_number(row, "speedup.hi");
-    const char *role = ortho_model_string(row, "role");
+    double ratio = ortho_model_number(speedup, "ratio");
+    double lo = ortho_model_number(speedup, "lo"), hi = ortho_model_number(speedup, "hi");
     char text[3][16];
-    if (isnan(ratio)) {
-        if (role != NULL && strcmp(role, "baseline") == 0) {
-            snprintf(out->text, sizeof out->text, "baseline");
-            out->tone = ORTHO_TONE_QUIET;
-        }
+    if (isnan(ratio))
         return;
-    }
     ortho_text_three(ratio, text[0], sizeof text[0]);
     ortho_text_three(lo, text[1], sizeof text[1]);
     ortho_text_three(hi, text[2], sizeof text[2]);
@@ -79,6 +73,61 @@ static void cell_speedup(const json_t *row, ortho_cell *out)
     }
     snprintf(out->text, sizeof out->text, "%s× [%s, %s]", text[0], text[1], text[2]);
     out->tone = lo > 1 ? ORTHO_TONE_GOOD : hi < 1 ? ORTHO_TONE_BAD : ORTHO_TONE_PLAIN;
+}
+
+static void say_baseline(ortho_cell *out)
+{
+    snprintf(out->text, sizeof out->text, "baseline");
+    out->tone = ORTHO_TONE_QUIET;
+}
+
+static bool is_baseline(const json_t *row)
+{
+    const char *role = ortho_model_string(row, "role");
+    return role != NULL && strcmp(role, "baseline") == 0;
+}
+
+static bool has_form(const json_t *row, const char *form)
+{
+    const char *its = ortho_model_form(row);
+    return its != NULL && strcmp(its, form) == 0;
+}
+
+/* A baseline without a ratio is what the others' is over, in every form but another one. */
+static void cell_speedup(const json_t *row, ortho_cell *out)
+{
+    const json_t *speedup = ortho_model_at(row, "speedup");
+    bool single = !ortho_model_pass(row) || has_form(row, "single");
+    if (speedup != NULL)
+        put_speedup(speedup, out);
+    else if (is_baseline(row) && single)
+        say_baseline(out);
+}
+
+static void cell_speedup_grouped(const json_t *row, ortho_cell *out)
+{
+    const json_t *speedup = ortho_model_at(row, "speedup_grouped");
+    if (speedup != NULL)
+        put_speedup(speedup, out);
+    else if (is_baseline(row) && has_form(row, "grouped"))
+        say_baseline(out);
+}
+
+static void cell_form(const json_t *row, ortho_cell *out)
+{
+    const char *form = ortho_model_form(row);
+    char *clean = form != NULL ? ortho_text_cut(form, 16) : NULL;
+    snprintf(out->text, sizeof out->text, "%.60s", clean != NULL ? clean : "");
+    free(clean);
+}
+
+static bool forms_differ(const ortho_group *group)
+{
+    const char *first = ortho_model_form(group->rows[0]);
+    for (size_t i = 1; first != NULL && i < group->count; i++)
+        if (!has_form(group->rows[i], first))
+            return true;
+    return false;
 }
 
 void ortho_cell_percent(double share, ortho_cell *out)
@@ -149,6 +198,12 @@ static void cell_processes(const json_t *row, ortho_cell *out)
 
 /* Columns of one backend or one kind of row stand only where a row of the group fills them. */
 const ortho_column ortho_columns[] = {
+    {.title = "form",
+     .meaning = "how the pass is launched: single, each linear alone; grouped, q, k and v as one "
+                "and gate and up as one; persistent, one launch for all linears",
+     .always = true,
+     .stands = forms_differ,
+     .cell = cell_form},
     {.title = "time",
      .meaning =
          "median of the samples, ± half of its 95 % confidence interval; ~ is ambiguous: the "
@@ -168,6 +223,11 @@ const ortho_column ortho_columns[] = {
      .meaning = "baseline's median ÷ this median, with its 95 % confidence interval",
      .keep = 2,
      .cell = cell_speedup},
+    {.title = "over grouped",
+     .meaning = "the same over the baseline in form grouped: q, k and v concatenated, gate and up "
+                "too",
+     .keep = 2,
+     .cell = cell_speedup_grouped},
     {.title = "processes",
      .meaning = "how many processes, one after the other, gave the samples: one each has its own "
                 "placement in memory, which one process alone can't average out",
@@ -236,7 +296,7 @@ void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell
 {
     ortho_case_status status = ortho_model_status(row);
     *out = (ortho_cell){.text = ""};
-    if (status == ORTHO_CASE_OK || status == ORTHO_CASE_AMBIGUOUS)
+    if (column->always || status == ORTHO_CASE_OK || status == ORTHO_CASE_AMBIGUOUS)
         column->cell(row, out);
 }
 

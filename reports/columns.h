@@ -24,6 +24,7 @@ typedef struct ortho_column {
     const char *title;
     const char *meaning; /* the footnote */
     bool left;           /* words, for the last column only; numbers stand right */
+    bool always;         /* names the row: told of one without a time too, before its reason */
     int keep;            /* 0: always shown; the highest go first on a narrow terminal */
     bool (*stands)(const ortho_group *group);         /* NULL: wherever a row fills it */
     void (*cell)(const json_t *row, ortho_cell *out); /* only for rows with a time */
@@ -35,8 +36,8 @@ extern const size_t ortho_column_count;
 /* Does it stand in this group, and does any row fill it? */
 bool ortho_column_filled(const ortho_column *column, const ortho_group *group);
 
-/* Sets *out to the cell of a row; empty when the row has no verified time. An ambiguous row has
- * only its time, the first column: its interval is the message. */
+/* Sets *out to the cell of a row; empty when the row has no verified time, unless the column is
+ * told always. */
 void ortho_column_cell(const ortho_column *column, const json_t *row, ortho_cell *out);
 
 /* The tone in which a status is told. */

@@ -224,6 +224,21 @@ bool ortho_model_pass(const json_t *row)
     return ortho_model_number(row, "linears") > 0;
 }
 
+const char *ortho_model_form(const json_t *row)
+{
+    const char *form = ortho_model_string(row, "form");
+    return !ortho_model_pass(row) ? NULL : form != NULL ? form : "single";
+}
+
+void ortho_model_label(const json_t *row, char out[ORTHO_LABEL_BYTES])
+{
+    const char *variant = ortho_model_string(row, "variant"), *form = ortho_model_form(row);
+    bool formed = form != NULL && strcmp(form, "single") != 0;
+    snprintf(out, ORTHO_LABEL_BYTES, "%.64s%s%.16s", variant != NULL ? variant : "?",
+             formed ? " " : "", formed ? form : "");
+    ortho_text_trim(out);
+}
+
 bool ortho_model_synthetic(const json_t *results)
 {
     if (ortho_model_true(results, "context.model.synthetic"))

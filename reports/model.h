@@ -78,6 +78,15 @@ const char *ortho_model_device(const json_t *results);
 /* A pass over all linears of a model: it has no layer and no one shape. */
 bool ortho_model_pass(const json_t *row);
 
+/* How a pass was launched: "single" where its row doesn't tell, as documents did before there were
+ * others; NULL of what is no pass. */
+const char *ortho_model_form(const json_t *row);
+
+/* What a row is called beside others of its group: its variant, and a form other than single:
+ * "csr", "csr grouped"; "?" without a variant. Not cleaned. */
+#define ORTHO_LABEL_BYTES 96
+void ortho_model_label(const json_t *row, char out[ORTHO_LABEL_BYTES]);
+
 /* "L0.gate", "L0", "pass", or the tensor's name; written to `out`, cleaned of control characters.
  */
 void ortho_model_slice(const json_t *row, char *out, size_t size);

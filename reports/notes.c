@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *variant_of(const json_t *row)
-{
-    const char *name = ortho_model_string(row, "variant");
-    return name != NULL ? name : "?";
-}
-
 /* Builds a line in memory; `line_say` gives it to the sink, cleaned. */
 static ortho_status line_say(const ortho_line_sink *sink, FILE *stream, char **text)
 {
@@ -30,16 +24,17 @@ static ortho_status line_say(const ortho_line_sink *sink, FILE *stream, char **t
 static ortho_status say_activity(const json_t *row, const ortho_line_sink *sink)
 {
     ortho_activity activity;
-    char *text = NULL, ns[32], time[32];
+    char *text = NULL, ns[32], time[32], name[ORTHO_LABEL_BYTES];
     size_t size = 0;
     if (!ortho_activity_disagrees(row, &activity))
         return ORTHO_OK;
     FILE *stream = open_memstream(&text, &size);
     if (stream == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a note");
+    ortho_model_label(row, name);
     ortho_text_time(activity.ns, ns, sizeof ns);
     ortho_text_time(activity.time, time, sizeof time);
-    fprintf(stream, "%s: activity says %s, timing %s (%+.*f %%)", variant_of(row), ns, time,
+    fprintf(stream, "%s: activity says %s, timing %s (%+.*f %%)", name, ns, time,
             fabs(activity.difference) < 0.0995 ? 1 : 0, 100 * activity.difference);
     const char *why = ortho_model_string(row, "activity.why");
     fprintf(stream, ": %s", why != NULL ? why : "nothing explains it");
@@ -59,7 +54,9 @@ static ortho_status gather_reasons(const ortho_group *group, json_t *reasons)
             if (json_object_set_new(reasons, reason, variants) != 0)
                 return ortho_fail(ORTHO_E_MEMORY, "no memory for a note");
         }
-        json_array_append_new(variants, json_string(variant_of(group->rows[i])));
+        char name[ORTHO_LABEL_BYTES];
+        ortho_model_label(group->rows[i], name);
+        json_array_append_new(variants, json_string(name));
     }
     return ORTHO_OK;
 }

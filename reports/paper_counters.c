@@ -25,8 +25,9 @@ static ortho_status no_memory(void)
 
 static char *header_of(const ortho_counter_table *t, size_t column)
 {
-    const char *name = ortho_model_string(t->rows[column], "variant");
-    return ortho_text_cut(name != NULL ? name : "?", VARIANT_MAX);
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_label(t->rows[column], name);
+    return ortho_text_cut(name, VARIANT_MAX);
 }
 
 /* At most half of the paper: a longer name gets a line of its own. */

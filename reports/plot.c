@@ -22,9 +22,10 @@ static const int points[ORTHO_PLOT_SERIES] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12, 
 
 int ortho_series_of(const ortho_series *series, const json_t *row)
 {
-    const char *name = ortho_model_string(row, "variant");
-    for (int i = 0; name != NULL && i < ORTHO_PLOT_SERIES; i++)
-        if (series->name[i] != NULL && strcmp(series->name[i], name) == 0)
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_label(row, name);
+    for (int i = 0; i < ORTHO_PLOT_SERIES; i++)
+        if (strcmp(series->name[i], name) == 0)
             return i;
     return -1;
 }
@@ -47,16 +48,16 @@ static bool is_baseline(const json_t *row)
 
 void ortho_series_collect(const json_t *results, ortho_series *out)
 {
-    ortho_series series = {.name = {NULL}};
+    ortho_series series = {.name = {""}};
     int competitors = 0, baselines = ORTHO_PLOT_COMPETITORS;
     for (size_t i = 0; i < ortho_model_count(results); i++) {
         const json_t *row = ortho_model_row(results, i);
         if (row == NULL || !ortho_plot_compared(row) || ortho_series_of(&series, row) >= 0)
             continue;
         if (is_baseline(row) && baselines < ORTHO_PLOT_SERIES)
-            series.name[baselines++] = ortho_model_string(row, "variant");
+            ortho_model_label(row, series.name[baselines++]);
         else if (!is_baseline(row) && competitors < ORTHO_PLOT_COMPETITORS)
-            series.name[competitors++] = ortho_model_string(row, "variant");
+            ortho_model_label(row, series.name[competitors++]);
     }
     *out = series;
 }

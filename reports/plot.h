@@ -17,11 +17,11 @@
 #define ORTHO_PLOT_SERIES      15    /* ... and baselines, in blacks and greys */
 #define ORTHO_PLOT_ABSENT      "NaN" /* breaks a line, draws nothing; `missing` would bridge the gap */
 
-/* The compared variants of a document in the order of their first rows, baselines from
- * ORTHO_PLOT_COMPETITORS on: the index is their colour, pattern and point in every picture of it.
- */
+/* The compared variants of a document, of a pass in each of its forms, in the order of their first
+ * rows, baselines from ORTHO_PLOT_COMPETITORS on: the index is their colour, pattern and point in
+ * every picture of it. */
 typedef struct ortho_series {
-    const char *name[ORTHO_PLOT_SERIES]; /* NULL: a free place */
+    char name[ORTHO_PLOT_SERIES][ORTHO_LABEL_BYTES]; /* "": a free place */
 } ortho_series;
 
 void ortho_series_collect(const json_t *results, ortho_series *out);

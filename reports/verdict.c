@@ -67,7 +67,8 @@ static bool same_contest(const json_t *a, const json_t *b)
 
 static ortho_status add_win(contest *c, const json_t *row)
 {
-    const char *variant = word_of(row, "variant");
+    char variant[ORTHO_LABEL_BYTES];
+    ortho_model_label(row, variant);
     json_int_t before = json_integer_value(json_object_get(c->wins, variant));
     c->cases++;
     if (c->best == NULL ||
@@ -98,17 +99,18 @@ static void put_wins(const contest *c, FILE *out)
 
 static ortho_status say_contest(const contest *c, const ortho_line_sink *sink)
 {
-    char *text = NULL, speedup[96], slice[256];
+    char *text = NULL, speedup[96], slice[256], name[ORTHO_LABEL_BYTES];
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return no_memory();
     ortho_speedup_words(c->best, speedup, sizeof speedup);
     ortho_model_slice(c->best, slice, sizeof slice);
+    ortho_model_label(c->best, name);
     fprintf(out, "%s on %s: ", word_of(c->best, "op"), word_of(c->best, "backend"));
     put_wins(c, out);
-    fprintf(out, "; at best %s over %s (%s, %s", speedup, word_of(c->best, "speedup.over"),
-            word_of(c->best, "variant"), slice);
+    fprintf(out, "; at best %s over %s (%s, %s", speedup, word_of(c->best, "speedup.over"), name,
+            slice);
     char digits[32];
     double m = ortho_model_number(c->best, "m"), density = ortho_model_number(c->best, "density");
     if (!isnan(m))

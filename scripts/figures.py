@@ -33,6 +33,12 @@ def size(count):
     return scaled(count, ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")))
 
 
+def name_of(row):
+    """What a row is called in a table: its variant, and of a pass its form unless that is single."""
+    form = row.get("form", "single")
+    return row["variant"] if form == "single" else f"{row['variant']}/{form}"
+
+
 def state_of(row):
     """ok, ambiguous, failed, skipped or absent. No number without a verdict."""
     if row is None:

@@ -124,16 +124,19 @@ typedef struct ortho_sieve_options {
     int32_t group;   /* weights along k that share a scale: 32, 64, 128, or 0 for the whole row */
     int32_t threads; /* CPU threads of the sieve and of forwards; 0: all that OpenMP sees now */
     int32_t device;  /* ortho_device */
+    const char *variant; /* as in ortho_layer_options; NULL for a checkpoint */
 } ortho_sieve_options;
 
 /* How a layer that is already sieved is to be served. */
 typedef struct ortho_layer_options {
     size_t size;
-    int32_t device;  /* ortho_device */
-    int32_t threads; /* CPU threads of forwards; 0: all */
+    int32_t device;      /* ortho_device */
+    int32_t threads;     /* CPU threads of forwards; 0: all */
+    const char *variant; /* the name of the one that serves every m; NULL: the library's choice */
 } ortho_layer_options;
 
 typedef struct ortho_layer ortho_layer;       /* a sieved linear layer */
+typedef struct ortho_pass ortho_pass;         /* linears one after the other, for one token */
 typedef struct ortho_artifact ortho_artifact; /* an open artifact: a file, or a folder of shards */
 typedef struct ortho_writer ortho_writer;     /* an artifact in the making */
 
@@ -188,7 +191,8 @@ ORTHO_API const char *ortho_last_message(void);
  * A W in host memory may be sieved for the GPU and the other way round: it is copied once. alpha
  * starts at 1. The layer holds its weights once, packed for the variant that serves it.
  * Errors: ARGUMENT, MEMORY, NONFINITE (names row and column, or the entry of the hessian),
- * UNSUPPORTED (dtype; no GPU; an option of a later version), DEVICE. */
+ * UNSUPPORTED (dtype; no GPU; the variant asked for: names those that could; an option of a later
+ * version), DEVICE. */
 ORTHO_API ortho_status ortho_layer_sieve(const ortho_matrix *w, const float *hessian,
                                          const ortho_sieve_options *options, ortho_layer **out);
 
@@ -227,6 +231,73 @@ ORTHO_API ortho_status ortho_layer_inspect(const ortho_layer *layer, ortho_layer
 
 /* Frees the layer; on the GPU waits for the forwards under way. NULL is allowed. */
 ORTHO_API void ortho_layer_free(ortho_layer *layer);
+
+/* ---- linears that share x, and whole passes -------------------------------------------------- */
+
+#define ORTHO_GROUP_MAX 8   /* layers of one ortho_group_forward */
+#define ORTHO_PASS_MAX  512 /* steps of a pass */
+
+/* y[i] [m, n of layer i] = x [m, k] * (Base + alpha * Ortho)^T of layers[i], each with its own
+ * alpha: q, k and v of one input, or gate and up. The layers agree in k and in device; each may
+ * stand there more than once. Where one variant serves them all at this m and can run them in one
+ * launch, it does; else they run in turn, with the results of ortho_layer_forward to the last bits
+ * of an fp32 sum. Everything else as in ortho_layer_forward, whose rules hold for x and each y[i];
+ * no y[i] overlaps another. `layers` and `y` [count] are read before the call returns.
+ * Errors: as there, naming the layer; ARGUMENT also for a count that isn't 1 .. ORTHO_GROUP_MAX and
+ * for layers that don't agree. */
+ORTHO_API ortho_status ortho_group_forward(const ortho_layer *const *layers, int32_t count,
+                                           const void *x, int64_t m, ortho_dtype dtype,
+                                           void *const *y, void *stream);
+
+/* One linear of a pass. A pass has one y, in which the outputs of its steps lie one after the
+ * other. */
+typedef struct ortho_pass_step {
+    const ortho_layer *layer;
+    int64_t x_at; /* its x is y[x_at .. x_at + k), all of it outputs of earlier steps; -1: the
+                     pass's x */
+    float scale;  /* its outputs are scale * x * (Base + alpha * Ortho)^T: stands for the norms
+                     that keep magnitudes within range; finite; 1 where nothing is to happen */
+} ortho_pass_step;
+
+/* A pass: the linears that one token goes through, as decoding does, one after the other, with
+ * nothing between them but a factor. What is known of it before the first token (which layers,
+ * where each one's x comes from) is made ready once; where the variant that serves the layers at
+ * one token can, a forward of it is one launch.
+ *   steps  [count], not kept; the layers outlive the pass, which the caller frees with
+ *          ortho_pass_free. All are on one device
+ *   dtype  of x and y: F32, F16 or BF16
+ * On a GPU one variant must serve all the layers at m = 1 and run passes. On the CPU the steps run
+ * in turn where it doesn't.
+ * Errors: ARGUMENT, naming the step; UNSUPPORTED (dtype; a GPU's variant that runs no passes: names
+ * it and those that do), MEMORY, DEVICE. */
+ORTHO_API ortho_status ortho_pass_create(const ortho_pass_step *steps, int32_t count,
+                                         ortho_dtype dtype, ortho_pass **out);
+
+/* One token through all the steps.
+ *   x  [the largest k of the steps whose x_at is -1; each takes the first k of it]
+ *   y  [the sum of n]: the outputs of all steps, in order; every element is written
+ * Sums and their product with scale are fp32, rounded once to the dtype; what a later step reads is
+ * the rounded value. alpha is each layer's at the time of the call. Memory, stream, graphs and
+ * threads are as in ortho_layer_forward, whose errors are this call's, too; after MEMORY or DEVICE
+ * some steps may have written their outputs. */
+ORTHO_API ortho_status ortho_pass_forward(const ortho_pass *pass, const void *x, void *y,
+                                          void *stream);
+
+/* What ortho_pass_inspect tells. */
+typedef struct ortho_pass_info {
+    size_t size;    /* set by the caller */
+    int64_t k, n;   /* elements of x and of y */
+    int32_t count;  /* steps */
+    int32_t device; /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
+    size_t bytes;   /* that it holds on its device beside what its layers do, workspaces apart */
+    const char *variant; /* the variant that runs it whole; NULL: its steps in turn */
+} ortho_pass_info;
+
+/* Fills *info, whose size the caller has set; ARGUMENT when that is too small or a pointer NULL. */
+ORTHO_API ortho_status ortho_pass_inspect(const ortho_pass *pass, ortho_pass_info *info);
+
+/* Frees the pass, not its layers; on the GPU waits for the forwards under way. NULL is allowed. */
+ORTHO_API void ortho_pass_free(ortho_pass *pass);
 
 /* ---- artifacts -------------------------------------------------------------------------------
  *

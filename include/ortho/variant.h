@@ -212,7 +212,7 @@ typedef struct ortho_chain_call {
     void *stream;
 } ortho_chain_call;
 
-#define ORTHO_CHAIN_MAX 512
+#define ORTHO_CHAIN_MAX ORTHO_PASS_MAX
 
 typedef struct ortho_chain_hooks {
     size_t state_size;
@@ -225,9 +225,6 @@ typedef struct ortho_chain_hooks {
     /* Optional (CUDA): the kernels that a call launches, in order. */
     void (*kernels)(const void *chain, const ortho_kernel_sink *);
 } ortho_chain_hooks;
-
-/* Most linears of one run_group. */
-#define ORTHO_GROUP_MAX 8
 
 typedef struct ortho_gemm_hooks {
     size_t state_size;

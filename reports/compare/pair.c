@@ -138,6 +138,7 @@ ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out)
 
 /* Rows that agree in these are of one thing in two settings. */
 static const char *const thing[] = {"op", "variant", "backend", "layer", "proj", "tensor", "m"};
+/* And in the form of a pass, which documents didn't always tell. */
 static const char *const setting[] = {"density", "l2",    "rule",      "group",
                                       "dtype",   "alpha", "ortho_rows"};
 
@@ -177,6 +178,8 @@ static char *thing_of(const json_t *row)
         json_t *value = json_object_get(row, thing[i]);
         json_array_append(values, value != NULL ? value : json_null());
     }
+    const char *form = ortho_model_form(row);
+    json_array_append_new(values, form != NULL ? json_string(form) : json_null());
     char *text = json_dumps(values, JSON_COMPACT);
     json_decref(values);
     return text;

@@ -29,6 +29,12 @@ static const setting settings[] = {
      "slice",
      "slice ",
      true},
+    {{.title = "form",
+      .hint = "of a pass: single, each linear alone; grouped, q, k, v and gate, up as one; "
+              "persistent, one launch for all"},
+     "form",
+     "form ",
+     false},
     {{.title = "shape", .unit = "n×k"}, "shape", "", false},
     {{.title = "m", .unit = "tokens", .number = true}, "m", "m ", false},
     {{.title = "density", .number = true}, "density", "density ", false},
@@ -113,6 +119,10 @@ static double speedup_hi(const json_t *row)
 {
     return ortho_model_number(row, "speedup.hi");
 }
+static double over_grouped(const json_t *row)
+{
+    return ortho_model_number(row, "speedup_grouped.ratio");
+}
 static double tokens(const json_t *row)
 {
     return ortho_model_number(row, "tokens_per_s.value");
@@ -171,6 +181,8 @@ static const measure measures[] = {
     {NUMBER("speed-up", "×", "baseline's median ÷ this median"), speedup, THREE},
     {NUMBER("from", "×", "lower end of the speed-up's 95 % interval"), speedup_lo, THREE},
     {NUMBER("to", "×", "upper end of the speed-up's 95 % interval"), speedup_hi, THREE},
+    {NUMBER("over grouped", "×", "median of the baseline in form grouped ÷ this median"),
+     over_grouped, THREE},
     {NUMBER("tokens", "1/s", "of a pass: all linears, without attention, norms and head"), tokens,
      THREE},
     {NUMBER("traffic", "GB/s", "bytes that must move ÷ time"), ortho_model_gbps, THREE},

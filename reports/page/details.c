@@ -158,6 +158,7 @@ static void put_facts(ortho_html *h, const json_t *row)
     put_fact(h, "reason", ortho_model_reason(row));
     put_words(h, row, "role", "role");
     put_words(h, row, "tensor", "tensor");
+    put_words(h, row, "groups of linears", "grouping");
     put_count(h, row, "entries", "nnz");
     put_words(h, row, "verified before timing", "verified.before");
     put_words(h, row, "verified after timing", "verified.after");
@@ -255,9 +256,11 @@ static void put_counters(ortho_html *h, const json_t *row, const char *id)
 
 static void put_case(ortho_html *h, const json_t *row, const char *id, bool synthetic)
 {
-    const char *variant = ortho_model_string(row, "variant"), *key = ortho_model_string(row, "key");
+    const char *key = ortho_model_string(row, "key");
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_label(row, name);
     ortho_html_put(h, "<details class=\"case\" id=\"%s\"><summary>", id);
-    ortho_html_text(h, variant != NULL ? variant : "?");
+    ortho_html_text(h, name);
     ortho_html_raw(h, " <code>");
     ortho_html_text(h, key);
     ortho_html_raw(h, "</code> ");

@@ -28,12 +28,13 @@ static void put_heading(ortho_html *h, const ortho_group *group)
 
 static void put_winner(ortho_html *h, const ortho_group *group, const json_t *row)
 {
-    char text[40], interval[80];
+    char text[40], interval[80], name[ORTHO_LABEL_BYTES];
     double ratio = ortho_model_number(row, "speedup.ratio"), us = ortho_model_time(row) / 1000;
     double lo = ortho_model_number(row, "speedup.lo");
     ortho_html_raw(h, "<tr>");
     put_heading(h, group);
-    ortho_html_cell(h, ortho_model_string(row, "variant"));
+    ortho_model_label(row, name);
+    ortho_html_cell(h, name);
     ortho_text_three(us, text, sizeof text);
     ortho_html_number(h, us, text);
     ortho_text_three(ratio, text, sizeof text);

@@ -58,7 +58,7 @@ static ortho_status open_picture(const json_t *results, ortho_clock_panels *out)
  * throttled samples (NaN: none; 0: not told which), key, variant, slice */
 static void put_case(const json_t *row, int place, FILE *tsv)
 {
-    char slice[160];
+    char slice[160], name[ORTHO_LABEL_BYTES];
     const double values[] = {place,
                              ortho_clock_value(row, paths[0].lowest),
                              ortho_clock_value(row, paths[0].middle),
@@ -73,7 +73,8 @@ static void put_case(const json_t *row, int place, FILE *tsv)
     ortho_model_slice(row, slice, sizeof slice);
     ortho_plot_field(ortho_model_string(row, "key"), tsv);
     fputc('\t', tsv);
-    ortho_plot_field(ortho_model_string(row, "variant"), tsv);
+    ortho_model_label(row, name);
+    ortho_plot_field(name, tsv);
     fputc('\t', tsv);
     ortho_plot_field(slice, tsv);
     fputc('\n', tsv);

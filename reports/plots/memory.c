@@ -108,7 +108,7 @@ static ortho_status open_picture(const json_t *results, picture *out)
  * total in words */
 static void put_bar(const json_t *row, int index, int place, FILE *tsv)
 {
-    char slice[256], words[32];
+    char slice[256], words[32], name[ORTHO_LABEL_BYTES];
     const double values[] = {kept(row), part(row, "peak_bytes.working")};
     fprintf(tsv, "%d\t%d\t", index, place);
     for (int v = 0; v < 2; v++) {
@@ -118,7 +118,8 @@ static void put_bar(const json_t *row, int index, int place, FILE *tsv)
     ortho_model_slice(row, slice, sizeof slice);
     ortho_text_bytes(total(row), words, sizeof words);
     ortho_case_status status = ortho_model_status(row);
-    const char *fields[] = {ops[index], slice, ortho_model_string(row, "variant"),
+    ortho_model_label(row, name);
+    const char *fields[] = {ops[index], slice, name,
                             !isnan(total(row))        ? "ok"
                             : status == ORTHO_CASE_OK ? "not booked"
                                                       : ortho_model_status_name(status),
@@ -156,7 +157,9 @@ static void put_tics(const picture *p, const panel *shown, FILE *gp)
         if (!ortho_plot_compared(row) || ortho_series_of(&p->series, row) < 0)
             continue;
         fputs(place > 0 ? ", " : "", gp);
-        ortho_plot_tic(ortho_model_string(row, "variant"), 18, gp);
+        char name[ORTHO_LABEL_BYTES];
+        ortho_model_label(row, name);
+        ortho_plot_tic(name, 18, gp);
         fprintf(gp, " %d", place++);
     }
     fprintf(gp, ") scale 0\nif (!tty) { set xtics font ',11' %s }\n",

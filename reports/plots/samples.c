@@ -74,13 +74,15 @@ static ortho_status put_curve(const picture *p, const json_t *row, FILE *tsv)
         if (value > 0)
             samples[count++] = value;
     }
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_label(row, name);
     qsort(samples, count, sizeof *samples, by_value);
     for (size_t i = 0; i < count; i++) {
         ortho_plot_number(samples[i] / 1e3, tsv);
         fputc('\t', tsv);
         ortho_plot_number((double)(i + 1) / (double)count, tsv);
         fprintf(tsv, "\t%d\t", ortho_series_of(&p->series, row));
-        ortho_plot_field(ortho_model_string(row, "variant"), tsv);
+        ortho_plot_field(name, tsv);
         fputc('\n', tsv);
     }
     free(samples);

@@ -126,7 +126,7 @@ static double bar_width(const picture *p)
 /* x, ratio, lo, hi, slot, slice, setting, variant, status, top of bar and whisker */
 static void put_bar(const picture *p, const json_t *row, size_t cluster, FILE *tsv)
 {
-    char slice[256], setting[160];
+    char slice[256], setting[160], name[ORTHO_LABEL_BYTES];
     int slot = p->slot[ortho_series_of(&p->series, row)];
     bool real = has_speedup(row);
     const double values[] = {
@@ -143,7 +143,8 @@ static void put_bar(const picture *p, const json_t *row, size_t cluster, FILE *t
     ortho_model_slice(row, slice, sizeof slice);
     setting_of(row, setting);
     ortho_case_status status = ortho_model_status(row);
-    const char *words[] = {slice, setting, ortho_model_string(row, "variant"),
+    ortho_model_label(row, name);
+    const char *words[] = {slice, setting, name,
                            real                      ? "ok"
                            : status == ORTHO_CASE_OK ? "no baseline"
                                                      : ortho_model_status_name(status)};

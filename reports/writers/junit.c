@@ -33,15 +33,16 @@ static char *heading_of(const ortho_group *group)
     return finish(stream, &text);
 }
 
-/* "gemm.csr" */
+/* "gemm.csr", "gemm.csr grouped" */
 static char *class_of(const json_t *row)
 {
-    const char *op = ortho_model_string(row, "op"), *variant = ortho_model_string(row, "variant");
-    char *text = NULL;
+    const char *op = ortho_model_string(row, "op");
+    char *text = NULL, name[ORTHO_LABEL_BYTES];
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
+    ortho_model_label(row, name);
     if (stream != NULL)
-        fprintf(stream, "%s.%s", op != NULL ? op : "?", variant != NULL ? variant : "?");
+        fprintf(stream, "%s.%s", op != NULL ? op : "?", name);
     return finish(stream, &text);
 }
 

@@ -50,7 +50,7 @@ static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
         ortho_cell cell = {.text = ""};
         if (!shown[c])
             continue;
-        if (timed) {
+        if (timed || ortho_columns[c].always) {
             ortho_column_cell(&ortho_columns[c], row, &cell);
             status = put_words(" | ", cell.text[0] != '\0' ? cell.text : "–", out);
         } else if (!told) {
@@ -88,8 +88,9 @@ static ortho_status put_counters(const ortho_group *group, FILE *out)
         goto end;
     fputs("\n| counter", out);
     for (size_t c = 0; c < t.columns; c++) {
-        const char *name = ortho_model_string(t.rows[c], "variant");
-        put_words(" | ", name != NULL ? name : "?", out);
+        char name[ORTHO_LABEL_BYTES];
+        ortho_model_label(t.rows[c], name);
+        put_words(" | ", name, out);
     }
     fputs(" |\n| :--", out);
     for (size_t c = 0; c < t.columns; c++)
@@ -133,10 +134,12 @@ static ortho_status put_group(const ortho_group *group, FILE *out)
                                         : ortho_fail(ORTHO_E_MEMORY, "no memory for a table");
     if (status != ORTHO_OK)
         goto end;
+    int numbers = 0;
     fputs("| variant", out);
     for (size_t c = 0; c < ortho_column_count; c++) {
-        /* The first two stand always: a group in which nothing ran needs room for its reasons. */
-        shown[c] = c < 2 || ortho_column_filled(&ortho_columns[c], group);
+        /* Two for numbers stand always: a group in which nothing ran needs room for its reasons. */
+        bool room = !ortho_columns[c].always && numbers++ < 2;
+        shown[c] = room || ortho_column_filled(&ortho_columns[c], group);
         if (shown[c])
             put_words(" | ", ortho_columns[c].title, out);
     }

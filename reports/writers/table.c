@@ -147,13 +147,17 @@ static ortho_status put_row(const ortho_paper *p, const layout *l, const json_t 
     free(name);
     ortho_status status = ORTHO_OK;
     bool timed = shown == ORTHO_CASE_OK || shown == ORTHO_CASE_AMBIGUOUS;
-    for (size_t c = 0; timed && c < ortho_column_count; c++) {
+    int used = l->variant;
+    for (size_t c = 0; c < ortho_column_count; c++) {
         ortho_cell cell;
+        if (!timed && !ortho_columns[c].always)
+            continue;
         ortho_column_cell(&ortho_columns[c], row, &cell);
         put_cell(p, l, c, &cell);
+        used += l->width[c] > 0 ? ORTHO_PAPER_GAP + l->width[c] : 0;
     }
     if (!timed)
-        status = put_reason(p, row, l->variant);
+        status = put_reason(p, row, used);
     fputc('\n', p->out);
     return status;
 }

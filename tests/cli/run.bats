@@ -56,6 +56,27 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     [ ! -e s.json ]
 }
 
+@test "--form puts a pass's forms into one table; a key holds its form" {
+    decode=(--pass decode --model synthetic:smollm2-135m --layers 0 --backend cpu --threads 1
+            --case-timeout 0.2 --min-time 0.005 --ci-target 1)
+    try "${decode[@]}" --form all --variant csr --out r.json
+    wants 0
+    says "csr         grouped"
+    says "over grouped"
+    says "skipped: the variant has no chain"
+    json '{r["form"] for r in d["results"]} == {"single", "grouped", "persistent"}' r.json
+    json 'all(r["status"] in ("ok", "ambiguous") or r["form"] == "persistent" for r in d["results"])' r.json
+    json 'd["context"]["options"]["form"] == "single,grouped,persistent"' r.json
+    key=pass/csr/cpu/decode-grouped/m1/d0.01/outlier/g128/fp32
+    try "${decode[@]}" --case $key --out s.json
+    wants 0
+    json "[r['key'] for r in d['results']] == ['$key']" s.json
+    try compare r.json s.json --format json --out c.json
+    json "[c['key'] for c in d['cases'] if c['verdict'] != 'MISSING'] == ['$key']" c.json
+    try --form grouped --variant csr
+    wants 2 "only a pass has forms: add --pass decode"
+}
+
 @test "--out - is the document on stdout, and only that" {
     try "${small[@]}" --variant csr --op gemm --out -
     wants 0

@@ -11,8 +11,8 @@
 
 #include <math.h>
 
-static const ortho_layer_options on_gpu = {sizeof(ortho_layer_options), ORTHO_DEVICE_CUDA, 0};
-static const ortho_layer_options on_cpu = {sizeof(ortho_layer_options), ORTHO_DEVICE_CPU, 0};
+static const ortho_layer_options on_gpu = {.size = sizeof on_gpu, .device = ORTHO_DEVICE_CUDA};
+static const ortho_layer_options on_cpu = {.size = sizeof on_cpu, .device = ORTHO_DEVICE_CPU};
 
 static inline void refused(ortho_status got, ortho_status wanted, const char *part)
 {

@@ -58,9 +58,11 @@ tests=$here/../lib
 # shellcheck disable=SC2046  # flags are words
 {
     cc -std=c11 -Wall -Werror "$tests/example.c" -o example $(pkg-config --cflags --libs ortho) -lm
+    cc -std=c11 -Wall -Werror "$tests/example_decode.c" -o decode $(pkg-config --cflags --libs ortho) -lm
     c++ -std=c++17 -Wall -Werror "$tests/smoke.cpp" -o smoke-cxx $(pkg-config --cflags --libs ortho)
 }
 export LD_LIBRARY_PATH=$lib
 expect "sieve, save, load, forward" ./example
+expect "groups, a pass" ./decode
 ./smoke-cxx && echo "the same from C++"
 "$python" "$tests/smoke.py" "$lib/libortho.so" && echo "the same from Python"

@@ -192,7 +192,27 @@ def passes():
     assert line_of(text, "csr")[1:] == ["1.00 ms ± 1.0 %", "1,000", "4.00×", "50.0 %"]
     assert line_of(text, "cusparse")[1:] == ["**failed**", "–", "–", "–"]
     assert line_of(text, "memcpy")[2:4] == ["–", "–"]
-    assert "196 linears" in text
+    assert "196 linears, one after the other" in text
+
+
+def passes_in_forms():
+    def made(make, us, form, *variant):
+        return make(*variant, us, l2="pass", linears=196, form=form, tokens_per_s={"value": 1e6 / us})
+
+    rows = [made(dense, 4000, "single"), made(dense, 3000, "grouped"), made(row, 1000, "single", "csr"),
+            made(row, 600, "persistent", "csr"),
+            row("coo", None, l2="pass", linears=196, form="persistent", status="skipped", reason="no chain")]
+    text = Tree("pass results/a.json", a=document(rows)).made()
+    assert "| pass | time | tokens/s | over dense | over dense, grouped | of floor |" in text
+    assert line_of(text, "dense")[3:5] == ["baseline", "0.750×"]
+    assert line_of(text, "dense, grouped")[3:5] == ["1.33×", "baseline"]
+    assert line_of(text, "csr, persistent")[3:5] == ["6.67×", "5.00×"]
+    assert line_of(text, "coo, persistent")[1:] == ["skipped", "–", "–", "–", "–"]
+    assert "one after the other" not in text
+    some = Tree("pass results/a.json variants=csr/persistent,dense", a=document(rows)).made()
+    assert some.index("| csr, persistent |") < some.index("| dense |") and "csr |" not in some
+    one = Tree("pass results/a.json form=single", a=document(rows)).made()
+    assert "| pass | time | tokens/s | over dense | of floor |" in one and "grouped" not in one
 
 
 def files_must_be_there_and_belong_together():
@@ -350,7 +370,7 @@ TESTS = (streams_of_a_checkpoint, quality_by_density, quality_at_equal_bits, qua
          kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
          columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
          one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
-         sieves_by_rule, passes, files_must_be_there_and_belong_together, an_edit_is_found,
+         sieves_by_rule, passes, passes_in_forms, files_must_be_there_and_belong_together, an_edit_is_found,
          the_instrument_prints_its_own)
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ layer_ptr load(const char *path)
     ortho_layer *raw = nullptr;
     check(ortho_artifact_open(path, &opened));
     const artifact_ptr artifact(opened, ortho_artifact_close);
-    const ortho_layer_options options{sizeof options, ORTHO_DEVICE_CPU, 0};
+    const ortho_layer_options options{sizeof options, ORTHO_DEVICE_CPU, 0, nullptr};
     check(ortho_layer_load(artifact.get(), "layer", &options, &raw));
     return layer_ptr(raw, ortho_layer_free);
 }
@@ -69,6 +69,28 @@ bool is_right(const ortho_layer *layer, const std::vector<float> &w)
     return true;
 }
 
+// The layer twice in one call, and a pass of it, give what it gives alone.
+bool shares_x(const ortho_layer *layer)
+{
+    using pass_ptr = std::unique_ptr<ortho_pass, decltype(&ortho_pass_free)>;
+    const std::vector<float> x(k, 1.0f);
+    std::vector<float> alone(n), first(n, NAN), second(n, NAN), all(2 * n, NAN);
+    const ortho_layer *const layers[] = {layer, layer};
+    void *const y[] = {first.data(), second.data()};
+    const ortho_pass_step steps[] = {{layer, -1, 1.0f}, {layer, -1, 0.5f}};
+    ortho_pass *raw = nullptr;
+    check(ortho_layer_forward(layer, x.data(), 1, ORTHO_F32, alone.data(), nullptr));
+    check(ortho_group_forward(layers, 2, x.data(), 1, ORTHO_F32, y, nullptr));
+    check(ortho_pass_create(steps, 2, ORTHO_F32, &raw));
+    const pass_ptr pass(raw, ortho_pass_free);
+    check(ortho_pass_forward(pass.get(), x.data(), all.data(), nullptr));
+    for (std::size_t i = 0; i < alone.size(); i++)
+        if (first[i] != alone[i] || second[i] != alone[i] || all[i] != alone[i] ||
+            all[alone.size() + i] != 0.5f * alone[i])
+            return false;
+    return true;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -83,7 +105,8 @@ int main(int argc, char **argv)
         save(layer.get(), path);
         const layer_ptr loaded = load(path);
         std::remove(path);
-        return is_right(layer.get(), w) && is_right(loaded.get(), w) ? 0 : 1;
+        return is_right(layer.get(), w) && is_right(loaded.get(), w) && shares_x(loaded.get()) ? 0
+                                                                                               : 1;
     } catch (const std::runtime_error &error) {
         std::fprintf(stderr, "%s\n", error.what());
         return 1;

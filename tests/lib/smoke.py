@@ -36,6 +36,10 @@ class Info(c.Structure):
                 ("bytes", c.c_size_t), ("variant", c.c_char_p), ("device", c.c_int32)]
 
 
+class PassStep(c.Structure):
+    _fields_ = [("layer", c.c_void_p), ("x_at", c.c_int64), ("scale", c.c_float)]
+
+
 def load(path):
     lib = c.CDLL(path)
     lib.ortho_last_message.restype = c.c_char_p
@@ -43,6 +47,11 @@ def load(path):
                                       c.POINTER(c.c_void_p)]
     lib.ortho_layer_forward.argtypes = [c.c_void_p, c.c_void_p, c.c_int64, c.c_int, c.c_void_p,
                                         c.c_void_p]
+    lib.ortho_group_forward.argtypes = [c.POINTER(c.c_void_p), c.c_int32, c.c_void_p, c.c_int64,
+                                        c.c_int, c.POINTER(c.c_void_p), c.c_void_p]
+    lib.ortho_pass_create.argtypes = [c.POINTER(PassStep), c.c_int32, c.c_int,
+                                      c.POINTER(c.c_void_p)]
+    lib.ortho_pass_forward.argtypes = [c.c_void_p, c.c_void_p, c.c_void_p, c.c_void_p]
     lib.ortho_layer_set_alpha.argtypes = [c.c_void_p, c.c_float]
     lib.ortho_layer_inspect.argtypes = [c.c_void_p, c.POINTER(Info)]
     lib.ortho_writer_open.argtypes = [c.c_char_p, c.POINTER(c.c_void_p)]
@@ -51,7 +60,7 @@ def load(path):
     lib.ortho_artifact_open.argtypes = [c.c_char_p, c.POINTER(c.c_void_p)]
     lib.ortho_layer_load.argtypes = [c.c_void_p, c.c_char_p, c.POINTER(LayerOptions),
                                      c.POINTER(c.c_void_p)]
-    for free in (lib.ortho_layer_free, lib.ortho_artifact_close):
+    for free in (lib.ortho_layer_free, lib.ortho_artifact_close, lib.ortho_pass_free):
         free.argtypes, free.restype = [c.c_void_p], None
     return lib
 
@@ -69,6 +78,18 @@ def save_and_load(lib, check, layer):
         check(lib.ortho_layer_load(artifact, "décodeur".encode(), options, loaded))
         lib.ortho_artifact_close(artifact)
     return loaded
+
+
+def group_and_pass(lib, check, layer, x, n):
+    """What two layers that share x give in one call, and in a pass that halves the second's."""
+    parts = (c.c_float * n)(), (c.c_float * n)()
+    y, whole, a_pass = (c.c_void_p * 2)(*map(c.addressof, parts)), (c.c_float * (2 * n))(), c.c_void_p()
+    steps = (PassStep * 2)(PassStep(layer.value, -1, 1.0), PassStep(layer.value, -1, 0.5))
+    check(lib.ortho_group_forward((c.c_void_p * 2)(layer.value, layer.value), 2, x, 1, 0, y, None))
+    check(lib.ortho_pass_create(steps, 2, 0, a_pass))
+    check(lib.ortho_pass_forward(a_pass, x, whole, None))
+    lib.ortho_pass_free(a_pass)
+    return [list(part) for part in parts], list(whole)
 
 
 def main():
@@ -95,6 +116,9 @@ def main():
         return max(abs(a - b) for a, b in zip(y, wanted))
 
     dual = error(layer)
+    alone = list(y)
+    grouped, passed = group_and_pass(lib, check, layer, x, n)
+    assert grouped == [alone, alone] and passed == alone + [value / 2 for value in alone]
     check(lib.ortho_layer_set_alpha(layer, 0.0))
     base = error(layer)
     assert dual < 1e-3 < base, (dual, base)

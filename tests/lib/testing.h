@@ -58,7 +58,7 @@ static inline void refused(ortho_status got, ortho_status wanted, const char *pa
 }
 
 /* A layer for the CPU, whatever GPU this machine has. */
-static const ortho_layer_options on_cpu = {sizeof(ortho_layer_options), ORTHO_DEVICE_CPU, 0};
+static const ortho_layer_options on_cpu = {.size = sizeof on_cpu, .device = ORTHO_DEVICE_CPU};
 
 static inline size_t column_bytes(int64_t k)
 {

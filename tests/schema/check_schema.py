@@ -47,9 +47,10 @@ def contradictions(document):
         tokens = row.get("tokens_per_s")
         if tokens and not tokens["lo"] <= tokens["value"] <= tokens["hi"]:
             yield f"{where}.tokens_per_s: lo <= value <= hi does not hold"
-        ratio = row.get("speedup", {})
-        if "lo" in ratio and "hi" in ratio and not ratio["lo"] <= ratio["ratio"] <= ratio["hi"]:
-            yield f"{where}.speedup: lo <= ratio <= hi does not hold"
+        for name in ("speedup", "speedup_grouped"):
+            ratio = row.get(name, {})
+            if "lo" in ratio and "hi" in ratio and not ratio["lo"] <= ratio["ratio"] <= ratio["hi"]:
+                yield f"{where}.{name}: lo <= ratio <= hi does not hold"
         yield from histogram_contradictions(row.get("divergence", {}), where + ".divergence")
         yield from counter_contradictions(row, where)
 

@@ -317,7 +317,45 @@ def gpu_rows():
             "rel_frobenius": 0.0501, "h_weighted": 0.0402, "snr_db": 26.0, "cosine": 0.9987, "max_abs": 0.113,
             "clip_rate": 0.001, "bits_per_weight": 4.45, "nnz": 251658, "row_cv": 0.9, "row_max": 140,
             "empty_rows": 0.0}))
+    rows += gpu_forms()
     return rows
+
+
+def in_form(row, form, grouping=None):
+    """A pass's row in this form; what it was grouped by stands behind the form."""
+    key = row["key"].replace("/decode/", "/decode/" if form == "single" else f"/decode-{form}/")
+    out = {}
+    for name, value in row.items():
+        out[name] = key if name == "key" else value
+        if name == "linears":
+            out |= {"form": form} | ({"grouping": grouping} if grouping else {})
+    return out
+
+
+def over(row, name, base):
+    """The ratio `name` over another row, behind the one that is there."""
+    x = base["time_ns"]["median"] / row["time_ns"]["median"]
+    out = {}
+    for key, value in row.items():
+        if key == "peak_bytes":
+            out[name] = {"over": "dense", "ratio": round(x, 4), "lo": round(x * 0.98, 4), "hi": round(x * 1.02, 4)}
+        out[key] = value
+    return out
+
+
+def gpu_forms():
+    """One token in its three forms: the baseline's two, one that has a chain, and one that hasn't."""
+    separate, concatenated = "one launch over separate weights", "weights concatenated"
+    single = in_form(gpu_ok("gemm", "dense", None, 1, 0.05, 2420), "single")
+    grouped = in_form(gpu_ok("gemm", "dense", None, 1, 0.05, 2380), "grouped", concatenated)
+    fused = [in_form(gpu_ok("gemm", "fused", None, 1, 0.05, us), form, how)
+             for us, form, how in ((930, "single", None), (820, "grouped", separate), (640, "persistent", None))]
+    yield over(single, "speedup_grouped", grouped)
+    yield over(grouped, "speedup", single)
+    for row in fused:
+        yield over(over(row, "speedup", single), "speedup_grouped", grouped)
+    yield in_form(gpu_where("gemm", "csr", None, 1, 0.05, "sieve"), "persistent") | {
+        "status": "skipped", "reason": "the variant has no chain: it can't run all linears in one launch"}
 
 
 def take_readings(rows):

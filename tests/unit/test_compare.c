@@ -93,6 +93,26 @@ static void alone(void **state)
     json_decref(out);
 }
 
+/* Cases of two forms are two cases, never one in another setting; a pass that doesn't tell its form
+ * is single. */
+static void forms_are_cases_of_their_own(void **state)
+{
+    static const char *const forms[] = {"grouped", "single"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        json_t *a = side(1e5, 2, 1), *b = side(1e5, 2, 2);
+        json_object_set_new(row(a, 1), "linears", json_integer(7));
+        json_object_set_new(row(b, 1), "linears", json_integer(7));
+        json_object_set_new(row(b, 1), "form", json_string(forms[i]));
+        json_object_set_new(row(b, 1), "density", json_real(0.05));
+        json_object_set_new(row(b, 1), "key", json_string("another key"));
+        json_t *out = usual(a, b);
+        assert_int_equal(count(out, "refused"), i);
+        assert_int_equal(count(out, "only_a") + count(out, "only_b"), i == 0 ? 2 : 0);
+        json_decref(out);
+    }
+}
+
 static void wrong_and_untimed(void **state)
 {
     (void)state;
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(another_setting),
         cmocka_unit_test(alone),
+        cmocka_unit_test(forms_are_cases_of_their_own),
         cmocka_unit_test(wrong_and_untimed),
         cmocka_unit_test(one_wrong_file_is_enough),
         cmocka_unit_test(a_wide_interval_is_flagged),

@@ -197,6 +197,31 @@ static void a_pass_is_one_case_over_all_linears(void **state)
     ortho_dataset_close(d);
 }
 
+static void a_pass_in_forms_is_a_case_each(void **state)
+{
+    ortho_dataset *d = dataset("synthetic:smollm2-135m");
+    ob_options o = options();
+    ob_plan plan = {0};
+    (void)state;
+    o.pass = OB_PASS_DECODE;
+    o.forms = OB_FORM_GROUPED | OB_FORM_PERSISTENT;
+    o.variants = (ob_words){.count = 1, .item = {"csr"}};
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_int_equal(with_role(&plan, ORTHO_COMPETITOR, false), 2);
+    assert_true(has(&plan, "pass/csr/cpu/decode-grouped/m1/d0.01/outlier/g128/fp32"));
+    assert_true(has(&plan, "pass/csr/cpu/decode-persistent/m1/d0.01/outlier/g128/fp32"));
+    assert_false(has(&plan, "pass/csr/cpu/decode/m1/d0.01/outlier/g128/fp32"));
+    for (int i = 1; i < plan.count; i++)
+        assert_int_equal(plan.cases[i].group_number, plan.cases[0].group_number);
+    ob_plan_free(&plan);
+    o.pass = OB_PASS_NONE; /* forms are a pass's: nothing is doubled */
+    o.do_sieve = false;
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_int_equal(with_role(&plan, ORTHO_COMPETITOR, false), 7);
+    ob_plan_free(&plan);
+    ortho_dataset_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +232,7 @@ int main(void)
         cmocka_unit_test(unknown_words_are_refused_with_the_known_ones),
         cmocka_unit_test(layers_and_projections_choose_slices),
         cmocka_unit_test(a_pass_is_one_case_over_all_linears),
+        cmocka_unit_test(a_pass_in_forms_is_a_case_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,7 @@ static void throttled(void **state)
     for (int w = 0; w < 2; w++) {
         char *text = write_with(document, writers[w], (ortho_writer_options){0});
         assert_non_null(strstr(text, "THROTTLED: something held the GPU's clock down during "
-                                     "samples of 1 of 44 cases, marked † (sw-power-cap, "
+                                     "samples of 1 of 49 cases, marked † (sw-power-cap, "
                                      "hw-thermal)."));
         assert_non_null(strstr(text, "† 1.51 ms"));
         free(text);
@@ -164,6 +164,39 @@ static void a_pass(void **state)
     assert_non_null(strstr(text, "\npass · 196 linears · m 1 · density 0.01 (28185722 entries) · "
                                  "outlier · group 128 · fp16 · cuda · SYNTHETIC\n"));
     assert_null(strstr(text, "?"));
+    free(text);
+    json_decref(document);
+}
+
+static void forms_of_a_pass(void **state)
+{
+    (void)state;
+    json_t *document = load(EXAMPLE_GPU);
+    static const char *const key = "pass/fused/cuda/decode-persistent/m1/d0.05/";
+    char label[ORTHO_LABEL_BYTES];
+    const json_t *row = row_of(document, key), *old = row_of(document, "pass/fused/");
+    const json_t *none = row_of(document, "pass/csr/cuda/decode-persistent/");
+    const json_t *dense = row_of(document, "pass/dense/cuda/decode-grouped/m1/d0.05/");
+    assert_string_equal(cell_of(row, "form").text, "persistent");
+    assert_string_equal(cell_of(none, "form").text, "persistent"); /* it has no time */
+    assert_string_equal(cell_of(old, "form").text, "single");      /* it doesn't tell */
+    assert_string_equal(cell_of(row_of(document, "gemm/fused/"), "form").text, "");
+    assert_int_equal(strncmp(cell_of(row, "speed-up").text, "3.79× [", 8), 0);
+    assert_int_equal(strncmp(cell_of(row, "over grouped").text, "3.71× [", 8), 0);
+    assert_int_equal(strncmp(cell_of(dense, "speed-up").text, "1.02× [", 8), 0);
+    assert_string_equal(cell_of(dense, "over grouped").text, "baseline");
+    ortho_model_label(row, label);
+    assert_string_equal(label, "fused persistent");
+    ortho_model_label(old, label);
+    assert_string_equal(label, "fused");
+    char *text = write_with(document, "table", (ortho_writer_options){0});
+    assert_non_null(strstr(text, "\npass · 196 linears · m 1 · density 0.05"));
+    assert_non_null(strstr(text, "\nvariant        form "));
+    assert_non_null(strstr(text, "csr      persistent  skipped: the variant has no chain"));
+    free(text);
+    text = write_with(document, "markdown", (ortho_writer_options){0});
+    assert_non_null(strstr(text, "fused persistent in 1"));
+    assert_non_null(strstr(text, "| csr | persistent | **skipped**: the variant has no chain"));
     free(text);
     json_decref(document);
 }
@@ -287,7 +320,7 @@ static void gbench(void **state)
         if (ortho_model_number(row, "repetition_index") != 0)
             continue;
         bool coo = strncmp(name, throttled_key, strlen(throttled_key)) == 0;
-        bool pass = strncmp(name, "pass/csr/", 9) == 0;
+        bool pass = strncmp(name, "pass/csr/cuda/decode/", 21) == 0;
         bool dense = strncmp(name, "gemm/dense/", 11) == 0;
         assert_true(!coo || (ortho_model_number(row, "throttled_samples") == 3 &&
                              ortho_model_number(row, "registers") == 48 &&
@@ -327,6 +360,7 @@ int main(void)
         cmocka_unit_test(widest_kernel),
         cmocka_unit_test(spills_of_others),
         cmocka_unit_test(a_pass),
+        cmocka_unit_test(forms_of_a_pass),
         cmocka_unit_test(machine),
         cmocka_unit_test(never_left_out),
         cmocka_unit_test(csv),

@@ -1,0 +1,44 @@
+/* levels.h: what a SIMD level brings to `fused` on the CPU; private to variants/fused. */
+#ifndef ORTHO_VARIANTS_FUSED_LEVELS_H
+#define ORTHO_VARIANTS_FUSED_LEVELS_H
+
+#include "variants/fused/digits.h"
+
+#define ORTHO_FUSED_TOKENS  16 /* most tokens of one pass over the weights */
+#define ORTHO_FUSED_STREAMS 4  /* blocks that a thread reads side by side */
+
+/* Weights asked of the memory ahead of their use, in bytes of each stream. */
+#define ORTHO_FUSED_AHEAD 1024
+
+/* Blocks on their way through one thread: `block`, `block` + step, ... */
+typedef struct ortho_fused_job {
+    const ortho_fused_packed *packed;
+    int64_t block, step;
+    int blocks;             /* 1 or ORTHO_FUSED_STREAMS */
+    const ortho_fused_x *x; /* [tokens] */
+    int tokens;             /* 1 .. ORTHO_FUSED_TOKENS */
+    float *sum;             /* [tokens][stride], from the first block's first row on */
+    int64_t stride;
+} ortho_fused_job;
+
+typedef struct ortho_fused_level {
+    /* Digits and ranges of one token from its padded x. */
+    void (*digits)(const ortho_fused_packed *packed, const ortho_fused_x *x);
+    /* sum += x . Base over segments [from, to), for all rows of the job. */
+    void (*segments)(const ortho_fused_job *job, int64_t from, int64_t to);
+    /* A patch for one token (its sums are 0, its alpha 1) that takes each row for `trips` vectors
+     * of 16 entries, if it hasn't more. NULL: as warp-per-row does it. */
+    void (*rows)(const ortho_csr *ortho, const ortho_patch *patch, int trips);
+} ortho_fused_level;
+
+extern const ortho_fused_level ortho_fused_level_portable;
+extern const ortho_fused_level ortho_fused_level_avx2;
+extern const ortho_fused_level ortho_fused_level_avx512;
+
+/* The sums of one token and of one of the job's blocks. */
+static inline float *ortho_fused_sums(const ortho_fused_job *job, int token, int block)
+{
+    return job->sum + token * job->stride + block * job->step * ORTHO_FUSED_ROWS;
+}
+
+#endif
