@@ -201,5 +201,11 @@ ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *o, const ob_copy 
                            2.0 * (double)o->m * ((double)o->n * (double)o->k + (double)o->nnz)};
     if (c->hooks->cost != NULL)
         c->hooks->cost(copy->state, o->m, &cost);
+    /* With alpha = 0 no entry is read; a variant that keeps more than columns and values of them
+     * has this much of a floor too many. */
+    if (c->session->options->alpha == 0 && c->hooks->computes == ORTHO_COMPUTES_SPLIT) {
+        cost.bytes -= (double)o->nnz * (double)(ortho_split_col_bytes(o->k) + sizeof(uint16_t));
+        cost.flops -= 2.0 * (double)o->m * (double)o->nnz;
+    }
     return cost;
 }

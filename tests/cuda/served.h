@@ -46,7 +46,7 @@ static inline void set_alpha(linear *l, float alpha)
 }
 
 /* y [m, n] of a dtype against scale times what the CPU's layer gives for x, as fp32: sums in
- * another order, one rounding to the dtype, where F16 is coarse near 0. */
+ * another order (offset_error), one rounding to the dtype, where F16 is coarse near 0. */
 static inline void must_be_near(const linear *l, const void *x, int64_t m, ortho_dtype dtype,
                                 float scale, const void *y)
 {
@@ -62,7 +62,8 @@ static inline void must_be_near(const linear *l, const void *x, int64_t m, ortho
     ok(ortho_layer_forward(l->cpu, floats, m, ORTHO_F32, wanted, NULL));
     for (int64_t i = 0; i < m * n; i++) {
         const float got = ortho_dtype_load(dtype, y, i), right = scale * wanted[i];
-        const float sums = fabsf(scale) * 1e-7f * (float)k * largest;
+        const float sums =
+            fabsf(scale) * (1e-7f + offset_error(&l->split, dtype)) * (float)k * largest;
         const float coarse = dtype == ORTHO_F16 ? 0x1p-24f : 0.0f;
         if (!(fabsf(got - right) <= unit[dtype] * fabsf(right) + sums + coarse))
             fail_msg("%d x %d %s, %d tokens: y[%d] is %g, not %g", (int)n, (int)k,

@@ -126,10 +126,25 @@ static void must_be_right(const work *w)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
+/* A variant's chain may leave a dtype to others, but not all of them. */
+static bool is_taken(ortho_dtype dtype)
+{
+    ortho_pass *pass = NULL;
+    ortho_status status = ortho_pass_create(steps, STEPS, dtype, &pass);
+    ortho_pass_free(pass);
+    if (status == ORTHO_E_UNSUPPORTED && dtype == ORTHO_F32) {
+        print_message("  not F32: %s\n", ortho_last_message());
+        return false;
+    }
+    return true;
+}
+
 static void every_step_is_right(void **state)
 {
     (void)state;
     for (int dtype = ORTHO_F32; dtype <= ORTHO_BF16; dtype++) {
+        if (!is_taken((ortho_dtype)dtype))
+            continue;
         work w = work_open((ortho_dtype)dtype, 7);
         ortho_pass_info info = {.size = sizeof info};
         ok(ortho_pass_inspect(w.pass, &info));

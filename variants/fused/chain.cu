@@ -109,15 +109,20 @@ struct round_of_links {
     bool staged;
 };
 
+/* A number of a table. Not uint32_t itself: a vector of that would be a symbol of the library's. */
+struct number {
+    uint32_t value;
+};
+
 struct tables {
     const ortho_chain_problem *p;
     const chain *c;
     std::vector<link> links;
-    std::vector<uint32_t> numbers; /* of all links: begin, unit */
+    std::vector<number> numbers; /* of all links: begin, unit */
     std::vector<round_of_links> rounds;
     std::vector<stint> stints;
     std::vector<command> commands;
-    std::vector<uint32_t> first_command;
+    std::vector<number> first_command;
 };
 
 bool same_x(const ortho_chain_step &a, const ortho_chain_step &b)
@@ -150,7 +155,7 @@ ortho_status read_links(tables *t, const ortho_services *s)
         all += static_cast<size_t>(of.sections()) + 1 + static_cast<size_t>(of.units);
     }
     t->numbers.resize(all);
-    uint32_t *to = t->numbers.data();
+    uint32_t *to = &t->numbers.data()->value;
     int64_t y_at = 0;
     int turn = 0;
     ortho_status status = ORTHO_OK;
@@ -220,14 +225,18 @@ ortho_status keep_tables(const tables &t, const ortho_services *s, chain *c)
     const size_t stints = t.stints.size() * sizeof(stint),
                  commands = t.commands.size() * sizeof(command),
                  firsts = t.first_command.size() * sizeof(uint32_t);
-    std::vector<char> all(stints + commands + firsts);
     void *there = nullptr;
-    memcpy(all.data(), t.stints.data(), stints);
-    memcpy(all.data() + stints, t.commands.data(), commands);
-    memcpy(all.data() + stints + commands, t.first_command.data(), firsts);
-    ortho_status status = ortho_cuda_keep(all.data(), all.size(), s, &there);
+    char *to = static_cast<char *>(
+        s->alloc(s->ctx, stints + commands + firsts, ORTHO_HOST, ORTHO_WORKING));
+    if (to == nullptr)
+        return ORTHO_E_MEMORY;
+    memcpy(to, t.stints.data(), stints);
+    memcpy(to + stints, t.commands.data(), commands);
+    memcpy(to + stints + commands, t.first_command.data(), firsts);
+    ortho_status status = ortho_cuda_keep(to, stints + commands + firsts, s, &there);
     const ortho_status waited = ortho_cuda_status(
         cudaStreamSynchronize(static_cast<cudaStream_t>(s->stream)), "upload of a chain");
+    s->free(s->ctx, to);
     status = status != ORTHO_OK ? status : waited;
     if (status != ORTHO_OK)
         s->free(s->ctx, there);
@@ -253,11 +262,11 @@ ortho_status prepare_chain(void *opaque, const ortho_chain_problem *p, const ort
     add_rounds(&t);
     made.rounds = static_cast<int>(t.rounds.size());
     for (int block = 0; block < made.blocks; block++) {
-        t.first_command.push_back(static_cast<uint32_t>(t.commands.size()));
+        t.first_command.push_back({static_cast<uint32_t>(t.commands.size())});
         for (const round_of_links &r : t.rounds)
             add_stint(&t, r, block);
     }
-    t.first_command.push_back(static_cast<uint32_t>(t.commands.size()));
+    t.first_command.push_back({static_cast<uint32_t>(t.commands.size())});
     status = keep_tables(t, s, &made);
     if (status == ORTHO_OK)
         *static_cast<chain *>(opaque) = made;

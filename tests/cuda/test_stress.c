@@ -1,0 +1,150 @@
+/*
+ * What polls, prefetches and splits, many times: each launch of each form must give the very bits
+ * of the first one. ORTHO_STRESS: launches of a form; by default few. Launches are recorded as
+ * graphs, so that each follows the one before within a microsecond, and their outputs are kept
+ * apart, so that every one of them is looked at.
+ */
+#include "served.h"
+
+#define BATCH    500 /* launches of a graph */
+#define GROUP    3
+#define PASS     6
+#define LAUNCHES 2000
+
+typedef struct form {
+    const char *name;
+    size_t bytes; /* of a launch's outputs */
+    ortho_status (*launch)(struct form *f, char *y);
+    cudaStream_t stream;
+} form;
+
+static linear square, small[GROUP - 1], wide, down; /* 3072 and 8192 columns: both sizes of panel */
+static ortho_pass *pass;
+static void *x;
+
+static ortho_status launch_single(form *f, char *y)
+{
+    return ortho_layer_forward(square.gpu, x, 1, ORTHO_F16, y, f->stream);
+}
+
+static ortho_status launch_group(form *f, char *y)
+{
+    const ortho_layer *layers[GROUP] = {square.gpu, small[0].gpu, small[1].gpu};
+    void *const to[GROUP] = {y, y + 2 * 3072, y + 2 * 4096};
+    return ortho_group_forward(layers, GROUP, x, 1, ORTHO_F16, to, f->stream);
+}
+
+static ortho_status launch_pass(form *f, char *y)
+{
+    return ortho_pass_forward(pass, x, y, f->stream);
+}
+
+static long launches_wanted(void)
+{
+    const char *text = getenv("ORTHO_STRESS");
+    const long asked = text != NULL ? strtol(text, NULL, 10) : LAUNCHES;
+    return asked > BATCH ? asked : BATCH;
+}
+
+static cudaGraphExec_t record(form *f, char *y)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t recorded;
+    cuda_ok(cudaStreamBeginCapture(f->stream, cudaStreamCaptureModeThreadLocal));
+    for (int i = 0; i < BATCH; i++)
+        ok(f->launch(f, y + (size_t)i * f->bytes));
+    cuda_ok(cudaStreamEndCapture(f->stream, &graph));
+    cuda_ok(cudaGraphInstantiate(&recorded, graph, 0));
+    cuda_ok(cudaGraphDestroy(graph));
+    return recorded;
+}
+
+static void must_repeat(form *f)
+{
+    const size_t all = f->bytes * BATCH;
+    char *y = device_copy(NULL, all), *first = malloc(f->bytes), *back = malloc(all);
+    assert_true(first != NULL && back != NULL);
+    cuda_ok(cudaStreamCreateWithFlags(&f->stream, cudaStreamNonBlocking));
+    ok(f->launch(f, y));
+    cuda_ok(cudaStreamSynchronize(f->stream));
+    cuda_ok(cudaMemcpy(first, y, f->bytes, cudaMemcpyDeviceToHost));
+    cudaGraphExec_t recorded = record(f, y);
+    long done = 0;
+    for (const long wanted = launches_wanted(); done < wanted; done += BATCH) {
+        cuda_ok(cudaMemsetAsync(y, 0xff, all, f->stream));
+        cuda_ok(cudaGraphLaunch(recorded, f->stream));
+        cuda_ok(cudaStreamSynchronize(f->stream));
+        cuda_ok(cudaMemcpy(back, y, all, cudaMemcpyDeviceToHost));
+        for (int i = 0; i < BATCH; i++)
+            if (memcmp(back + (size_t)i * f->bytes, first, f->bytes) != 0)
+                fail_msg("%s: launch %ld differs from the first", f->name, done + i);
+    }
+    print_message("  %s: %ld launches, all alike\n", f->name, done);
+    cuda_ok(cudaGraphExecDestroy(recorded));
+    cuda_ok(cudaStreamDestroy(f->stream));
+    free(back);
+    free(first);
+    cuda_ok(cudaFree(y));
+}
+
+static void launches_repeat(void **state)
+{
+    form forms[] = {{.name = "single", .bytes = 2 * 3072, .launch = launch_single},
+                    {.name = "group", .bytes = 2 * (3072 + 2 * 1024), .launch = launch_group}};
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        must_repeat(&forms[i]);
+}
+
+static void passes_repeat(void **state)
+{
+    const ortho_pass_step steps[PASS] = {
+        {square.gpu, -1, 1.0f},
+        {small[0].gpu, -1, 1.0f},
+        {square.gpu, 1024, 1.0f},
+        {wide.gpu, 3072 + 1024, 0.5f},
+        {down.gpu, 2 * 3072 + 1024, 0.25f},
+        {square.gpu, 2 * 3072 + 1024 + 8192, 1.0f},
+    };
+    form f = {.name = "pass", .bytes = 2 * (3 * 3072 + 1024 + 8192 + 3072), .launch = launch_pass};
+    (void)state;
+    if (ortho_pass_create(steps, PASS, ORTHO_F16, &pass) != ORTHO_OK) {
+        print_message("skipped: %s\n", ortho_last_message());
+        skip();
+    }
+    must_repeat(&f);
+    ortho_pass_free(pass);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    square = linear_open(3072, 3072, 0.01);
+    for (int i = 0; i < GROUP - 1; i++)
+        small[i] = linear_open(1024, 3072, 0.02);
+    wide = linear_open(8192, 3072, 0.01);
+    down = linear_open(3072, 8192, 0.05);
+    void *host = activations(ORTHO_F16, 3072, 11, NULL);
+    x = device_copy(host, 2 * 3072);
+    free(host);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cuda_ok(cudaFree(x));
+    linear_close(&down);
+    linear_close(&wide);
+    for (int i = 0; i < GROUP - 1; i++)
+        linear_close(&small[i]);
+    linear_close(&square);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(launches_repeat),
+                                       cmocka_unit_test(passes_repeat)};
+    return gpu_is_missing() ? OB_EXIT_SKIPPED : cmocka_run_group_tests(tests, setup, teardown);
+}
