@@ -1,0 +1,150 @@
+/*
+ * How `fused` deals rows to the parts of a GPU and packs entries into steps: plain code of the
+ * host. What is exported is what went in, bit for bit, for GPUs of several sizes; no part is loaded
+ * with much more than its share.
+ */
+#include "common/error.h"
+#include "kernels/split.h"
+#include "variants/fused/plan.h"
+
+#include <algorithm>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vector>
+
+extern "C" {
+#include <cmocka.h>
+}
+
+namespace
+{
+
+void *alloc(void *, size_t bytes, ortho_space, ortho_purpose)
+{
+    void *p = nullptr;
+    if (posix_memalign(&p, 64, bytes > 0 ? bytes : 1) != 0)
+        return nullptr;
+    return memset(p, 0xa5, bytes);
+}
+
+void release(void *, void *p)
+{
+    free(p);
+}
+
+ortho_services services()
+{
+    ortho_services s = {};
+    s.alloc = alloc;
+    s.free = release;
+    s.fail = ortho_fail;
+    s.threads = 1;
+    return s;
+}
+
+/* Rows of very unequal lengths, one of them full, some empty; values of 0 among the entries. */
+ortho_split make(int64_t n, int64_t k, const ortho_services *s)
+{
+    std::vector<int64_t> lengths(static_cast<size_t>(n));
+    int64_t nnz = 0, at = 0;
+    for (int64_t r = 0; r < n; r++) {
+        lengths[r] = r == n / 2 ? k : r % 3 == 0 ? 0 : (r * r * 37 + 11) % (k / 20 + 2);
+        lengths[r] = std::min(lengths[r], k);
+        nnz += lengths[r];
+    }
+    ortho_split split;
+    assert_int_equal(ortho_split_alloc(n, k, k, nnz, s, ORTHO_WORKING, &split), ORTHO_OK);
+    split.row_ptr[0] = 0;
+    for (int64_t r = 0; r < n; r++) {
+        for (int64_t i = 0; i < lengths[r]; i++, at++) {
+            const int64_t column = i * k / lengths[r];
+            if (k > 65536)
+                static_cast<uint32_t *>(split.col)[at] = static_cast<uint32_t>(column);
+            else
+                static_cast<uint16_t *>(split.col)[at] = static_cast<uint16_t>(column);
+            split.val[at] = static_cast<uint16_t>(at % 7 == 0 ? 0 : at * 2654435761u >> 17);
+        }
+        split.row_ptr[r + 1] = static_cast<int32_t>(at);
+    }
+    return split;
+}
+
+void must_be_dealt(const ortho_fused::shape &s, const ortho_fused::plan &p, const ortho_split &in)
+{
+    std::vector<int> seen(static_cast<size_t>(s.units));
+    int64_t most = 0, heaviest = 0;
+    for (int part = 0; part < s.parts; part++) {
+        int64_t load = 0;
+        for (int i = 0; i < s.units_of(part); i++) {
+            const int64_t unit = p.unit[s.first_unit(part) + i];
+            assert_in_range(unit, 0, s.units - 1);
+            seen[static_cast<size_t>(unit)]++;
+            const int64_t end = std::min(in.n, (unit + 1) * 8);
+            const int64_t entries = in.row_ptr[end] - in.row_ptr[unit * 8];
+            load += entries;
+            heaviest = std::max(heaviest, entries);
+        }
+        most = std::max(most, load);
+    }
+    assert_int_equal(std::count(seen.begin(), seen.end(), 1), s.units);
+    assert_true(most <= in.nnz / s.parts + heaviest);
+}
+
+void check(int64_t n, int64_t k, int multiprocessors)
+{
+    const ortho_services s = services();
+    ortho_split in = make(n, k, &s), out;
+    const ortho_fused::shape sizes = ortho_fused::shape_of(n, k, 128, multiprocessors);
+    ortho_fused::plan p = {};
+    assert_int_equal(ortho_fused::plan_make(sizes, &in, &s, &p), ORTHO_OK);
+    must_be_dealt(sizes, p, in);
+    assert_int_equal(ortho_split_alloc(n, k, k, in.nnz, &s, ORTHO_WORKING, &out), ORTHO_OK);
+    assert_int_equal(ortho_fused::plan_export(sizes, p, &s, &out), ORTHO_OK);
+    assert_memory_equal(in.row_ptr, out.row_ptr, static_cast<size_t>(n + 1) * 4);
+    assert_memory_equal(in.col, out.col, static_cast<size_t>(in.nnz) * ortho_split_col_bytes(k));
+    assert_memory_equal(in.val, out.val, static_cast<size_t>(in.nnz) * 2);
+    ortho_fused::plan_free(&p, &s);
+    ortho_split_free(&out, &s);
+    ortho_split_free(&in, &s);
+}
+
+void entries_come_back(void **)
+{
+    const int64_t shapes[][2] = {{1, 1},      {7, 129},   {64, 3072},
+                                 {1000, 300}, {33, 8193}, {20, 70001}};
+    for (const auto &shape : shapes)
+        for (int multiprocessors : {1, 7, 132})
+            check(shape[0], shape[1], multiprocessors);
+}
+
+/* Every image and its scales have a place of their own, and together they fill Base. */
+void images_fill_base(void **)
+{
+    for (int64_t group : {32, 64, 128})
+        for (int64_t k : {100, 3072, 8192, 9000}) {
+            const ortho_fused::shape s = ortho_fused::shape_of(300, k, group, 7);
+            std::vector<int> used(static_cast<size_t>(s.base_bytes() / 16));
+            for (int unit = 0; unit < s.units; unit++)
+                for (int image = 0; image < s.images; image++) {
+                    const ortho_fused::place at = ortho_fused::image_place(s, unit, image);
+                    for (int i = 0; i < ortho_fused::IMAGE_BYTES / 16; i++)
+                        used.at(static_cast<size_t>(at.nibbles / 16 + i))++;
+                    for (int i = 0; i < s.groups; i++)
+                        used.at(static_cast<size_t>(at.scales / 16 + i))++;
+                }
+            assert_int_equal(std::count(used.begin(), used.end(), 1),
+                             static_cast<int64_t>(used.size()));
+        }
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(entries_come_back),
+                                       cmocka_unit_test(images_fill_base)};
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
