@@ -124,7 +124,7 @@ void entries_come_back(void **)
 void images_fill_base(void **)
 {
     for (int64_t group : {32, 64, 128})
-        for (int64_t k : {100, 3072, 8192, 9000}) {
+        for (int64_t k : {100, 3072, 5700, 8192, 9000}) {
             const ortho_fused::shape s = ortho_fused::shape_of(300, k, group, 7);
             std::vector<int> used(static_cast<size_t>(s.base_bytes() / 16));
             for (int unit = 0; unit < s.units; unit++)
