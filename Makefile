@@ -1,7 +1,7 @@
 # A thin front: the presets of CMakePresets.json and the scripts do the work. `make help` lists it.
 
 FOLDERS := include common kernels variants datasets reports lib harness
-SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu')
+SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 TIDY    := $(shell find $(FOLDERS) -name '*.c')
 SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
            scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \

@@ -12,11 +12,6 @@
 
 #include <stdio.h>
 
-size_t ortho_forward_element(ortho_dtype dtype)
-{
-    return dtype == ORTHO_F32 ? sizeof(float) : sizeof(uint16_t);
-}
-
 bool ortho_forward_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
 {
     return (uintptr_t)a < (uintptr_t)b + b_bytes && (uintptr_t)b < (uintptr_t)a + a_bytes;
@@ -46,7 +41,7 @@ ortho_status ortho_forward_check_memory(const ortho_layer *layer, const void *x,
     int64_t n = layer->facts.n, k = layer->facts.k, widest = n > k ? n : k;
     if (m > INT64_MAX / (int64_t)sizeof(float) / widest)
         return ortho_fail(ORTHO_E_ARGUMENT, "m is %lld: more than memory can hold", (long long)m);
-    size_t tokens = (size_t)m * ortho_forward_element(dtype);
+    size_t tokens = (size_t)m * ortho_dtype_bytes(dtype);
     if (ortho_forward_overlap(x, tokens * (size_t)k, y, tokens * (size_t)n))
         return ortho_fail(ORTHO_E_ARGUMENT, "x and y overlap");
     return ORTHO_OK;
@@ -123,7 +118,7 @@ ortho_status ortho_forward_give(ortho_forward *f)
 
 ortho_gemm_call ortho_forward_piece(const ortho_forward *f, int64_t t)
 {
-    const size_t bytes = ortho_forward_element(f->dtype);
+    const size_t bytes = ortho_dtype_bytes(f->dtype);
     return (ortho_gemm_call){
         .x = f->x + (size_t)(t * f->layer->facts.k) * bytes,
         .y = f->y + (size_t)(t * f->layer->facts.n) * bytes,

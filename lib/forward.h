@@ -21,9 +21,6 @@ typedef struct ortho_forward {
     ortho_gpu_lease lease;
 } ortho_forward;
 
-/* Of an activation. */
-size_t ortho_forward_element(ortho_dtype dtype);
-
 bool ortho_forward_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* UNSUPPORTED: no dtype of activations. */

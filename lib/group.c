@@ -3,6 +3,7 @@
  * launch apiece leaves the memory idle between them, so a variant that can runs them in one. Each
  * layer keeps its own weights, alpha and workspace: nothing is concatenated.
  */
+#include "common/dtype.h"
 #include "common/error.h"
 #include "lib/forward.h"
 
@@ -50,7 +51,7 @@ static ortho_status check_outputs(const group *g)
     ortho_status status = ORTHO_OK;
     for (int i = 0; i < g->count && status == ORTHO_OK; i++) {
         const ortho_forward *a = &g->part[i];
-        const size_t tokens = (size_t)a->m * ortho_forward_element(a->dtype);
+        const size_t tokens = (size_t)a->m * ortho_dtype_bytes(a->dtype);
         status = ortho_forward_check_memory(a->layer, a->x, a->m, a->dtype, a->y);
         if (status != ORTHO_OK)
             return ortho_fail_prefix(status, "layer %d", i);

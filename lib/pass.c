@@ -5,6 +5,7 @@
  */
 #include "lib/pass.h"
 
+#include "common/dtype.h"
 #include "common/error.h"
 #include "lib/forward.h"
 #include "lib/options.h"
@@ -239,7 +240,7 @@ static ortho_status check_forward(const ortho_pass *pass, const void *x, const v
                           pass == NULL ? "pass"
                           : x == NULL  ? "x"
                                        : "y");
-    const size_t bytes = ortho_forward_element(pass->dtype);
+    const size_t bytes = ortho_dtype_bytes(pass->dtype);
     ortho_status status = ortho_forward_check_stream(pass->links[0].layer, stream);
     if (status == ORTHO_OK &&
         ortho_forward_overlap(x, (size_t)pass->k * bytes, y, (size_t)pass->n * bytes))

@@ -68,7 +68,7 @@ static ortho_status run_wide(const ortho_pass *pass, const ortho_pass_link *link
 static ortho_status run_step(const ortho_pass *pass, const ortho_pass_link *link, const char *x,
                              char *y)
 {
-    const size_t bytes = ortho_forward_element(pass->dtype);
+    const size_t bytes = ortho_dtype_bytes(pass->dtype);
     const char *from = link->x_at < 0 ? x : y + (size_t)link->x_at * bytes;
     char *to = y + (size_t)link->y_at * bytes;
     if (is_wide(pass, link))

@@ -279,7 +279,8 @@ ORTHO_API ortho_status ortho_pass_create(const ortho_pass_step *steps, int32_t c
  * Sums and their product with scale are fp32, rounded once to the dtype; what a later step reads is
  * the rounded value. alpha is each layer's at the time of the call. Memory, stream, graphs and
  * threads are as in ortho_layer_forward, whose errors are this call's, too; after MEMORY or DEVICE
- * some steps may have written their outputs. */
+ * some steps may have written their outputs. On a GPU x and y are aligned to 16 bytes: ARGUMENT
+ * otherwise. */
 ORTHO_API ortho_status ortho_pass_forward(const ortho_pass *pass, const void *x, void *y,
                                           void *stream);
 

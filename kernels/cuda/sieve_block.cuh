@@ -12,7 +12,7 @@ constexpr int SETTLERS = 1024; /* threads of the blocks that call these */
 constexpr int SLOT_SAMPLE = 0, SLOT_BARRIER = 1, SLOTS = 8;
 /* The bins that a bracket's keys are counted in. */
 constexpr int BRACKET_BITS = 12, BRACKET_BINS = 1 << BRACKET_BITS;
-constexpr int FINALISTS = 1024;  /* keys of one such bin that are ranked one by one */
+constexpr int FINALISTS = 1024; /* keys of one such bin that are ranked one by one */
 /* A sample's blocks, of SETTLERS threads, and the bytes of what each reports. */
 constexpr int SAMPLING_BLOCKS = 128, REPORT_BYTES = 1024;
 

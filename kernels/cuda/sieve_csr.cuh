@@ -4,7 +4,8 @@
  *   NAME     its kernel's
  *   PLACE    ortho_sieve_place: BEHIND where the kernel waits for the one before it
  *   THREADS  of a block; ROWS that a block takes
- *   kernel<R, C>()   the function for a reader and a type of columns: (view, C *cols, uint16_t *vals)
+ *   kernel<R, C>()   the function for a reader and a type of columns: (view, C *cols, uint16_t
+ * *vals)
  */
 #ifndef ORTHO_KERNELS_CUDA_SIEVE_CSR_CUH
 #define ORTHO_KERNELS_CUDA_SIEVE_CSR_CUH

@@ -13,7 +13,7 @@ namespace ortho_sieve
 
 constexpr int WARPS = 8, THREADS = WARPS * 32;
 constexpr int BINS = 16384, BIN_SHIFT = 17; /* of sampled keys: a bin is 1.5 % of a score */
-constexpr uint32_t WALK = 0xffffffffu;        /* the count of a row that isn't staged */
+constexpr uint32_t WALK = 0xffffffffu;      /* the count of a row that isn't staged */
 constexpr uint32_t KEY_TOP = 0x7fffffffu, KEY_NONE = 0xffffffffu;
 constexpr float RMS_SHIFT = 0x1p60f;     /* see kernels/quant.h */
 constexpr float GRID_ZERO = 12582912.0f; /* 1.5 * 2^23: sums with it are rounded to whole numbers */
@@ -202,11 +202,11 @@ __device__ __forceinline__ bool is_selected(uint32_t key, uint32_t at, uint32_t 
 }
 
 /* Whether the outlier rule keeps a weight out of the fit. */
-__device__ __forceinline__ bool is_outlier(const view &, const row_context &c, float w, uint32_t col)
+__device__ __forceinline__ bool is_outlier(const view &, const row_context &c, float w,
+                                           uint32_t col)
 {
     return fabsf(w) >= c.out_from &&
-           is_selected(magnitude_key(w, c.inverse_rms), c.at + col,
-                       c.out_key, c.out_at);
+           is_selected(magnitude_key(w, c.inverse_rms), c.at + col, c.out_key, c.out_at);
 }
 
 /* H, or what stands for it, of eight columns: padded to whole tiles. */
@@ -322,9 +322,8 @@ __device__ __forceinline__ uint32_t lone_key(const view &v, const row_context &c
 {
     if (WHAT == MAGNITUDES)
         return magnitude_key(one.w, c.inverse_rms);
-    return is_outlier(v, c, one.w, col)
-               ? KEY_TOP
-               : score_key(one.w, one.scale, inverse_of(one.scale), one.h);
+    return is_outlier(v, c, one.w, col) ? KEY_TOP
+                                        : score_key(one.w, one.scale, inverse_of(one.scale), one.h);
 }
 
 /* The cut of the scores, for emission. */

@@ -91,10 +91,9 @@ __device__ void count_rows(const view &v, int32_t *counts, uint32_t key, bool eq
         each_tile<R, WHAT>(v, c, [&](uint32_t col, const uint32_t keys[EIGHT]) {
 #pragma unroll
             for (int i = 0; i < EIGHT; i++)
-                count += keys[i] != 0 &&
-                         (equal ? keys[i] == key
-                                : is_selected(keys[i], c.at + col + i, key,
-                                              cut_at));
+                count +=
+                    keys[i] != 0 &&
+                    (equal ? keys[i] == key : is_selected(keys[i], c.at + col + i, key, cut_at));
         });
         count = warp_sum(count);
         if (lane == 0)

@@ -36,20 +36,6 @@ static inline void put_column(ortho_split *s, int64_t i, int64_t col)
         ((uint16_t *)s->col)[i] = (uint16_t)col;
 }
 
-/* What a product may be off by, a column and a unit of x, where a weight stands in it as a constant
- * + q + 8 and the rest is taken off at the end: 1024 with F16, 128 with bf16, of which F32 is made.
- * Up to that many times x is rounded to 24 bits. */
-static inline float offset_error(const ortho_split *s, ortho_dtype dtype)
-{
-    const int64_t scales = s->n * ((s->k + s->group - 1) / s->group);
-    float largest = 0.0f;
-    for (int64_t i = 0; i < scales; i++)
-        largest = fmaxf(largest, ortho_dtype_load(ORTHO_F16, s->scale, i));
-    return (dtype == ORTHO_F16 ? 1039 : 143) * 0x1p-24f * largest;
-}
-
-/* Random q, scales near 0.01 and values near 0.1; entries spread evenly, rows of unequal lengths.
- */
 static inline ortho_split split_make(int64_t n, int64_t k, int64_t group, double density)
 {
     ortho_services services = ortho_services_default();

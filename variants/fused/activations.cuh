@@ -6,8 +6,8 @@
  * this adds to a sum, (c + 8) * x, is taken off as the sum begins: by products of the negated
  * constants with the same x.
  *
- * fp32: x is the sum of three bf16 digits exactly (24 bits), each a token of its own; the three sums
- * are added in fp32.
+ * fp32: x is the sum of three bf16 digits exactly (24 bits), each a token of its own; the three
+ * sums are added in fp32.
  */
 #ifndef ORTHO_VARIANTS_FUSED_ACTIVATIONS_CUH
 #define ORTHO_VARIANTS_FUSED_ACTIVATIONS_CUH
@@ -20,8 +20,7 @@ namespace ortho_fused
 namespace
 {
 
-template <int TABLE>
-__device__ __forceinline__ uint32_t lop3(uint32_t a, uint32_t b, uint32_t c)
+template <int TABLE> __device__ __forceinline__ uint32_t lop3(uint32_t a, uint32_t b, uint32_t c)
 {
     uint32_t d;
     asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(c), "n"(TABLE));

@@ -22,7 +22,7 @@ struct stint {
     uint8_t row[ROUND_MOST];    /* where its rows begin */
     uint16_t step;              /* the first linear's number */
     uint8_t units;              /* of this block */
-    uint8_t staged : 1; /* x is that of the stint before: in shared memory already */
+    uint8_t staged : 1;         /* x is that of the stint before: in shared memory already */
     uint8_t linears : 7;
     struct {
         uint32_t y_at; /* its first output */
@@ -113,8 +113,7 @@ struct arriving_x {
 };
 
 /* A row that other blocks wait for: two of them a word. Whole warps. */
-template <typename A>
-__device__ __forceinline__ void hand_over(float sum, uint16_t *to, bool mine)
+template <typename A> __device__ __forceinline__ void hand_over(float sum, uint16_t *to, bool mine)
 {
     const uint32_t low = A::digit(A::rounded(sum), 0);
     const uint32_t high = __shfl_down_sync(ALL_LANES, low, 1);
@@ -142,9 +141,9 @@ __device__ __forceinline__ void feed_chain(const ring &r, const chain_launch &l,
             next[j] = __ldg(commands + min(i + j + AHEAD, end - 1));
             const int step = static_cast<int>(now.w);
             if (i + j < end && (step < 0 || alpha[step] != 0))
-                p.push(reinterpret_cast<const uint8_t *>(static_cast<uint64_t>(now.y) << 32 |
-                                                         now.x),
-                       now.z);
+                p.push(
+                    reinterpret_cast<const uint8_t *>(static_cast<uint64_t>(now.y) << 32 | now.x),
+                    now.z);
         }
 }
 
@@ -178,8 +177,8 @@ __device__ __forceinline__ void chain_steps(C &c, const stint *s, const float *a
     }
 }
 
-/* Base of a round. Where K needs two panels, each set has one: unit by unit, a chunk a set. Where it
- * needs one, the sets take units in turn. */
+/* Base of a round. Where K needs two panels, each set has one: unit by unit, a chunk a set. Where
+ * it needs one, the sets take units in turn. */
 template <typename C>
 __device__ __forceinline__ void chain_base(const chain_launch &l, C &c, const stint *s)
 {
@@ -200,8 +199,8 @@ __device__ __forceinline__ void chain_base(const chain_launch &l, C &c, const st
     }
     const int units = uniform(s->units);
     /* The set whose turn it is has the first panel. */
-    const share mine = two && c.turn > 0 ? share_of(half, images - half, c.warp)
-                                         : share_of(0, half, c.warp);
+    const share mine =
+        two && c.turn > 0 ? share_of(half, images - half, c.warp) : share_of(0, half, c.warp);
     c.template any_panel<true>(mine, two ? 2 * units : units, two);
     __syncwarp();
 }

@@ -4,16 +4,17 @@
  * Warps come in sets of 8 that take slots in turn. Within a set the images of a panel are dealt to
  * the warps, three or four each where the columns are as usual. A warp adds what it finds into
  * partial sums of its own in shared memory, [rows of a batch][tokens]; once a batch is through, the
- * block adds the warps' and writes y. Two buffers of partial sums take turns, so that the next batch
- * needn't wait for that.
+ * block adds the warps' and writes y. In a chain two buffers of partial sums take turns, so that
+ * the next batch needn't wait for that.
  *
- * An Ortho step is a segment a lane: four products, a segmented sum over the lanes, one addition per
- * row and warp. No atomics: the same input gives the same bits.
+ * An Ortho step is a segment a lane: four products, a segmented sum over the lanes, one addition
+ * per row and warp. No atomics: the same input gives the same bits.
  *
  * What stands between the last sum of one linear and the first product of the next is a chain of
- * latencies that no bandwidth hides: each warp brings its own columns of x and begins when they are
- * there; only Ortho, which wants all of x, meets first. Loop counts are uniform, addresses kept
- * instead of computed.
+ * latencies that no bandwidth hides. In a launch each warp brings its own columns of x and begins
+ * when they are there; only Ortho, which wants all of x, meets first. In a chain the block brings x
+ * together, for every column that a block asks for is one more that is asked for while others are
+ * still writing it. Loop counts are uniform, addresses kept instead of computed.
  */
 #ifndef ORTHO_VARIANTS_FUSED_CONSUMER_CUH
 #define ORTHO_VARIANTS_FUSED_CONSUMER_CUH
@@ -105,8 +106,8 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
         : r(of), c(of), lane(threadIdx.x % 32),
           warp(uniform(static_cast<int>(threadIdx.x / 32)) % SET_WARPS),
           set(uniform(static_cast<int>(threadIdx.x / 32)) / SET_WARPS), turn(set),
-          x(shared_address(x_at)), stride(0), tokens(how_many),
-          sums(shared_address(sums_at)), other(SETS > 1 ? BUFFER : 0)
+          x(shared_address(x_at)), stride(0), tokens(how_many), sums(shared_address(sums_at)),
+          other(SETS > 1 ? BUFFER : 0)
     {
     }
 
@@ -140,8 +141,8 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
 
     /* ---- Base -------------------------------------------------------------------------------- */
 
-    /* B fragments of an image: four k-steps for each four tokens. Where there are fewer tokens, lanes
-     * repeat the last one: nobody looks at its sums, and nobody has to branch. */
+    /* B fragments of an image: four k-steps for each four tokens. Where there are fewer tokens,
+     * lanes repeat the last one: nobody looks at its sums, and nobody has to branch. */
     __device__ __forceinline__ void load_x(int image, uint32_t b[FOURS][8]) const
     {
 #pragma unroll
@@ -155,8 +156,7 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
     }
 
     /* The product of one image and one group of four tokens, by lane 4*row + t: that of row `row`
-     * and token t, in GROUPS parts. For the constants `offsets` instead of weights, what has to be
-     * taken off. */
+     * and token t, in GROUPS parts. weights(j, a) gives the A fragment of k-step j. */
     template <typename F>
     static __device__ __forceinline__ void products(const uint32_t b[8], float out[GROUPS],
                                                     const F &weights)
@@ -179,6 +179,7 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
                                  : acc[i % ACCUMULATORS][0] + acc[i % ACCUMULATORS][3];
     }
 
+    /* The same product of what nibbles have too many: to be added. */
     __device__ __forceinline__ void load_start(const uint32_t b[FOURS][8],
                                                float start[FOURS][GROUPS]) const
     {
@@ -226,12 +227,14 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
         for (int four = 0; four < FOURS; four++)
             if (T > 1 || lane % 4 == 0)
                 store_shared_float(to + four * 16,
-                                   FRESH ? sum[four] : load_shared_float(to + four * 16) + sum[four]);
+                                   FRESH ? sum[four]
+                                         : load_shared_float(to + four * 16) + sum[four]);
     }
 
-    /* `chunks` of a panel, 1 << shift of them a unit; H images a warp, or where EXACT is false up to
-     * H. x stays in registers where there is room: a register spilled is one too many, since beside
-     * the ring the L1 can't hold local memory. FRESH: nothing was added for these rows yet. */
+    /* `chunks` of a panel, 1 << shift of them a unit; H images a warp, or where EXACT is false up
+     * to H. x stays in registers where there is room: a register spilled is one too many, since
+     * beside the ring the L1 can't hold local memory. FRESH: nothing was added for these rows yet.
+     */
     template <int H, bool EXACT, bool FRESH>
     __device__ __forceinline__ void panel(const share &s, int chunks, int shift)
     {
@@ -275,8 +278,8 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
     /* ---- Ortho ------------------------------------------------------------------------------- */
 
     static constexpr int STEP_FIRST = __LINE__;
-    /* One step: see layout.cuh. `to`: sums of the first row that its rows count from; `from`: shared
-     * address of the window's x. */
+    /* One step: see layout.cuh. `to`: sums of the first row that its rows count from; `from`:
+     * shared address of the window's x. */
     __device__ __forceinline__ void step(uint32_t at, uint32_t from, uint32_t to, float alpha)
     {
         ORTHO_COUNT_LANES_HERE(1);
@@ -288,10 +291,10 @@ template <typename A, int T, int GROUPS, int SETS> struct consumer {
         const bool last = lane == 31 || ((heads >> (lane + 1)) & 1);
 #pragma unroll 1
         for (int t = 0; t < (T == 1 ? 1 : tokens); t++, from += stride * 2) {
-            float sum = half_activations::value(e.x >> 16) *
-                        A::value(load_shared_2(from + (e.x & 0x3ffe)));
-            float more = half_activations::value(e.y >> 16) *
-                         A::value(load_shared_2(from + (e.y & 0x3ffe)));
+            float sum =
+                half_activations::value(e.x >> 16) * A::value(load_shared_2(from + (e.x & 0x3ffe)));
+            float more =
+                half_activations::value(e.y >> 16) * A::value(load_shared_2(from + (e.y & 0x3ffe)));
             sum = fmaf(half_activations::value(e.z >> 16),
                        A::value(load_shared_2(from + (e.z & 0x3ffe))), sum);
             more = fmaf(half_activations::value(e.w >> 16),

@@ -21,11 +21,43 @@ namespace ortho_fused
 namespace
 {
 
-template <typename A, int T, int GROUPS>
-ortho_status launch_as(const launch &l, const settings &s, cudaStream_t stream)
+typedef void gemv_fn(const launch);
+
+template <typename A, int T> gemv_fn *pick_groups(int groups)
 {
-    const int memory = block_bytes(l, s, l.tokens * A::DIGITS);
-    const void *kernel = reinterpret_cast<const void *>(gemv_kernel<A, T, GROUPS>);
+    return groups == 1   ? gemv_kernel<A, T, 1>
+           : groups == 2 ? gemv_kernel<A, T, 2>
+                         : gemv_kernel<A, T, 4>;
+}
+
+template <typename A> gemv_fn *pick_tokens(int laid, int groups)
+{
+    return laid == 1   ? pick_groups<A, 1>(groups)
+           : laid == 4 ? pick_groups<A, 4>(groups)
+                       : pick_groups<A, 8>(groups);
+}
+
+int digits_of(ortho_dtype dtype)
+{
+    return dtype == ORTHO_F32 ? float_activations::DIGITS : 1;
+}
+
+/* The kernel for a launch, whose ring is sized for it. */
+gemv_fn *pick(launch *l, ortho_dtype dtype, int *memory)
+{
+    const int virtual_tokens = l->tokens * digits_of(dtype), laid = laid_out(virtual_tokens);
+    const int groups = l->jobs[0].w.s.groups;
+    size_ring(l, virtual_tokens);
+    *memory = block_bytes(*l, virtual_tokens);
+    return dtype == ORTHO_F16    ? pick_tokens<half_activations>(laid, groups)
+           : dtype == ORTHO_BF16 ? pick_tokens<bfloat_activations>(laid, groups)
+                                 : pick_tokens<float_activations>(laid, groups);
+}
+
+ortho_status enqueue(launch *l, ortho_dtype dtype, cudaStream_t stream)
+{
+    int memory = 0;
+    gemv_fn *kernel = pick(l, dtype, &memory);
     cudaError_t set =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
     if (set == cudaSuccess) /* or the multiprocessor stops to make room for the next launch */
@@ -37,43 +69,13 @@ ortho_status launch_as(const launch &l, const settings &s, cudaStream_t stream)
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(static_cast<unsigned>(l.blocks));
+    config.gridDim = dim3(static_cast<unsigned>(l->blocks));
     config.blockDim = dim3(GEMV_THREADS);
     config.dynamicSmemBytes = static_cast<size_t>(memory);
     config.stream = stream;
     config.attrs = &attribute;
     config.numAttrs = 1;
-    return ortho_cuda_status(cudaLaunchKernelEx(&config, gemv_kernel<A, T, GROUPS>, l),
-                             "gemv_kernel");
-}
-
-template <typename A, int T>
-ortho_status launch_groups(const launch &l, const settings &s, cudaStream_t stream)
-{
-    const int groups = l.jobs[0].w.s.groups;
-    return groups == 1   ? launch_as<A, T, 1>(l, s, stream)
-           : groups == 2 ? launch_as<A, T, 2>(l, s, stream)
-                         : launch_as<A, T, 4>(l, s, stream);
-}
-
-template <typename A> ortho_status launch_tokens(const launch &l, cudaStream_t stream)
-{
-    const int virtual_tokens = l.tokens * A::DIGITS;
-    const settings s = settings_for(l, virtual_tokens);
-    launch sized = l;
-    sized.slots = s.slots;
-    sized.slot_bytes = s.slot_bytes;
-    sized.flight = s.flight;
-    return virtual_tokens == 1   ? launch_groups<A, 1>(sized, s, stream)
-           : virtual_tokens <= 4 ? launch_groups<A, 4>(sized, s, stream)
-                                 : launch_groups<A, 8>(sized, s, stream);
-}
-
-ortho_status launch_dtype(const launch &l, ortho_dtype dtype, cudaStream_t stream)
-{
-    return dtype == ORTHO_F16    ? launch_tokens<half_activations>(l, stream)
-           : dtype == ORTHO_BF16 ? launch_tokens<bfloat_activations>(l, stream)
-                                 : launch_tokens<float_activations>(l, stream);
+    return ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, *l), "gemv_kernel");
 }
 
 /* The linears of a launch; the parts of each are turned by the remainders of those before it, so
@@ -106,8 +108,8 @@ const ortho_loop steps_loop = {"gemv_kernel", STEP_FILE, any_consumer::STEP_FIRS
 
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
 {
-    const int most = calls[0].dtype == ORTHO_F32 ? TOKENS_MOST / 3 : TOKENS_MOST;
-    const size_t element = calls[0].dtype == ORTHO_F32 ? 4 : 2;
+    const int most = TOKENS_MOST / digits_of(calls[0].dtype);
+    const size_t element = ortho_dtype_bytes(calls[0].dtype);
     const state *first = static_cast<const state *>(states[0]);
     launch l = {};
     add_jobs(&l, states, calls, count);
@@ -120,7 +122,7 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
         for (int i = 0; i < count; i++)
             l.jobs[i].y = static_cast<char *>(calls[i].y) +
                           static_cast<size_t>(t * l.jobs[i].w.s.n) * element;
-        status = launch_dtype(l, calls[0].dtype, static_cast<cudaStream_t>(calls[0].stream));
+        status = enqueue(&l, calls[0].dtype, static_cast<cudaStream_t>(calls[0].stream));
     }
     return status;
 }
@@ -130,42 +132,18 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     return run_group(&opaque, call, 1);
 }
 
-namespace
-{
-
-template <typename A, int T> const void *kernel_of_groups(int groups)
-{
-    return groups == 1   ? reinterpret_cast<const void *>(gemv_kernel<A, T, 1>)
-           : groups == 2 ? reinterpret_cast<const void *>(gemv_kernel<A, T, 2>)
-                         : reinterpret_cast<const void *>(gemv_kernel<A, T, 4>);
-}
-
-template <typename A> const void *kernel_of(int tokens, int groups)
-{
-    const int all = tokens * A::DIGITS;
-    return all == 1   ? kernel_of_groups<A, 1>(groups)
-           : all <= 4 ? kernel_of_groups<A, 4>(groups)
-                      : kernel_of_groups<A, 8>(groups);
-}
-
-} // namespace
-
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
-    const int digits = s->dtype == ORTHO_F32 ? 3 : 1, most = TOKENS_MOST / digits;
-    const int tokens = static_cast<int>(m < most ? m : most), groups = s->w.s.groups;
+    const int64_t most = TOKENS_MOST / digits_of(s->dtype);
+    int memory = 0;
     launch l = {};
     l.jobs[0].w = s->w;
     l.count = 1;
-    l.tokens = tokens;
-    const settings set = settings_for(l, tokens * digits);
-    const int all = tokens * digits;
-    const void *kernel = s->dtype == ORTHO_F16    ? kernel_of<half_activations>(tokens, groups)
-                         : s->dtype == ORTHO_BF16 ? kernel_of<bfloat_activations>(tokens, groups)
-                                                  : kernel_of<float_activations>(tokens, groups);
-    ortho_cuda_kernel_report("gemv_kernel", kernel, GEMV_THREADS,
-                             static_cast<size_t>(block_bytes(l, set, all)), sink);
+    l.tokens = static_cast<int>(m < most ? m : most);
+    const void *kernel = reinterpret_cast<const void *>(pick(&l, s->dtype, &memory));
+    ortho_cuda_kernel_report("gemv_kernel", kernel, GEMV_THREADS, static_cast<size_t>(memory),
+                             sink);
 }
 
 } // namespace ortho_fused

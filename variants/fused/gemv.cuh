@@ -11,7 +11,8 @@ namespace ortho_fused
 namespace
 {
 
-constexpr int TOKENS_MOST = 8, GEMV_THREADS = (SET_WARPS + 1) * 32, GEMV_RESIDENT = 2;
+constexpr int TOKENS_MOST = 8, GEMV_THREADS = (SET_WARPS + 1) * 32, GEMV_RESIDENT = 2,
+              GEMV_FLIGHT = 2; /* no more than the fewest slots */
 
 /* A linear of a launch. */
 struct job {
@@ -31,10 +32,6 @@ struct launch {
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
-struct settings {
-    int slots, slot_bytes, flight;
-};
-
 /* Of shared memory; a block takes 1 KiB for itself. */
 constexpr int MULTIPROCESSOR_BYTES = 228 << 10, BLOCK_MOST = 227 << 10, BLOCK_RESERVED = 1 << 10;
 
@@ -49,9 +46,9 @@ inline int laid_out(int virtual_tokens)
 }
 
 /* All dynamic shared memory of a block: the ring, the partial sums, x. */
-inline int block_bytes(const launch &l, const settings &s, int virtual_tokens)
+inline int block_bytes(const launch &l, int virtual_tokens)
 {
-    return ring_bytes(s.slots, s.slot_bytes) + sums_bytes(SET_WARPS, laid_out(virtual_tokens)) +
+    return ring_bytes(l.slots, l.slot_bytes) + sums_bytes(SET_WARPS, laid_out(virtual_tokens)) +
            virtual_tokens * window_columns(l.jobs[0].w.s) * 2;
 }
 
@@ -69,21 +66,21 @@ inline int slots_needed(const launch &l)
 
 /* A slot holds the largest chunk. As many slots as let two launches share a multiprocessor, but no
  * more than a block can fill; one launch alone where two don't fit. */
-inline settings settings_for(const launch &l, int virtual_tokens)
+inline void size_ring(launch *l, int virtual_tokens)
 {
-    settings s = {0, STEP_BYTES, 2};
-    for (int i = 0; i < l.count; i++) {
-        const shape &w = l.jobs[i].w.s;
+    l->slots = 0;
+    l->slot_bytes = STEP_BYTES;
+    for (int i = 0; i < l->count; i++) {
+        const shape &w = l->jobs[i].w.s;
         const int bytes = w.panel_images(0, 0) * w.image_bytes();
-        s.slot_bytes = bytes > s.slot_bytes ? bytes : s.slot_bytes;
+        l->slot_bytes = bytes > l->slot_bytes ? bytes : l->slot_bytes;
     }
-    const int rest = block_bytes(l, s, virtual_tokens), slot = ring_bytes(1, s.slot_bytes);
+    const int rest = block_bytes(*l, virtual_tokens), slot = ring_bytes(1, l->slot_bytes);
     const int half = (MULTIPROCESSOR_BYTES / GEMV_RESIDENT - BLOCK_RESERVED - rest) / slot;
     const int whole = (BLOCK_MOST - rest) / slot;
-    s.slots = smaller(half >= 3 ? half : whole, slots_needed(l));
-    s.slots = s.slots > 2 ? s.slots : 2;
-    s.flight = smaller(s.flight, s.slots);
-    return s;
+    l->slots = smaller(half >= 3 ? half : whole, slots_needed(*l));
+    l->slots = l->slots > 2 ? l->slots : 2;
+    l->flight = GEMV_FLIGHT;
 }
 
 /* ---- x and y --------------------------------------------------------------------------------- */
@@ -96,8 +93,8 @@ __device__ __forceinline__ void prefetch_x(const void *x, int64_t bytes)
         asm volatile("prefetch.global.L2 [%0];" ::"l"(static_cast<const char *>(x) + i * 128));
 }
 
-/* This warp's columns of x for a panel, on their way into shared memory as 16-bit digits. Told apart
- * from the copy because that waits for the launch before, and this needn't. */
+/* This warp's columns of x for a panel, on their way into shared memory as 16-bit digits. Told
+ * apart from the copy because that waits for the launch before, and this needn't. */
 template <typename A> struct strip {
     typedef typename A::element element;
     static constexpr int EACH = PANEL_IMAGES / SET_WARPS * IMAGE_COLUMNS / 8 / 32; /* of a lane */
@@ -227,7 +224,8 @@ __device__ __forceinline__ void multiply(const launch &l, consumer<A, T, GROUPS,
             const bool again = batch > 0 || w > 0, bring = !staged || s.windows > 1;
             const int images = s.images_of(w);
             const int half = images > PANEL_IMAGES ? (images + 1) / 2 : images;
-            const share one = share_of(0, half, c.warp), two = share_of(half, images - half, c.warp);
+            const share one = share_of(0, half, c.warp),
+                        two = share_of(half, images - half, c.warp);
             c.stride = images * IMAGE_COLUMNS;
             if (again)
                 a = fetch(l, first, batch, w);
@@ -288,8 +286,8 @@ __device__ __forceinline__ void feed(const launch &l, producer &p, int first)
                     continue;
                 const uint32_t *begin = j.w.begin + j.w.s.section(part, batch, w);
                 const uint32_t step = __ldg(begin), end = __ldg(begin + 1);
-                p.run(j.w.ortho + static_cast<size_t>(step) * STEP_BYTES,
-                      (end - step) * STEP_BYTES, most);
+                p.run(j.w.ortho + static_cast<size_t>(step) * STEP_BYTES, (end - step) * STEP_BYTES,
+                      most);
             }
         }
 }

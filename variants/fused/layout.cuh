@@ -49,11 +49,11 @@ ORTHO_FUSED_SHARED int smaller(int a, int b)
 /* The sizes that all addresses follow from. */
 struct shape {
     int64_t n, k;
-    int units, images;  /* of all rows; of one unit */
-    int groups;         /* of an image: 1, 2 or 4 */
-    int parts;          /* blocks of threads */
-    int each, extra;    /* units of a part; the first `extra` parts have one more */
-    int batches;        /* of the largest part */
+    int units, images; /* of all rows; of one unit */
+    int groups;        /* of an image: 1, 2 or 4 */
+    int parts;         /* blocks of threads */
+    int each, extra;   /* units of a part; the first `extra` parts have one more */
+    int batches;       /* of the largest part */
     int windows;
 
     ORTHO_FUSED_SHARED int image_bytes() const
@@ -99,7 +99,8 @@ struct shape {
     /* Bytes before the first chunk of a panel; a chunk has panel_images * image_bytes. */
     ORTHO_FUSED_SHARED int64_t panel_at(int part, int batch, int window, int panel) const
     {
-        const int64_t before = static_cast<int64_t>(first_unit(part) + batch * BATCH_UNITS) * images;
+        const int64_t before =
+            static_cast<int64_t>(first_unit(part) + batch * BATCH_UNITS) * images;
         const int64_t here = static_cast<int64_t>(units_of_batch(part, batch)) *
                              (window * WINDOW_IMAGES + panel_first(window, panel));
         return (before + here) * image_bytes();
@@ -119,8 +120,8 @@ struct shape {
     }
 };
 
-/* How many of `count` steps of a section go into one slot of `most`: in halves, where that is little,
- * so that two sets of warps share it. */
+/* How many of `count` steps of a section go into one slot of `most`: in halves, where that is
+ * little, so that two sets of warps share it. */
 ORTHO_FUSED_SHARED int steps_of_slot(int count, int most)
 {
     const int half = (count + 15) / 16 * 8;
@@ -155,8 +156,7 @@ struct nibble_place {
 ORTHO_FUSED_SHARED nibble_place nibble_of(int column)
 {
     const int side = column / 32 % 2, in = column % 8;
-    return {column / 8 % 4, column / 64 * 2 + in / 4,
-            8 * side + 4 * (in / 2 % 2) + 16 * (in % 2)};
+    return {column / 8 % 4, column / 64 * 2 + in / 4, 8 * side + 4 * (in / 2 % 2) + 16 * (in % 2)};
 }
 
 } // namespace ortho_fused

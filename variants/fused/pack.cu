@@ -238,18 +238,14 @@ ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
 ortho_status supports(const ortho_gemm_problem *p, const ortho_services *s)
 {
     const bool known = p->group >= p->k || p->group == 32 || p->group == 64 || p->group % 128 == 0;
-    int device = 0, major = 0;
     if (!known)
         return s->fail(ORTHO_E_UNSUPPORTED,
                        "fused takes groups of 32, 64, multiples of 128 and the whole row, not %lld",
                        static_cast<long long>(p->group));
     if (p->n > INT32_MAX || p->k > INT32_MAX)
         return s->fail(ORTHO_E_UNSUPPORTED, "fused counts rows and columns in 31 bits");
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-    if (major < 9)
-        return s->fail(ORTHO_E_UNSUPPORTED,
-                       "fused needs bulk copies: compute capability 9.0 (this GPU has %d)", major);
+    if (!ortho_cuda_has_programmatic_launch())
+        return s->fail(ORTHO_E_UNSUPPORTED, "fused needs compute capability 9.0");
     return ORTHO_OK;
 }
 
@@ -341,10 +337,11 @@ ortho_status export_split(const void *opaque, ortho_split *out, const ortho_serv
 void cost(const void *opaque, int64_t m, ortho_cost *out)
 {
     const state *st = static_cast<const state *>(opaque);
-    const double element = st->dtype == ORTHO_F32 ? 4 : 2, n = static_cast<double>(st->w.s.n),
-                 k = static_cast<double>(st->w.s.k), tokens = static_cast<double>(m);
-    out->bytes = static_cast<double>(st->bytes) + tokens * (n + k) * element;
-    out->flops = 2 * tokens * (n * k + static_cast<double>(st->nnz));
+    ortho_cuda_base sizes = {};
+    sizes.n = st->w.s.n;
+    sizes.k = st->w.s.k;
+    sizes.dtype = st->dtype;
+    ortho_cuda_base_cost(&sizes, m, st->nnz, st->bytes, out);
 }
 
 } // namespace ortho_fused
