@@ -36,6 +36,11 @@ struct chain {
     ortho_dtype dtype;
 };
 
+const state *state_of(const ortho_chain_step &step)
+{
+    return static_cast<const state *>(step.state);
+}
+
 ortho_status refuse(const ortho_services *s, int step, const char *why)
 {
     return s->fail(ORTHO_E_UNSUPPORTED, "step %d of the chain: %s", step, why);
@@ -56,15 +61,15 @@ ortho_status check(const ortho_chain_problem *p, const ortho_services *s)
         else if (p->steps[i].k > WINDOW_COLUMNS)
             return refuse(s, i, "more than 8192 columns");
     for (int i = 1; i < p->count; i++)
-        if (static_cast<const state *>(p->steps[i].state)->w.s.groups !=
-            static_cast<const state *>(p->steps[0].state)->w.s.groups)
+        if (state_of(p->steps[i])->w.s.groups != state_of(p->steps[0])->w.s.groups)
             return refuse(s, i, "its groups are others than the first step's");
     return ORTHO_OK;
 }
 
-const state *state_of(const ortho_chain_step &step)
+/* Dynamic shared memory of a block. */
+int chain_bytes(const chain *c)
 {
-    return static_cast<const state *>(step.state);
+    return ring_bytes(c->slots, c->slot_bytes) + CHAIN_X_BYTES + sums_bytes(CHAIN_WARPS, 1);
 }
 
 void measure(const ortho_chain_problem *p, chain *c)
@@ -79,21 +84,11 @@ void measure(const ortho_chain_problem *p, chain *c)
         c->slot_bytes = bytes > c->slot_bytes ? bytes : c->slot_bytes;
         c->blocks = s.parts > c->blocks ? s.parts : c->blocks;
     }
-    const int rest = CHAIN_X_BYTES + sums_bytes(CHAIN_WARPS, 1);
-    c->slots = (BLOCK_MOST - CHAIN_STATIC - rest) / ring_bytes(1, c->slot_bytes);
+    /* chain_bytes without slots is all the rest */
+    c->slots = (BLOCK_MOST - CHAIN_STATIC - chain_bytes(c)) / ring_bytes(1, c->slot_bytes);
 }
-
-int chain_bytes(const chain *c)
-{
-    return ring_bytes(c->slots, c->slot_bytes) + CHAIN_X_BYTES + sums_bytes(CHAIN_WARPS, 1);
-}
-
-} // namespace
 
 /* ---- tables ---------------------------------------------------------------------------------- */
-
-namespace
-{
 
 /* A linear while the tables are made: its own on the host, and where it stands in the chain. */
 struct link {
@@ -296,6 +291,8 @@ chain_fn *kernel_of(const chain *c)
 ortho_status run_chain(const void *opaque, const ortho_chain_call *call)
 {
     const chain *c = static_cast<const chain *>(opaque);
+    if ((reinterpret_cast<uintptr_t>(call->x) | reinterpret_cast<uintptr_t>(call->y)) % 16 != 0)
+        return ortho_fail(ORTHO_E_ARGUMENT, "a chain's x and y must be aligned to 16 bytes");
     chain_fn *kernel = kernel_of(c);
     chain_launch l = {c->stints, c->commands, c->first_command, call->x,      call->y,
                       c->rounds, c->slots,    c->slot_bytes,    CHAIN_FLIGHT, {}};
