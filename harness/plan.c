@@ -60,6 +60,26 @@ static bool takes_part(const ob_options *o, const ortho_variant *v, bool plugin)
     return v->role != ORTHO_ORACLE;
 }
 
+/* Does it do any of what was asked for? */
+static bool does_any(const ob_options *o, const ortho_variant *v)
+{
+    return (o->do_sieve && v->sieve != NULL) || (o->do_gemm && v->gemm != NULL);
+}
+
+/* One that was named and would be silently left out. */
+static ortho_status check_operation(const ob_options *o, const ortho_variant *v)
+{
+    char words[WORDS] = "";
+    if (!asked_for(&o->variants, v->name) || does_any(o, v))
+        return ORTHO_OK;
+    for (const ortho_variant *const *t = ortho_variant_table; *t != NULL; t++)
+        if ((*t)->backend == v->backend && does_any(o, *t) && (*t)->role == ORTHO_COMPETITOR)
+            add_word(words, (*t)->name);
+    return ortho_fail(ORTHO_E_ARGUMENT, "--variant %s has no %s of its own on %s; these have: %s%s",
+                      v->name, o->do_sieve ? "sieve" : "dual GEMM", ob_backend_name(v->backend),
+                      words, o->do_sieve ? " (the library's sieve serves every variant)" : "");
+}
+
 static ortho_status select_one(selection *s, const ortho_variant *v, const char *plugin)
 {
     for (int i = 0; i < s->count; i++)
@@ -112,6 +132,8 @@ static ortho_status select_variants(const ob_options *o, ob_plan *plan, selectio
     for (const ortho_variant *const *v = ortho_variant_table; status == ORTHO_OK && *v != NULL; v++)
         if ((*v)->backend == plan->backend && takes_part(o, *v, false)) {
             status = ob_variant_check(*v, "built-in");
+            if (status == ORTHO_OK)
+                status = check_operation(o, *v);
             if (status == ORTHO_OK)
                 status = select_one(s, *v, NULL);
         }

@@ -8,12 +8,16 @@
  * was the fastest up to 64 tokens at every size; beyond, block-csr tied with it. Two classes that
  * agree share one copy of the weights, and a tie is not worth a second.
  *
- * CUDA, on an H100 (reports/results/h100): a pass over all layers of Llama-3.2-3B at one token and
- * 1 % takes 2.01 ms with warp-per-row, 2.35 with block-csr, 4.94 with csr. block-csr wins gate and
- * up at up to 2 % and 8 tokens (by 8 % at one token, 20 at two), and q and k at 16; it loses down
- * by a third, everything at 5 %, where its 6 bytes an entry would also exceed the artifact by a
- * seventh, and batches from 32 on. Its sums differ in their last bit from run to run. One copy for
- * every batch, the same results every time: warp-per-row.
+ * CUDA, on an H100 (reports/results/h100). fused, gate, 1 %, fp16, against warp-per-row
+ * (fused/batch.json): 5.2 against 14.2 us at one token, 7.1 / 19.3 at two, 11.0 / 23.3 at
+ * eight, 21.7 / 42.8 at 16, 86 / 130 at 64, 175 / 234 at 128: 2.7 times to 1.3. It wins all seven
+ * linears of a layer at one token (fused/singles.json). Beyond 128 tokens nobody measured it. There
+ * both grow in proportion to the tokens: warp-per-row by 1.7 us each at 256 and at 2048
+ * (gemm-m256-2048.json), fused by 1.4 from 8 to 128. Neither is what a long batch wants (dense: 24
+ * us at 256), and a second variant would be a second copy of the weights: one for every batch.
+ * warp-per-row is for groups that fused doesn't take and for GPUs before compute capability 9.0,
+ * and where fused would hold too much (layer.c). Both give the same results every time. block-csr,
+ * whose sums' last bits differ from run to run and which has 6 bytes an entry, isn't named.
  */
 #include "lib/choice.h"
 
@@ -26,7 +30,7 @@ static const int64_t class_tokens[ORTHO_BATCH_CLASSES] = {64, INT64_MAX};
 
 static const char *const preferred[2][ORTHO_BATCH_CLASSES][PREFERENCES] = {
     [ORTHO_CPU] = {{"warp-per-row", "csr", "block-csr"}, {"warp-per-row", "block-csr", "csr"}},
-    [ORTHO_CUDA] = {{"warp-per-row", "csr"}, {"warp-per-row", "csr"}},
+    [ORTHO_CUDA] = {{"fused", "warp-per-row", "csr"}, {"fused", "warp-per-row", "csr"}},
 };
 
 int64_t ortho_batch_class_tokens(int batch_class)
@@ -34,18 +38,18 @@ int64_t ortho_batch_class_tokens(int batch_class)
     return class_tokens[batch_class];
 }
 
-ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backend, int batch_class,
-                          const ortho_services *services, const ortho_variant **out)
+ortho_status ortho_choose(const ortho_choice *choice, const ortho_variant **out)
 {
+    const ortho_gemm_problem *problem = choice->problem;
     for (int i = 0; i < PREFERENCES; i++) {
-        const char *name = preferred[backend][batch_class][i];
-        const ortho_variant *v = name != NULL ? ortho_variant_find(name, backend) : NULL;
-        if (ortho_variant_serves(v, problem, services)) {
+        const char *name = preferred[choice->backend][choice->batch_class][i];
+        const ortho_variant *v = name != NULL ? ortho_variant_find(name, choice->backend) : NULL;
+        if (v != choice->without && ortho_variant_serves(v, problem, choice->services)) {
             *out = v;
             return ORTHO_OK;
         }
     }
-    return ortho_fail(ORTHO_E_UNSUPPORTED,
-                      "no variant of this build serves a layer of %lld x %lld on the %s",
-                      (long long)problem->n, (long long)problem->k, ortho_backend_name(backend));
+    return ortho_fail(
+        ORTHO_E_UNSUPPORTED, "no variant of this build serves a layer of %lld x %lld on the %s",
+        (long long)problem->n, (long long)problem->k, ortho_backend_name(choice->backend));
 }

@@ -11,11 +11,23 @@
 /* Most tokens of a class; INT64_MAX for the last. */
 int64_t ortho_batch_class_tokens(int batch_class);
 
-/* The variant for a problem (split NULL, m: the most tokens of a call) in a batch class: the first
- * of the table's preferences that this build has, that supports it in every dtype of activations,
- * and that gives the split back. UNSUPPORTED when there is none. */
-ortho_status ortho_choose(const ortho_gemm_problem *problem, ortho_backend backend, int batch_class,
-                          const ortho_services *services, const ortho_variant **out);
+/* What is asked of the table. */
+typedef struct ortho_choice {
+    const ortho_gemm_problem *problem; /* split NULL; m: the most tokens of a call */
+    ortho_backend backend;
+    int batch_class;
+    const ortho_variant *without; /* passed over; NULL: none */
+    const ortho_services *services;
+} ortho_choice;
+
+/* The variant for a problem in a batch class: the first of the table's preferences that this build
+ * has, that supports it in every dtype of activations, and that gives the split back. UNSUPPORTED
+ * when there is none. */
+ortho_status ortho_choose(const ortho_choice *choice, const ortho_variant **out);
+
+/* Who makes the canonical split of a layer on a backend, whoever serves it: the first of the
+ * table's that this build has. UNSUPPORTED when there is none. */
+ortho_status ortho_choose_sieve(ortho_backend backend, const ortho_variant **out);
 
 /* "CPU" or "GPU", for messages. */
 const char *ortho_backend_name(ortho_backend backend);

@@ -63,6 +63,37 @@ ortho_status ortho_forward_check_sides(const ortho_layer *layer, const void *x, 
                             wrong, ortho_gpu_ordinal(gpu));
 }
 
+/* Where a layer computes, for messages: "the CPU", "GPU 1". */
+static void name_place(const ortho_layer *layer, char place[32])
+{
+    if (layer->gpu == NULL)
+        snprintf(place, 32, "the CPU");
+    else
+        snprintf(place, 32, "GPU %d", ortho_gpu_ordinal(layer->gpu));
+}
+
+static bool are_together(const ortho_layer *a, const ortho_layer *b)
+{
+    if (a->gpu == NULL || b->gpu == NULL)
+        return a->gpu == b->gpu;
+    return ortho_gpu_ordinal(a->gpu) == ortho_gpu_ordinal(b->gpu);
+}
+
+ortho_status ortho_forward_check_together(const ortho_layer *first, const ortho_layer *layer,
+                                          const char *part, int i)
+{
+    char here[32], there[32];
+    if (layer == NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT, "%s %d: the layer is NULL", part, i);
+    if (are_together(first, layer))
+        return ORTHO_OK;
+    name_place(layer, here);
+    name_place(first, there);
+    return ortho_fail(ORTHO_E_ARGUMENT,
+                      "%s %d is on %s and %s 0 on %s: the layers of a call share a device", part, i,
+                      here, part, there);
+}
+
 /* ---- a layer's part in a call ---------------------------------------------------------------- */
 
 const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
@@ -71,21 +102,6 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
     while (m > server->max_m)
         server++;
     return server;
-}
-
-void ortho_forward_place(const ortho_layer *layer, char place[32])
-{
-    if (layer->gpu == NULL)
-        snprintf(place, 32, "the CPU");
-    else
-        snprintf(place, 32, "GPU %d", ortho_gpu_ordinal(layer->gpu));
-}
-
-bool ortho_forward_together(const ortho_layer *a, const ortho_layer *b)
-{
-    if (a->gpu == NULL || b->gpu == NULL)
-        return a->gpu == b->gpu;
-    return ortho_gpu_ordinal(a->gpu) == ortho_gpu_ordinal(b->gpu);
 }
 
 static size_t workspace_bytes(const ortho_server *server, int64_t m)

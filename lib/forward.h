@@ -39,11 +39,10 @@ ortho_status ortho_forward_check_sides(const ortho_layer *layer, const void *x, 
 /* What serves a forward of m tokens. */
 const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m);
 
-/* Where a layer computes, for messages: "the CPU", "GPU 1". */
-void ortho_forward_place(const ortho_layer *layer, char place[32]);
-
-/* Do they compute in one place? */
-bool ortho_forward_together(const ortho_layer *a, const ortho_layer *b);
+/* The layer of `part` i ("layer", "step") of a call whose first is `first`: ARGUMENT, naming the
+ * part, when it is NULL or they compute in two places. */
+ortho_status ortho_forward_check_together(const ortho_layer *first, const ortho_layer *layer,
+                                          const char *part, int i);
 
 /* A workspace from the layer's pool, and back; both in the layer's scope. */
 ortho_status ortho_forward_take(ortho_forward *f);

@@ -16,20 +16,13 @@ typedef struct group {
 
 static ortho_status check_layer(const ortho_layer *first, const ortho_layer *layer, int i)
 {
-    char here[32], there[32];
-    if (layer == NULL)
-        return ortho_fail(ORTHO_E_ARGUMENT, "layer %d is NULL", i);
-    if (layer->facts.k != first->facts.k)
-        return ortho_fail(ORTHO_E_ARGUMENT,
-                          "layer %d has k = %lld and layer 0 %lld: layers that share x agree in k",
-                          i, (long long)layer->facts.k, (long long)first->facts.k);
-    ortho_forward_place(layer, here);
-    ortho_forward_place(first, there);
-    if (!ortho_forward_together(first, layer))
-        return ortho_fail(ORTHO_E_ARGUMENT,
-                          "layer %d is on %s and layer 0 on %s: layers of one call share a device",
-                          i, here, there);
-    return ORTHO_OK;
+    ortho_status status = ortho_forward_check_together(first, layer, "layer", i);
+    if (status == ORTHO_OK && layer->facts.k != first->facts.k)
+        status =
+            ortho_fail(ORTHO_E_ARGUMENT,
+                       "layer %d has k = %lld and layer 0 %lld: layers that share x agree in k", i,
+                       (long long)layer->facts.k, (long long)first->facts.k);
+    return status;
 }
 
 static ortho_status check_layers(const ortho_layer *const *layers, int32_t count)

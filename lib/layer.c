@@ -2,6 +2,7 @@
 #include "lib/layer.h"
 
 #include "common/error.h"
+#include "kernels/split.h"
 #include "lib/options.h"
 
 #include <math.h>
@@ -139,26 +140,23 @@ ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant)
 }
 
 /* One copy of the weights serves neighbouring classes that agree. */
-static ortho_status add_server(ortho_layer *layer, int batch_class, const ortho_split *split,
-                               const ortho_services *services)
+static ortho_status add_server(ortho_layer *layer, const ortho_choice *choice,
+                               const ortho_split *split)
 {
-    ortho_gemm_problem problem = ortho_layer_problem(layer);
     const ortho_variant *variant = layer->asked;
     int count = layer->server_count;
-    ortho_status status = ORTHO_OK;
-    if (variant == NULL)
-        status =
-            ortho_choose(&problem, ortho_layer_backend(layer), batch_class, services, &variant);
+    ortho_status status = variant == NULL ? ortho_choose(choice, &variant) : ORTHO_OK;
     if (status != ORTHO_OK)
         return status;
     if (count == 0 || layer->server[count - 1].variant != variant) {
+        ortho_gemm_problem problem = *choice->problem;
         problem.split = split;
-        status = prepare_server(variant, &problem, services, &layer->server[count]);
+        status = prepare_server(variant, &problem, choice->services, &layer->server[count]);
         if (status != ORTHO_OK)
             return status;
         count = ++layer->server_count;
     }
-    layer->server[count - 1].max_m = ortho_batch_class_tokens(batch_class);
+    layer->server[count - 1].max_m = ortho_batch_class_tokens(choice->batch_class);
     return ORTHO_OK;
 }
 
@@ -169,17 +167,59 @@ static void release_servers(ortho_layer *layer)
         release_server(&layer->server[--layer->server_count], &services);
 }
 
+/* By the table's choice without one of its variants (NULL: with all), unless one was asked for. */
+static ortho_status add_servers(ortho_layer *layer, const ortho_split *split,
+                                const ortho_variant *without)
+{
+    const ortho_gemm_problem problem = ortho_layer_problem(layer);
+    const ortho_services services = ortho_layer_services(layer);
+    ortho_choice choice = {.problem = &problem,
+                           .backend = ortho_layer_backend(layer),
+                           .without = without,
+                           .services = &services};
+    ortho_status status = ORTHO_OK;
+    for (int c = 0; c < ORTHO_BATCH_CLASSES && status == ORTHO_OK; c++) {
+        choice.batch_class = c;
+        status = add_server(layer, &choice, split);
+    }
+    if (status != ORTHO_OK)
+        release_servers(layer);
+    return status;
+}
+
+/* A layer holds its weights once: so many times its bytes in an artifact, at most. Padding weighs
+ * more on a layer of less than a MiB, and little on a machine. */
+#define HELD_MOST  1.05
+#define REAL_BYTES ((size_t)1 << 20)
+
+static bool holds_too_much(const ortho_layer *layer, const ortho_split *split)
+{
+    const size_t artifact = ortho_split_base_bytes(split) + ortho_split_ortho_bytes(split);
+    const size_t held = ortho_account_current(&layer->account, ORTHO_WEIGHTS);
+    return artifact >= REAL_BYTES && (double)held > HELD_MOST * (double)artifact;
+}
+
+/* By the table's choice without its first, if that holds less; by the first again if not. One copy
+ * goes before the next is made. */
+static ortho_status serve_with_less(ortho_layer *layer, const ortho_split *split)
+{
+    const ortho_variant *first = layer->server[0].variant;
+    release_servers(layer);
+    if (add_servers(layer, split, first) == ORTHO_OK && !holds_too_much(layer, split))
+        return ORTHO_OK;
+    release_servers(layer);
+    return add_servers(layer, split, NULL);
+}
+
 ortho_status ortho_layer_serve(ortho_layer *layer, const ortho_split *split)
 {
     ortho_gpu_scope scope;
-    ortho_services services = ortho_layer_services(layer);
     ortho_status status = ortho_layer_enter(layer, &scope);
     if (status != ORTHO_OK)
         return status;
-    for (int c = 0; c < ORTHO_BATCH_CLASSES && status == ORTHO_OK; c++)
-        status = add_server(layer, c, split, &services);
-    if (status != ORTHO_OK)
-        release_servers(layer);
+    status = add_servers(layer, split, NULL);
+    if (status == ORTHO_OK && layer->asked == NULL && holds_too_much(layer, split))
+        status = serve_with_less(layer, split);
     ortho_layer_leave(layer, &scope);
     return status;
 }

@@ -64,7 +64,9 @@ ortho_backend ortho_layer_backend(const ortho_layer *layer);
 /* The problem of a layer's forwards, without its split. */
 ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer);
 
-/* Prepares the servers of a layer from its split, which was checked. On failure none is left. */
+/* Prepares the servers of a layer from its split, which was checked. Where nobody was asked for,
+ * and the table's first would hold more than 1.05 times an artifact's bytes of at least 1 MiB, it
+ * is passed over for one that doesn't. On failure none is left. */
 ortho_status ortho_layer_serve(ortho_layer *layer, const ortho_split *split);
 
 /* Zeroed state of a hook, aligned as variant.h promises, to be freed by free(). */

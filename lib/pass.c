@@ -21,20 +21,6 @@ static const ortho_form info_form = {
 
 /* ---- what the caller gave -------------------------------------------------------------------- */
 
-static ortho_status check_layer(const ortho_layer *first, const ortho_layer *layer, int i)
-{
-    char here[32], there[32];
-    if (layer == NULL)
-        return ortho_fail(ORTHO_E_ARGUMENT, "step %d: layer is NULL", i);
-    ortho_forward_place(layer, here);
-    ortho_forward_place(first, there);
-    if (!ortho_forward_together(first, layer))
-        return ortho_fail(ORTHO_E_ARGUMENT,
-                          "step %d is on %s and step 0 on %s: a pass stays on one device", i, here,
-                          there);
-    return ORTHO_OK;
-}
-
 /* `outputs`: of the steps before it. */
 static ortho_status check_step(const ortho_pass_step *step, int i, int64_t outputs)
 {
@@ -67,7 +53,7 @@ static ortho_status add_links(ortho_pass *pass, const ortho_pass_step *steps)
     ortho_status status = ORTHO_OK;
     for (int i = 0; i < pass->count && status == ORTHO_OK; i++) {
         const ortho_layer *layer = steps[i].layer;
-        status = check_layer(steps[0].layer, layer, i);
+        status = ortho_forward_check_together(steps[0].layer, layer, "step", i);
         if (status == ORTHO_OK)
             status = check_step(&steps[i], i, pass->n);
         if (status != ORTHO_OK)

@@ -109,19 +109,14 @@ static ortho_status run_hooks(const ortho_variant *v, const ortho_sieve_problem 
     return status;
 }
 
-/* On the GPU the serving variant sieves, or, where it can't, the library's choice. The split passes
- * through the host once: a variant packs from there. */
-static ortho_status sieve_gpu(ortho_layer *layer, const ortho_sieve_problem *problem,
+/* On the GPU one variant sieves for all, whoever serves. The split passes through the host once: a
+ * variant packs from there. */
+static ortho_status sieve_gpu(const ortho_layer *layer, const ortho_sieve_problem *problem,
                               const ortho_services *services, ortho_split *split)
 {
-    const ortho_gemm_problem gemm = ortho_layer_problem(layer);
     const ortho_layer_facts *f = &layer->facts;
-    const ortho_variant *v = layer->asked;
-    ortho_status status = ORTHO_OK;
-    if (v == NULL || v->sieve == NULL)
-        status = ortho_choose(&gemm, ORTHO_CUDA, 0, services, &v);
-    if (status == ORTHO_OK && v->sieve == NULL)
-        status = ortho_fail(ORTHO_E_UNSUPPORTED, "%s has no sieve on the GPU", v->name);
+    const ortho_variant *v = NULL;
+    ortho_status status = ortho_choose_sieve(ORTHO_CUDA, &v);
     if (status == ORTHO_OK)
         status = ortho_split_alloc(f->n, f->k, f->group, f->nnz, services, ORTHO_WORKING, split);
     return status == ORTHO_OK ? run_hooks(v, problem, services, split) : status;

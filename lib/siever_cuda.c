@@ -8,7 +8,7 @@
 #include "common/account.h"
 #include "common/dtype.h"
 #include "common/error.h"
-#include "variants/table.h"
+#include "lib/choice.h"
 
 #include <cuda_runtime_api.h>
 #include <pthread.h>
@@ -232,9 +232,10 @@ static ortho_status open_siever(const ortho_siever_options *o, ortho_siever **ou
     s->workers = workers;
     s->count = o->workers;
     s->arena_bytes = worker_bytes(o);
-    s->variant = ortho_variant_find("warp-per-row", ORTHO_CUDA);
     pthread_mutex_init(&s->lock, NULL);
-    ortho_status status = check(cudaGetDevice(&s->device), "the current GPU");
+    ortho_status status = ortho_choose_sieve(ORTHO_CUDA, &s->variant);
+    if (status == ORTHO_OK)
+        status = check(cudaGetDevice(&s->device), "the current GPU");
     if (status == ORTHO_OK)
         status = check(cudaMemGetInfo(&s->free_before, &total), "the GPU's memory");
     s->least_free = s->free_before;
@@ -290,9 +291,9 @@ const ortho_siever_ops *ortho_siever_cuda(void)
     cudaError_t error = cudaGetDeviceCount(&devices);
     if (error == cudaSuccess && devices > 0)
         error = cudaFree(NULL); /* the context */
-    const ortho_variant *variant = ortho_variant_find("warp-per-row", ORTHO_CUDA);
-    if (error == cudaSuccess && devices > 0 && variant != NULL && variant->sieve != NULL)
-        return &cuda;
+    const ortho_variant *variant = NULL;
+    if (error == cudaSuccess && devices > 0)
+        return ortho_choose_sieve(ORTHO_CUDA, &variant) == ORTHO_OK ? &cuda : NULL;
     (void)cudaGetLastError();
     ortho_fail(ORTHO_E_UNSUPPORTED, "no GPU can be used here: %s",
                error == cudaSuccess ? "there is none" : cudaGetErrorString(error));

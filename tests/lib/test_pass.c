@@ -265,8 +265,8 @@ static void test_steps(void **state)
     refuse_steps(&good, -3, ORTHO_F32, ORTHO_E_ARGUMENT, "count is -3");
     refuse_steps(&good, 1, ORTHO_I8, ORTHO_E_UNSUPPORTED, "I8");
     refused(ortho_pass_create(&good, 1, ORTHO_F32, NULL), ORTHO_E_ARGUMENT, "out is NULL");
-    refuse_step(0, (ortho_pass_step){NULL, -1, 1.0f}, "step 0: layer is NULL");
-    refuse_step(2, (ortho_pass_step){NULL, -1, 1.0f}, "step 2: layer is NULL");
+    refuse_step(0, (ortho_pass_step){NULL, -1, 1.0f}, "step 0: the layer is NULL");
+    refuse_step(2, (ortho_pass_step){NULL, -1, 1.0f}, "step 2: the layer is NULL");
     refuse_step(0, (ortho_pass_step){layers[0], 0, 1.0f}, "step 0: x_at is 0 and k 48");
     refuse_step(1, (ortho_pass_step){layers[1], -2, 1.0f}, "step 1: x_at is -2");
     refuse_step(1, (ortho_pass_step){layers[1], 1, 1.0f}, "give 48 outputs");
