@@ -108,6 +108,23 @@ static inline void *device_copy(const void *from, size_t bytes)
     return p;
 }
 
+static inline float largest_scale(const ortho_split *s)
+{
+    float largest = 0.0f;
+    for (int64_t i = 0; i < s->n * ((s->k + s->group - 1) / s->group); i++)
+        largest = fmaxf(largest, ortho_dtype_load(ORTHO_F16, s->scale, i));
+    return largest;
+}
+
+/* What a sum over the columns of a split may be off, for each column and |x| = 1: fp32 sums in
+ * another order, and what stands beside a weight. fused multiplies 1024 + q + 8 with fp16 x, 128 +
+ * q + 8 with bf16 digits of any other, up to 1039 and 143 times the scale, and takes the rest off
+ * again: sums of that size are kept in 24 bits. */
+static inline float sum_error(const ortho_split *s, ortho_dtype dtype)
+{
+    return 1e-7f + (dtype == ORTHO_F16 ? 1039 : 143) * 0x1p-24f * largest_scale(s);
+}
+
 /* Activations in -1 .. 1 of a dtype, in host memory; as floats too, exactly. */
 static inline void *activations(ortho_dtype dtype, int64_t count, uint64_t seed, float *floats)
 {

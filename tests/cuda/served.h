@@ -45,23 +45,12 @@ static inline void set_alpha(linear *l, float alpha)
     ok(ortho_layer_set_alpha(l->cpu, alpha));
 }
 
-static inline float largest_scale(const linear *l)
-{
-    float largest = 0.0f;
-    for (int64_t i = 0; i < l->split.n * ((l->split.k + l->split.group - 1) / l->split.group); i++)
-        largest = fmaxf(largest, ortho_dtype_load(ORTHO_F16, l->split.scale, i));
-    return largest;
-}
-
 /* y [m, n] of a dtype against scale times what the CPU's layer gives for x, as fp32: sums in
- * another order, one rounding to the dtype, where F16 is coarse near 0. With F16 a weight may stand
- * as 1024 + q + 8 in a product, the rest taken off at the end: up to 1039 times x is rounded to 24
- * bits, k times. */
+ * another order (sum_error), one rounding to the dtype, where F16 is coarse near 0. */
 static inline void must_be_near(const linear *l, const void *x, int64_t m, ortho_dtype dtype,
                                 float scale, const void *y)
 {
     const float unit[] = {1e-6f, 0x1p-10f, 0x1p-7f};
-    const float offset = dtype == ORTHO_F16 ? 1039 * 0x1p-24f * largest_scale(l) : 0.0f;
     const int64_t n = l->split.n, k = l->split.k;
     float *floats = malloc((size_t)(m * k) * sizeof *floats), largest = 0.0f;
     float *wanted = malloc((size_t)(m * n) * sizeof *wanted);
@@ -73,7 +62,7 @@ static inline void must_be_near(const linear *l, const void *x, int64_t m, ortho
     ok(ortho_layer_forward(l->cpu, floats, m, ORTHO_F32, wanted, NULL));
     for (int64_t i = 0; i < m * n; i++) {
         const float got = ortho_dtype_load(dtype, y, i), right = scale * wanted[i];
-        const float sums = fabsf(scale) * (1e-7f + offset) * (float)k * largest;
+        const float sums = fabsf(scale) * sum_error(&l->split, dtype) * (float)k * largest;
         const float coarse = dtype == ORTHO_F16 ? 0x1p-24f : 0.0f;
         if (!(fabsf(got - right) <= unit[dtype] * fabsf(right) + sums + coarse))
             fail_msg("%d x %d %s, %d tokens: y[%d] is %g, not %g", (int)n, (int)k,
@@ -100,6 +89,30 @@ static inline ortho_layer *poisoned(const ortho_split *clean)
     return layer;
 }
 
+/* y on the device becomes what no forward gives, at once. */
+static inline void spoil_bytes(void *y, size_t bytes)
+{
+    cuda_ok(cudaMemset(y, 0xff, bytes));
+    cuda_ok(cudaDeviceSynchronize());
+}
+
+/* Launches of something, recorded as one graph. */
+typedef ortho_status launch_fn(const void *what, int i);
+
+static inline cudaGraphExec_t recorded(cudaStream_t stream, launch_fn *launch, const void *what,
+                                       int launches)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    cuda_ok(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    for (int i = 0; i < launches; i++)
+        ok(launch(what, i));
+    cuda_ok(cudaStreamEndCapture(stream, &graph));
+    cuda_ok(cudaGraphInstantiate(&exec, graph, 0));
+    cuda_ok(cudaGraphDestroy(graph));
+    return exec;
+}
+
 /* Device memory, as the host sees it; the caller frees it. */
 static inline void *fetched(const void *device, size_t bytes)
 {
@@ -107,6 +120,16 @@ static inline void *fetched(const void *device, size_t bytes)
     assert_non_null(host);
     cuda_ok(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost));
     return host;
+}
+
+/* Device memory holds these very bytes, once the stream has come to its end. */
+static inline void must_hold(cudaStream_t stream, const void *device, const void *wanted,
+                             size_t bytes)
+{
+    cuda_ok(cudaStreamSynchronize(stream));
+    void *host = fetched(device, bytes);
+    assert_memory_equal(host, wanted, bytes);
+    free(host);
 }
 
 #endif

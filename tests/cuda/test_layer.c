@@ -19,36 +19,44 @@ static const shape shapes[] = {
     {300, 512, 128, 0.02}, {64, 256, 64, 1},
 };
 
+/* A variant that needs a workspace, and serves every shape. */
+#define WITH_WORKSPACE "warp-per-row"
+
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* fp32 sums in another order, one rounding to the dtype. */
-static void assert_close(const shape *s, ortho_dtype dtype, const char *y, const float *wanted,
+/* A layer on either side, and the split of both. */
+typedef struct pair {
+    const ortho_split *split;
+    const ortho_layer *gpu, *cpu;
+} pair;
+
+/* sum_error a column, |x| being at most 1; one rounding to the dtype. */
+static void assert_close(const pair *p, ortho_dtype dtype, const char *y, const float *wanted,
                          int64_t count)
 {
     const float unit[] = {1e-6f, 0x1p-10f, 0x1p-7f};
     for (int64_t i = 0; i < count; i++) {
         float got = ortho_dtype_load(dtype, y, i);
-        float bound = unit[dtype] * fabsf(wanted[i]) + 1e-6f * (float)s->k * 0.1f + 1e-7f;
+        float bound = unit[dtype] * fabsf(wanted[i]) +
+                      sum_error(p->split, dtype) * (float)p->split->k + 1e-7f;
         if (!(fabsf(got - wanted[i]) <= bound))
-            fail_msg("%d x %d %s: y[%d] is %g, not %g", (int)s->n, (int)s->k,
+            fail_msg("%d x %d %s: y[%d] is %g, not %g", (int)p->split->n, (int)p->split->k,
                      ortho_dtype_name(dtype), (int)i, (double)got, (double)wanted[i]);
     }
 }
 
-static void check_forward(const shape *s, const ortho_layer *gpu, const ortho_layer *cpu,
-                          ortho_dtype dtype, int64_t m)
+static void check_forward(const pair *p, ortho_dtype dtype, int64_t m)
 {
-    size_t element = ortho_dtype_bytes(dtype);
-    float *floats = malloc((size_t)(m * s->k) * sizeof *floats);
-    float *wanted = malloc((size_t)(m * s->n) * sizeof *wanted);
-    char *back = malloc((size_t)(m * s->n) * element);
-    void *x = activations(dtype, m * s->k, (uint64_t)m, floats);
-    void *dx = device_copy(x, (size_t)(m * s->k) * element);
-    void *dy = device_copy(NULL, (size_t)(m * s->n) * element);
-    ok(ortho_layer_forward(cpu, floats, m, ORTHO_F32, wanted, NULL));
-    ok(ortho_layer_forward(gpu, dx, m, dtype, dy, NULL));
-    cuda_ok(cudaMemcpy(back, dy, (size_t)(m * s->n) * element, cudaMemcpyDeviceToHost));
-    assert_close(s, dtype, back, wanted, m * s->n);
+    const size_t element = ortho_dtype_bytes(dtype), x_count = (size_t)(m * p->split->k),
+                 y_count = (size_t)(m * p->split->n);
+    float *floats = malloc(x_count * sizeof *floats), *wanted = malloc(y_count * sizeof *wanted);
+    char *back = malloc(y_count * element);
+    void *x = activations(dtype, (int64_t)x_count, (uint64_t)m, floats);
+    void *dx = device_copy(x, x_count * element), *dy = device_copy(NULL, y_count * element);
+    ok(ortho_layer_forward(p->cpu, floats, m, ORTHO_F32, wanted, NULL));
+    ok(ortho_layer_forward(p->gpu, dx, m, dtype, dy, NULL));
+    cuda_ok(cudaMemcpy(back, dy, y_count * element, cudaMemcpyDeviceToHost));
+    assert_close(p, dtype, back, wanted, (int64_t)y_count);
     cuda_ok(cudaFree(dy));
     cuda_ok(cudaFree(dx));
     free(x);
@@ -57,22 +65,32 @@ static void check_forward(const shape *s, const ortho_layer *gpu, const ortho_la
     free(floats);
 }
 
+/* By the library's choice, or the variant of that name. */
+static void forwards_agree(const shape *sh, const char *variant)
+{
+    const int64_t tokens[] = {1, 3, 17, 600};
+    const float alphas[] = {1, 0, -0.5f};
+    ortho_layer_options options = on_gpu;
+    options.variant = variant;
+    ortho_split s = split_make(sh->n, sh->k, sh->group, sh->density);
+    ortho_layer *gpu = layer_of(&s, &options), *cpu = layer_of(&s, &on_cpu);
+    const pair p = {&s, gpu, cpu};
+    for (size_t t = 0; t < COUNT(tokens) * 9; t++) {
+        ok(ortho_layer_set_alpha(gpu, alphas[t % 3]));
+        ok(ortho_layer_set_alpha(cpu, alphas[t % 3]));
+        check_forward(&p, (ortho_dtype)(t / 3 % 3), tokens[t / 9]);
+    }
+    ortho_layer_free(cpu);
+    ortho_layer_free(gpu);
+    split_drop(&s);
+}
+
 static void forwards_agree_with_the_cpu(void **state)
 {
     (void)state;
-    const int64_t tokens[] = {1, 3, 17, 600};
-    const float alphas[] = {1, 0, -0.5f};
     for (size_t i = 0; i < COUNT(shapes); i++) {
-        ortho_split s = split_make(shapes[i].n, shapes[i].k, shapes[i].group, shapes[i].density);
-        ortho_layer *gpu = layer_of(&s, &on_gpu), *cpu = layer_of(&s, &on_cpu);
-        for (size_t t = 0; t < COUNT(tokens) * 9; t++) {
-            ok(ortho_layer_set_alpha(gpu, alphas[t % 3]));
-            ok(ortho_layer_set_alpha(cpu, alphas[t % 3]));
-            check_forward(&shapes[i], gpu, cpu, (ortho_dtype)(t / 3 % 3), tokens[t / 9]);
-        }
-        ortho_layer_free(cpu);
-        ortho_layer_free(gpu);
-        split_drop(&s);
+        forwards_agree(&shapes[i], NULL);
+        forwards_agree(&shapes[i], WITH_WORKSPACE);
     }
 }
 
@@ -247,26 +265,46 @@ static void a_nan_in_device_weights_is_named(void **state)
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
+/* What a layer holds, of its bytes in an artifact, and who serves it. */
+static double held(const ortho_split *s, const char *variant, const char **server)
+{
+    const size_t artifact = ortho_split_base_bytes(s) + ortho_split_ortho_bytes(s);
+    size_t before, after, total;
+    ortho_layer_info info = {.size = sizeof info};
+    ortho_layer_options options = on_gpu;
+    options.variant = variant;
+    cuda_ok(cudaMemGetInfo(&before, &total));
+    ortho_layer *layer = layer_of(s, &options);
+    cuda_ok(cudaMemGetInfo(&after, &total));
+    ok(ortho_layer_inspect(layer, &info));
+    ortho_layer_free(layer);
+    *server = info.variant;
+    print_message("  %d x %d, group %d, %d entries: %zu bytes of an artifact, %zu held by %s "
+                  "(%.4f), the driver sees %zd\n",
+                  (int)s->n, (int)s->k, (int)s->group, (int)s->nnz, artifact, info.bytes,
+                  info.variant, (double)info.bytes / (double)artifact, (ssize_t)(before - after));
+    return (double)info.bytes / (double)artifact;
+}
+
+/* The library's first choice serves wherever it holds little enough: with groups of up to 128, at
+ * the shapes of a Llama. Scales that it repeats are 3 % more, and steps that it fills up some 3 %
+ * of few rows with few entries. */
 static void one_copy_is_held(void **state)
 {
     (void)state;
-    const shape real[] = {{8192, 3072, 128, 0.01}, {8192, 3072, 128, 0.05}, {3072, 8192, 128, 0.01},
-                          {1024, 3072, 128, 0.01}, {3072, 3072, 32, 0.01},  {8192, 3072, 3072, 0}};
+    const shape real[] = {
+        {8192, 3072, 128, 0.01},   {8192, 3072, 128, 0.05},   {3072, 8192, 128, 0.01},
+        {1024, 3072, 128, 0.01},   {1024, 3072, 128, 0.0001}, {3072, 3072, 32, 0.01},
+        {8192, 3072, 3072, 0},     {8192, 3072, 3072, 0.01},  {1024, 3072, 3072, 0.0001},
+        {1024, 3072, 1024, 0.005}, {1024, 3072, 3072, 0.013}};
+    const char *first = ortho_variant_find("fused", ORTHO_CUDA) != NULL ? "fused" : NULL, *server;
     for (size_t i = 0; i < COUNT(real); i++) {
         ortho_split s = split_make(real[i].n, real[i].k, real[i].group, real[i].density);
-        size_t artifact = ortho_split_base_bytes(&s) + ortho_split_ortho_bytes(&s);
-        size_t before, after, total;
-        ortho_layer_info info = {.size = sizeof info};
-        cuda_ok(cudaMemGetInfo(&before, &total));
-        ortho_layer *layer = layer_of(&s, &on_gpu);
-        cuda_ok(cudaMemGetInfo(&after, &total));
-        ok(ortho_layer_inspect(layer, &info));
-        print_message("  %d x %d, group %d, %g: %zu bytes of an artifact, %zu held (%.4f), the "
-                      "driver sees %zd\n",
-                      (int)s.n, (int)s.k, (int)s.group, real[i].density, artifact, info.bytes,
-                      (double)info.bytes / (double)artifact, (ssize_t)(before - after));
-        assert_true((double)info.bytes <= 1.05 * (double)artifact);
-        ortho_layer_free(layer);
+        const bool fits = first != NULL && held(&s, first, &server) <= 1.05;
+        assert_true(fits || real[i].group > 128 || first == NULL);
+        assert_true(held(&s, NULL, &server) <= 1.05);
+        if (first != NULL)
+            assert_int_equal(strcmp(server, first) == 0, fits);
         split_drop(&s);
     }
 }
@@ -368,7 +406,9 @@ static void a_device_without_room(void **state)
 {
     (void)state;
     ortho_split s = split_make(1024, 3072, 128, 0.01);
-    ortho_layer *layer = layer_of(&s, &on_gpu), *more = NULL;
+    ortho_layer_options options = on_gpu;
+    options.variant = WITH_WORKSPACE;
+    ortho_layer *layer = layer_of(&s, &options), *more = NULL;
     const int64_t m = 512;
     void *dx = device_copy(NULL, (size_t)(m * s.k) * 2),
          *dy = device_copy(NULL, (size_t)(m * s.n) * 2);

@@ -1,7 +1,8 @@
 /*
  * Forwards of one layer on several streams, from several threads, and in graphs: each result is the
  * one that it is alone. What would go wrong is a workspace that two of them share, so launches are
- * many and small, and every stream has activations of its own.
+ * many and small, and every stream has activations of its own. Once by the library's choice, once
+ * by a variant that has a workspace.
  */
 #include "layers.h"
 
@@ -11,13 +12,27 @@ enum { N = 2048, K = 512, M = 16, ROUNDS = 300, STREAMS = 20 };
 
 static ortho_split split;
 static ortho_layer *layer;
+static ortho_layer_options options;
 
-static int setup(void **state)
+static int set_up(const char *variant)
+{
+    options = on_gpu;
+    options.variant = variant;
+    split = split_make(N, K, 128, 0.02);
+    layer = layer_of(&split, &options);
+    return 0;
+}
+
+static int chosen(void **state)
 {
     (void)state;
-    split = split_make(N, K, 128, 0.02);
-    layer = layer_of(&split, &on_gpu);
-    return 0;
+    return set_up(NULL);
+}
+
+static int with_workspace(void **state)
+{
+    (void)state;
+    return set_up("warp-per-row");
 }
 
 static int teardown(void **state)
@@ -182,7 +197,7 @@ static void graphs_beside_calls(void **state)
 static void a_long_batch_is_captured(void **state)
 {
     (void)state;
-    ortho_layer *fresh = layer_of(&split, &on_gpu);
+    ortho_layer *fresh = layer_of(&split, &options);
     const int64_t m = 700;
     void *x = activations(ORTHO_F32, m * K, 9, NULL);
     void *dx = device_copy(x, (size_t)(m * K) * 4);
@@ -220,7 +235,7 @@ static void a_long_batch_is_captured(void **state)
 static void *load_and_free(void *arg)
 {
     for (int i = 0; i < 5; i++)
-        ortho_layer_free(layer_of(&split, &on_gpu));
+        ortho_layer_free(layer_of(&split, &options));
     return arg;
 }
 
@@ -245,7 +260,7 @@ static void freed_while_busy(void **state)
 {
     (void)state;
     work w = work_open(5);
-    ortho_layer *other = layer_of(&split, &on_gpu);
+    ortho_layer *other = layer_of(&split, &options);
     spoil(&w);
     for (int round = 0; round < ROUNDS; round++)
         ok(ortho_layer_forward(other, w.x, M, ORTHO_F16, w.y, w.stream));
@@ -262,5 +277,8 @@ int main(void)
         cmocka_unit_test(a_long_batch_is_captured),   cmocka_unit_test(a_capture_survives_others),
         cmocka_unit_test(freed_while_busy),
     };
-    return gpu_is_missing() ? OB_EXIT_SKIPPED : cmocka_run_group_tests(tests, setup, teardown);
+    if (gpu_is_missing())
+        return OB_EXIT_SKIPPED;
+    return cmocka_run_group_tests(tests, chosen, teardown) +
+           cmocka_run_group_tests(tests, with_workspace, teardown);
 }

@@ -1,8 +1,8 @@
 /*
- * What polls, prefetches and splits, many times: each launch of each form must give the very bits
- * of the first one. ORTHO_STRESS: launches of a form; by default few. Launches are recorded as
- * graphs, so that each follows the one before within a microsecond, and their outputs are kept
- * apart, so that every one of them is looked at.
+ * What polls, prefetches and splits, many times: the first launch of each form must be right, by
+ * the CPU's layers, and each one after it must give its very bits. ORTHO_STRESS: launches of a
+ * form; by default few. Launches are recorded as graphs, so that each follows the one before within
+ * a microsecond, and their outputs are kept apart, so that every one of them is looked at.
  */
 #include "served.h"
 
@@ -14,30 +14,68 @@
 typedef struct form {
     const char *name;
     size_t bytes; /* of a launch's outputs */
-    ortho_status (*launch)(struct form *f, char *y);
+    launch_fn *launch;
+    void (*check)(const char *y); /* outputs on the host against the CPU's */
     cudaStream_t stream;
+    char *y; /* of all launches */
 } form;
 
 static linear square, small[GROUP - 1], wide, down; /* 3072 and 8192 columns: both sizes of panel */
 static ortho_pass *pass;
-static void *x;
+static ortho_pass_step steps[PASS];
+static void *x, *host_x;
 
-static ortho_status launch_single(form *f, char *y)
+/* ---- the forms ------------------------------------------------------------------------------- */
+
+static char *y_of(const form *f, int i)
 {
-    return ortho_layer_forward(square.gpu, x, 1, ORTHO_F16, y, f->stream);
+    return f->y + (size_t)i * f->bytes;
 }
 
-static ortho_status launch_group(form *f, char *y)
+static ortho_status launch_single(const void *what, int i)
 {
+    const form *f = what;
+    return ortho_layer_forward(square.gpu, x, 1, ORTHO_F16, y_of(f, i), f->stream);
+}
+
+static void check_single(const char *y)
+{
+    must_be_near(&square, host_x, 1, ORTHO_F16, 1.0f, y);
+}
+
+static ortho_status launch_group(const void *what, int i)
+{
+    const form *f = what;
+    char *y = y_of(f, i);
     const ortho_layer *layers[GROUP] = {square.gpu, small[0].gpu, small[1].gpu};
     void *const to[GROUP] = {y, y + 2 * 3072, y + 2 * 4096};
     return ortho_group_forward(layers, GROUP, x, 1, ORTHO_F16, to, f->stream);
 }
 
-static ortho_status launch_pass(form *f, char *y)
+static void check_group(const char *y)
 {
-    return ortho_pass_forward(pass, x, y, f->stream);
+    must_be_near(&square, host_x, 1, ORTHO_F16, 1.0f, y);
+    must_be_near(&small[0], host_x, 1, ORTHO_F16, 1.0f, y + 2 * 3072);
+    must_be_near(&small[1], host_x, 1, ORTHO_F16, 1.0f, y + 2 * 4096);
 }
+
+static ortho_status launch_pass(const void *what, int i)
+{
+    const form *f = what;
+    return ortho_pass_forward(pass, x, y_of(f, i), f->stream);
+}
+
+/* Each step on the x it saw, which is rounded. */
+static void check_pass(const char *y)
+{
+    const linear *of[PASS] = {&square, &small[0], &square, &wide, &down, &square};
+    const char *at = y;
+    for (int i = 0; i < PASS; at += 2 * of[i++]->split.n)
+        must_be_near(of[i], steps[i].x_at < 0 ? host_x : y + 2 * steps[i].x_at, 1, ORTHO_F16,
+                     steps[i].scale, at);
+}
+
+/* ---- many of them ---------------------------------------------------------------------------- */
 
 static long launches_wanted(void)
 {
@@ -46,51 +84,44 @@ static long launches_wanted(void)
     return asked > BATCH ? asked : BATCH;
 }
 
-static cudaGraphExec_t record(form *f, char *y)
-{
-    cudaGraph_t graph;
-    cudaGraphExec_t recorded;
-    cuda_ok(cudaStreamBeginCapture(f->stream, cudaStreamCaptureModeThreadLocal));
-    for (int i = 0; i < BATCH; i++)
-        ok(f->launch(f, y + (size_t)i * f->bytes));
-    cuda_ok(cudaStreamEndCapture(f->stream, &graph));
-    cuda_ok(cudaGraphInstantiate(&recorded, graph, 0));
-    cuda_ok(cudaGraphDestroy(graph));
-    return recorded;
-}
-
 static void must_repeat(form *f)
 {
     const size_t all = f->bytes * BATCH;
-    char *y = device_copy(NULL, all), *first = malloc(f->bytes), *back = malloc(all);
-    assert_true(first != NULL && back != NULL);
+    char *back = malloc(all);
+    assert_non_null(back);
+    f->y = device_copy(NULL, all);
     cuda_ok(cudaStreamCreateWithFlags(&f->stream, cudaStreamNonBlocking));
-    ok(f->launch(f, y));
+    ok(f->launch(f, 0));
     cuda_ok(cudaStreamSynchronize(f->stream));
-    cuda_ok(cudaMemcpy(first, y, f->bytes, cudaMemcpyDeviceToHost));
-    cudaGraphExec_t recorded = record(f, y);
+    char *first = fetched(f->y, f->bytes);
+    f->check(first);
+    cudaGraphExec_t exec = recorded(f->stream, f->launch, f, BATCH);
     long done = 0;
     for (const long wanted = launches_wanted(); done < wanted; done += BATCH) {
-        cuda_ok(cudaMemsetAsync(y, 0xff, all, f->stream));
-        cuda_ok(cudaGraphLaunch(recorded, f->stream));
+        cuda_ok(cudaMemsetAsync(f->y, 0xff, all, f->stream));
+        cuda_ok(cudaGraphLaunch(exec, f->stream));
         cuda_ok(cudaStreamSynchronize(f->stream));
-        cuda_ok(cudaMemcpy(back, y, all, cudaMemcpyDeviceToHost));
+        cuda_ok(cudaMemcpy(back, f->y, all, cudaMemcpyDeviceToHost));
         for (int i = 0; i < BATCH; i++)
             if (memcmp(back + (size_t)i * f->bytes, first, f->bytes) != 0)
                 fail_msg("%s: launch %ld differs from the first", f->name, done + i);
     }
     print_message("  %s: %ld launches, all alike\n", f->name, done);
-    cuda_ok(cudaGraphExecDestroy(recorded));
+    cuda_ok(cudaGraphExecDestroy(exec));
     cuda_ok(cudaStreamDestroy(f->stream));
     free(back);
     free(first);
-    cuda_ok(cudaFree(y));
+    cuda_ok(cudaFree(f->y));
 }
 
 static void launches_repeat(void **state)
 {
-    form forms[] = {{.name = "single", .bytes = 2 * 3072, .launch = launch_single},
-                    {.name = "group", .bytes = 2 * (3072 + 2 * 1024), .launch = launch_group}};
+    form forms[] = {
+        {.name = "single", .bytes = 2 * 3072, .launch = launch_single, .check = check_single},
+        {.name = "group",
+         .bytes = 2 * (3072 + 2 * 1024),
+         .launch = launch_group,
+         .check = check_group}};
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         must_repeat(&forms[i]);
@@ -98,7 +129,7 @@ static void launches_repeat(void **state)
 
 static void passes_repeat(void **state)
 {
-    const ortho_pass_step steps[PASS] = {
+    const ortho_pass_step all[PASS] = {
         {square.gpu, -1, 1.0f},
         {small[0].gpu, -1, 1.0f},
         {square.gpu, 1024, 1.0f},
@@ -106,8 +137,12 @@ static void passes_repeat(void **state)
         {down.gpu, 2 * 3072 + 1024, 0.25f},
         {square.gpu, 2 * 3072 + 1024 + 8192, 1.0f},
     };
-    form f = {.name = "pass", .bytes = 2 * (3 * 3072 + 1024 + 8192 + 3072), .launch = launch_pass};
+    form f = {.name = "pass",
+              .bytes = 2 * (3 * 3072 + 1024 + 8192 + 3072),
+              .launch = launch_pass,
+              .check = check_pass};
     (void)state;
+    memcpy(steps, all, sizeof all);
     if (ortho_pass_create(steps, PASS, ORTHO_F16, &pass) != ORTHO_OK) {
         print_message("skipped: %s\n", ortho_last_message());
         skip();
@@ -124,9 +159,8 @@ static int setup(void **state)
         small[i] = linear_open(1024, 3072, 0.02);
     wide = linear_open(8192, 3072, 0.01);
     down = linear_open(3072, 8192, 0.05);
-    void *host = activations(ORTHO_F16, 3072, 11, NULL);
-    x = device_copy(host, 2 * 3072);
-    free(host);
+    host_x = activations(ORTHO_F16, 3072, 11, NULL);
+    x = device_copy(host_x, 2 * 3072);
     return 0;
 }
 
@@ -134,6 +168,7 @@ static int teardown(void **state)
 {
     (void)state;
     cuda_ok(cudaFree(x));
+    free(host_x);
     linear_close(&down);
     linear_close(&wide);
     for (int i = 0; i < GROUP - 1; i++)
