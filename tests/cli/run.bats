@@ -205,6 +205,10 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     try "${small[@]}" --proj gate --variant csr --out r.json
     wants 2
     [ ! -s out ]
+    try "${small[@]}" --variant fused --op sieve --out r.json
+    wants 2 "--variant fused has no sieve of its own on cpu; these have: block-csr, coo, csr, warp-per-row"
+    try "${small[@]}" --variant fused,csr --op sieve --dry-run
+    wants 2 "--variant fused has no sieve"
 }
 
 @test "a wrong result: exit 4 from run and from verify, and no time for it" {
