@@ -4,6 +4,7 @@
 #include "harness/commands/command.h"
 #include "harness/commands/list_baselines.h"
 #include "harness/commands/list_counters.h"
+#include "harness/commands/run.h"
 #include "harness/log.h"
 #include "harness/options_table.h"
 #include "harness/session.h"
@@ -91,7 +92,7 @@ static int list(const ob_options *options)
     if (options->list_counters && code == OB_EXIT_OK)
         code = ob_list_counters(stdout, &log);
     if (options->list_cases && code == OB_EXIT_OK)
-        code = ob_session_list(options, stdout);
+        code = ob_session_dry_run(options, &log);
     if (options->list_baselines && code == OB_EXIT_OK)
         code = ob_list_baselines(stdout, &log);
     return code;

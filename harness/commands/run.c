@@ -198,13 +198,21 @@ static int profile(const ob_options *options)
     return code;
 }
 
+int ob_session_dry_run(const ob_options *options, const ob_log *log)
+{
+    const int code = ob_session_list(options, stdout);
+    if (code != OB_EXIT_OK)
+        ob_log_error(log, "%s", ortho_last_message());
+    return code;
+}
+
 static int run(const ob_options *options)
 {
+    ob_log log = ob_log_open(options);
     if (options->dry_run)
-        return ob_session_list(options, stdout);
+        return ob_session_dry_run(options, &log);
     if (options->profile)
         return profile(options);
-    ob_log log = ob_log_open(options);
     char path[PATH_MAX], partial[PATH_MAX];
     const char *out = options->out != NULL ? options->out : path;
     ortho_status status = options->out == NULL ? default_out(path) : ORTHO_OK;

@@ -12,4 +12,8 @@ struct json_t;
 int ob_session_watch(const ob_options *options, const ob_log *log, const char *partial,
                      struct json_t **results);
 
+/* The keys of what a run would measure, on stdout, and nothing else; why not, on `log`. Returns the
+ * session's ob_exit. */
+int ob_session_dry_run(const ob_options *options, const ob_log *log);
+
 #endif

@@ -12,11 +12,11 @@
 
 static int verify(const ob_options *options)
 {
+    ob_log log = ob_log_open(options);
     if (options->dry_run)
-        return ob_session_list(options, stdout);
+        return ob_session_dry_run(options, &log);
     ob_options checks = *options;
     checks.verify_only = true;
-    ob_log log = ob_log_open(options);
     json_t *results = NULL;
     int code = ob_session_watch(&checks, &log, NULL, &results);
     if (results == NULL)
