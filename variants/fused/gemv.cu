@@ -102,11 +102,15 @@ void add_jobs(launch *l, const void *const *states, const ortho_gemm_call *calls
 
 } // namespace
 
-typedef consumer<half_activations, 1, 1, 1> any_consumer;
-const ortho_loop steps_loop = {"gemv_kernel", STEP_FILE, any_consumer::STEP_FIRST,
-                               any_consumer::STEP_LAST};
+typedef entries<half_activations, 1> any_entries;
+const ortho_loop steps_loop = {"gemv_kernel", STEP_FILE, any_entries::STEP_FIRST,
+                               any_entries::STEP_LAST};
 
-ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
+namespace
+{
+
+/* Linears with the same groups of an image, of which there is a kernel each. */
+ortho_status run_alike(const void *const *states, const ortho_gemm_call *calls, int count)
 {
     const int most = TOKENS_MOST / digits_of(calls[0].dtype);
     const size_t element = ortho_dtype_bytes(calls[0].dtype);
@@ -127,6 +131,21 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
     return status;
 }
 
+} // namespace
+
+ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
+{
+    ortho_status status = ORTHO_OK;
+    for (int i = 0, end; i < count && status == ORTHO_OK; i = end) {
+        const int groups = static_cast<const state *>(states[i])->w.s.groups;
+        for (end = i + 1; end < count; end++)
+            if (static_cast<const state *>(states[end])->w.s.groups != groups)
+                break;
+        status = run_alike(states + i, calls + i, end - i);
+    }
+    return status;
+}
+
 ortho_status run(const void *opaque, const ortho_gemm_call *call)
 {
     return run_group(&opaque, call, 1);
@@ -139,6 +158,7 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
     int memory = 0;
     launch l = {};
     l.jobs[0].w = s->w;
+    l.jobs[0].alpha = s->nnz > 0 ? 1.0f : 0.0f;
     l.count = 1;
     l.tokens = static_cast<int>(m < most ? m : most);
     const void *kernel = reinterpret_cast<const void *>(pick(&l, s->dtype, &memory));

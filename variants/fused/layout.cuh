@@ -20,7 +20,11 @@
  *            side 0, nibbles 1,5 the last two; 2,6 and 3,7 the same of side 1. A nibble is q + 8.
  *   scales   fp16 [image][groups of an image][8 rows]: 1, 2 or 4 groups of 128, 64 or 32 columns; a
  *            longer group's scale is repeated
- *   step     Ortho, 512 B: 32 segments (one a lane) of four entries of one row, rows ascending.
+ *   bundle   Ortho, up to four steps, all but the last of a section alike, so many that three
+ *            warps have equal shares. The segments of a section, rows ascending, go to the lanes
+ *            of its bundles in turn, each lane as many as the bundle has steps, side by side: so a
+ *            lane adds up most rows by itself
+ *   step     512 B, a segment a lane: four entries of one row.
  *            entry = fp16 value << 16 | two bits of the row within the batch << 14 |
  *            column within the window << 1 | 1 where it only fills up
  */
@@ -38,6 +42,7 @@ constexpr int BATCH_UNITS = 16, BATCH_ROWS = BATCH_UNITS * UNIT_ROWS;
 constexpr int WINDOW_IMAGES = 64, WINDOW_COLUMNS = WINDOW_IMAGES * IMAGE_COLUMNS;
 constexpr int PANEL_IMAGES = 32;
 constexpr int STEP_BYTES = 512, SEGMENTS = 32, SEGMENT_ENTRIES = 4;
+constexpr int BUNDLE_STEPS = 4, BUNDLE_SHARES = 3;
 
 #define ORTHO_FUSED_SHARED __host__ __device__ __forceinline__
 
@@ -120,12 +125,20 @@ struct shape {
     }
 };
 
-/* How many of `count` steps of a section go into one slot of `most`: in halves, where that is
- * little, so that two sets of warps share it. */
-ORTHO_FUSED_SHARED int steps_of_slot(int count, int most)
+/* Steps of each bundle of a section but the last: three warps can take the same number of them. */
+ORTHO_FUSED_SHARED int bundle_steps(int steps)
 {
-    const int half = (count + 15) / 16 * 8;
-    return smaller(most, half < 8 ? 8 : half > 32 ? 32 : half);
+    constexpr int ROUND = BUNDLE_SHARES * BUNDLE_STEPS;
+    const int bundles = (steps + ROUND - 1) / ROUND * BUNDLE_SHARES;
+    return steps > 0 ? (steps + bundles - 1) / bundles : 1;
+}
+
+/* Where segment i of a section of `steps` stands, in segments. */
+ORTHO_FUSED_SHARED int segment_place(int steps, int i)
+{
+    const int each = bundle_steps(steps), first = i / (each * SEGMENTS) * each;
+    const int here = smaller(each, steps - first), inside = i - first * SEGMENTS;
+    return first * SEGMENTS + inside % here * SEGMENTS + inside / here;
 }
 
 /* Where a weight's image lies, and its chunk's scales of that image. */

@@ -158,23 +158,27 @@ uint32_t entry_word(uint32_t value, int row, int slot, uint32_t column, uint32_t
 /* Writes a section's segments, then fills its last step up: with the last row, so that rows still
  * ascend. */
 void pack_section(const shape &s, const ortho_split *split, const uint32_t *unit, int part,
-                  int batch, int window, uint32_t *out, uint32_t *end)
+                  int batch, int window, uint32_t *section, int steps)
 {
-    int last = 0;
+    int last = 0, segment = 0;
     const int64_t from = static_cast<int64_t>(window) * WINDOW_COLUMNS;
     each_row(s, unit, part, batch, [&](int64_t row, int local) {
         const range r = row_window(split, row, window);
-        for (int64_t at = r.first; at < r.end; at += SEGMENT_ENTRIES, last = local)
+        for (int64_t at = r.first; at < r.end; at += SEGMENT_ENTRIES, last = local) {
+            uint32_t *out = section + segment_place(steps, segment++) * SEGMENT_ENTRIES;
             for (int i = 0; i < SEGMENT_ENTRIES; i++) {
                 const bool real = at + i < r.end;
                 const int64_t e = real ? at + i : at; /* a column that is there */
-                *out++ = entry_word(real ? split->val[e] : 0u, local, i,
+                out[i] = entry_word(real ? split->val[e] : 0u, local, i,
                                     static_cast<uint32_t>(ortho_split_col(split, e) - from),
                                     real ? 0 : FILL);
             }
+        }
     });
-    for (int i = 0; out < end; i++)
-        *out++ = entry_word(0, last, i % SEGMENT_ENTRIES, 0, FILL);
+    for (; segment < steps * SEGMENTS; segment++)
+        for (int i = 0; i < SEGMENT_ENTRIES; i++)
+            section[segment_place(steps, segment) * SEGMENT_ENTRIES + i] =
+                entry_word(0, last, i, 0, FILL);
 }
 
 } // namespace
@@ -228,7 +232,7 @@ ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_ser
         if (p->begin[at] < p->begin[at + 1])
             pack_section(s, split, p->unit, part, batch, window,
                          words + static_cast<size_t>(p->begin[at]) * (STEP_BYTES / 4),
-                         words + static_cast<size_t>(p->begin[at + 1]) * (STEP_BYTES / 4));
+                         static_cast<int>(p->begin[at + 1] - p->begin[at]));
     });
     return ORTHO_OK;
 }
@@ -260,15 +264,17 @@ template <typename F> void each_entry(const shape &s, const plan &p, const F &f)
     each_section(s, [&](int part, int batch, int window) {
         const int at = s.section(part, batch, window);
         const uint32_t *unit = p.unit + s.first_unit(part) + batch * BATCH_UNITS;
-        const size_t end = static_cast<size_t>(p.begin[at + 1]) * (STEP_BYTES / 4);
-        for (size_t i = static_cast<size_t>(p.begin[at]) * (STEP_BYTES / 4); i < end; i++) {
-            const int local = row_of_segment(words + i / SEGMENT_ENTRIES * SEGMENT_ENTRIES);
+        const uint32_t *section = words + static_cast<size_t>(p.begin[at]) * (STEP_BYTES / 4);
+        const int steps = static_cast<int>(p.begin[at + 1] - p.begin[at]);
+        for (int i = 0; i < steps * SEGMENTS; i++) {
+            const uint32_t *segment = section + segment_place(steps, i) * SEGMENT_ENTRIES;
+            const int local = row_of_segment(segment);
             const int64_t row =
                 static_cast<int64_t>(unit[local / UNIT_ROWS]) * UNIT_ROWS + local % UNIT_ROWS;
-            if ((words[i] & FILL) == 0)
+            for (int e = 0; e < SEGMENT_ENTRIES && (segment[e] & FILL) == 0; e++)
                 f(row,
-                  static_cast<int64_t>(window) * WINDOW_COLUMNS + ((words[i] & COLUMN_MASK) >> 1),
-                  static_cast<uint16_t>(words[i] >> 16));
+                  static_cast<int64_t>(window) * WINDOW_COLUMNS + ((segment[e] & COLUMN_MASK) >> 1),
+                  static_cast<uint16_t>(segment[e] >> 16));
         }
     });
 }

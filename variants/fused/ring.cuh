@@ -31,6 +31,41 @@ __device__ __forceinline__ uint32_t shared_address(const void *p)
     return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+__device__ __forceinline__ uint4 load_shared_16(uint32_t at)
+{
+    uint4 v;
+    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "r"(at));
+    return v;
+}
+
+__device__ __forceinline__ uint32_t load_shared_2(uint32_t at)
+{
+    uint16_t v;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(at));
+    return v;
+}
+
+__device__ __forceinline__ float load_shared_float(uint32_t at)
+{
+    float v;
+    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(at) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_shared_float(uint32_t at, float v)
+{
+    asm volatile("st.shared.f32 [%0], %1;" ::"r"(at), "f"(v) : "memory");
+}
+
+__device__ __forceinline__ void store_shared_16(uint32_t at, uint4 v)
+{
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(at), "r"(v.x), "r"(v.y), "r"(v.z),
+                 "r"(v.w)
+                 : "memory");
+}
+
 __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
 {
     asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
@@ -56,6 +91,25 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase)
                  "@!p bra again;\n"
                  "}" ::"r"(barrier),
                  "r"(phase)
+                 : "memory");
+}
+
+/* Weights are read once a token: they shall not push x and y out of the L2. */
+__device__ __forceinline__ uint64_t weights_policy()
+{
+    uint64_t policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+
+/* Global to shared memory by one thread; `full` is through once all bytes have come. */
+__device__ __forceinline__ void bulk_copy(uint32_t to, const uint8_t *from, uint32_t bytes,
+                                          uint32_t full, uint64_t policy)
+{
+    barrier_expect(full, bytes);
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(full), "l"(policy)
                  : "memory");
 }
 
@@ -136,10 +190,8 @@ struct producer {
     uint64_t policy;
 
     __device__ __forceinline__ producer(const ring &of, int most)
-        : r(of), at(of), oldest(of), flight(most)
+        : r(of), at(of), oldest(of), flight(most), policy(weights_policy())
     {
-        /* Weights are read once a token: they shall not push x and y out of the L2. */
-        asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     }
 
     __device__ __forceinline__ void push(const uint8_t *from, uint32_t bytes)
@@ -151,15 +203,11 @@ struct producer {
         } else {
             flight--;
         }
-        barrier_expect(at.full(), bytes);
-        asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                     ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(at.data),
-                     "l"(from), "r"(bytes), "r"(at.full()), "l"(policy)
-                     : "memory");
+        bulk_copy(at.data, from, bytes, at.full(), policy);
         at.next(r);
     }
 
-    /* Chunks or steps that lie side by side, `each` bytes a slot. */
+    /* Chunks that lie side by side, `each` bytes a slot. */
     __device__ __forceinline__ void run(const uint8_t *from, uint32_t bytes, uint32_t each)
     {
         for (; bytes > 0; from += each) {
