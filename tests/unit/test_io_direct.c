@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { UNIT = ORTHO_DIRECT_UNIT, CACHED = 100, PAST = 200, PIECE = 3 * UNIT };
 
@@ -231,6 +232,24 @@ static bool can_be_direct(int fd)
     return able;
 }
 
+/* The linker puts this in fstat's place: a file system says what it keeps its files in. */
+int __real_fstat(int fd, struct stat *out);
+int __wrap_fstat(int fd, struct stat *out);
+
+static blksize_t *told(void)
+{
+    static blksize_t bytes;
+    return &bytes;
+}
+
+int __wrap_fstat(int fd, struct stat *out)
+{
+    int rc = __real_fstat(fd, out);
+    if (rc == 0 && *told() > 0)
+        out->st_blksize = *told();
+    return rc;
+}
+
 static void choice(void **state)
 {
     (void)state;
@@ -242,16 +261,14 @@ static void choice(void **state)
         assert_int_equal(fcntl(direct, F_GETFL) & (O_DIRECT | O_ACCMODE), O_DIRECT | O_RDWR);
         close(direct);
     }
+    *told() = UNIT + UNIT; /* one of its pages would be written both ways */
+    assert_int_equal(ortho_direct_open_output(fd), -1);
+    *told() = 0;
     setenv("ORTHO_DIRECT", "never", 1);
     assert_int_equal(ortho_direct_open_output(fd), -1);
     unsetenv("ORTHO_DIRECT");
     close(fd);
     assert_int_equal(ortho_direct_open_output(fd), -1); /* closed */
-    int huge = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
-    if (huge >= 0) { /* pages of 2 MiB */
-        assert_int_equal(ortho_direct_open_output(huge), -1);
-        close(huge);
-    }
 }
 
 int main(void)
