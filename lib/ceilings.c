@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "datasets/file.h"
+#include "lib/direct.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,12 +47,17 @@ static ortho_status read_unit(ortho_stream *s, ortho_slot *slot, int64_t unit)
     return move(s->io, &slot->request);
 }
 
+/* A file to write to, as shards are. */
+typedef struct scratch {
+    const char *path;
+    int fd, direct; /* as the target's */
+} scratch;
+
 /* A pass of the stream's own reads, as many at once as it has slots, and of the writes that go with
  * them, without a sieve. */
 typedef struct io_pass {
     ortho_stream *stream;
-    int fd; /* of a scratch file to write to as many bytes as a run writes; -1: reads alone */
-    const char *path;
+    const scratch *to; /* as many bytes are written there as a run writes; NULL: reads alone */
     uint64_t bytes_read, bytes_written;
     int64_t unit; /* the next */
     int flying;
@@ -85,26 +91,31 @@ static ortho_status go_on(io_pass *p, ortho_slot *slot)
 {
     ortho_stream *s = p->stream;
     ortho_status status = ortho_io_result(&slot->request);
-    if (status != ORTHO_OK || slot->request.kind == ORTHO_IO_WRITE || p->fd < 0)
+    if (status != ORTHO_OK || slot->request.kind == ORTHO_IO_WRITE || p->to == NULL)
         return status == ORTHO_OK ? read_next(p, slot) : status;
     double share = (double)s->plan->to_bytes / (double)s->plan->from_bytes;
     uint64_t bytes = (uint64_t)(share * (double)slot->request.bytes);
     bytes = bytes < slot->request.bytes ? bytes : slot->request.bytes;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_WRITE,
-                                       .fd = p->fd,
+                                       .fd = p->to->fd,
+                                       .direct = &p->to->direct,
                                        .offset = p->bytes_written,
-                                       .data = slot->in,
+                                       .data = slot->in + p->bytes_written % ORTHO_DIRECT_UNIT,
                                        .bytes = bytes,
-                                       .path = p->path,
+                                       .path = p->to->path,
                                        .user = slot};
     p->bytes_written += bytes;
     return submit(p, slot);
 }
 
+static ortho_status sync_scratch(ortho_io *io, const scratch *to)
+{
+    return move(io, &(ortho_io_request){.kind = ORTHO_IO_SYNC, .fd = to->fd, .path = to->path});
+}
+
 static ortho_status run_pass(io_pass *p, double *rate)
 {
     ortho_stream *s = p->stream;
-    ortho_io_request sync = {.kind = ORTHO_IO_SYNC, .fd = p->fd, .path = p->path};
     ortho_status status = ORTHO_OK;
     drop_source(s->plan);
     ortho_stream_open_direct(s);
@@ -117,8 +128,8 @@ static ortho_status run_pass(io_pass *p, double *rate)
         if (status == ORTHO_OK)
             status = go_on(p, done->user);
     }
-    if (status == ORTHO_OK && p->fd >= 0)
-        status = move(s->io, &sync);
+    if (status == ORTHO_OK && p->to != NULL)
+        status = sync_scratch(s->io, p->to);
     if (status == ORTHO_OK)
         *rate = (double)(p->bytes_read + p->bytes_written) / (ortho_seconds() - began);
     drop_source(s->plan);
@@ -127,32 +138,47 @@ static ortho_status run_pass(io_pass *p, double *rate)
 
 static ortho_status time_reads(ortho_stream *s, double *rate)
 {
-    io_pass pass = {.stream = s, .fd = -1, .path = ""};
+    io_pass pass = {.stream = s};
     return s->plan->file_count > 0 ? run_pass(&pass, rate) : ORTHO_OK;
 }
 
 /* ---- synced writes --------------------------------------------------------------------------- */
 
-static ortho_status write_scratch(ortho_stream *s, int fd, const char *path, double *rate)
+static uint64_t scratch_bytes(const ortho_plan *plan)
 {
-    uint64_t all = s->plan->to_bytes < MOST_BYTES ? s->plan->to_bytes : MOST_BYTES, done = 0;
-    ortho_io_request sync = {.kind = ORTHO_IO_SYNC, .fd = fd, .path = path};
-    ortho_status status = ORTHO_OK;
-    (void)fallocate(fd, 0, 0, (off_t)all); /* as shards are */
+    return plan->to_bytes < MOST_BYTES ? plan->to_bytes : MOST_BYTES;
+}
+
+/* Empty, its room taken. */
+static ortho_status clear_scratch(const ortho_plan *plan, const scratch *to)
+{
+    if (ftruncate(to->fd, 0) != 0)
+        return ortho_fail(ORTHO_E_IO, "%s: %s", to->path, strerror(errno));
+    (void)fallocate(to->fd, 0, 0, (off_t)scratch_bytes(plan));
+    return ORTHO_OK;
+}
+
+/* In whole units, so that each begins in memory where it begins in the file. */
+static ortho_status write_scratch(ortho_stream *s, const scratch *to, double *rate)
+{
+    uint64_t all = scratch_bytes(s->plan), done = 0;
+    uint64_t most = s->plan->largest_in / ORTHO_DIRECT_UNIT * ORTHO_DIRECT_UNIT;
     double began = ortho_seconds();
+    ortho_status status = ORTHO_OK;
     while (done < all && status == ORTHO_OK) {
-        uint64_t bytes = all - done < s->plan->largest_in ? all - done : s->plan->largest_in;
+        uint64_t bytes = all - done < most ? all - done : most;
         ortho_io_request write = {.kind = ORTHO_IO_WRITE,
-                                  .fd = fd,
+                                  .fd = to->fd,
+                                  .direct = &to->direct,
                                   .offset = done,
                                   .data = s->slots[0].in,
                                   .bytes = bytes,
-                                  .path = path};
+                                  .path = to->path};
         status = move(s->io, &write);
         done += bytes;
     }
     if (status == ORTHO_OK)
-        status = move(s->io, &sync);
+        status = sync_scratch(s->io, to);
     if (status == ORTHO_OK)
         *rate = (double)all / (ortho_seconds() - began);
     return status;
@@ -166,12 +192,16 @@ static bool on_one_device(const ortho_plan *plan, int fd)
            fstat(plan->files[0].fd, &source) == 0 && target.st_dev == source.st_dev;
 }
 
-static ortho_status time_both(ortho_stream *s, int fd, const char *path, double *rate)
+static ortho_status time_scratch(ortho_stream *s, const scratch *to, ortho_ceilings *c)
 {
-    io_pass pass = {.stream = s, .fd = fd, .path = path};
-    if (ftruncate(fd, 0) != 0)
-        return ortho_fail(ORTHO_E_IO, "%s: %s", path, strerror(errno));
-    return run_pass(&pass, rate);
+    io_pass both = {.stream = s, .to = to};
+    ortho_status status = clear_scratch(s->plan, to);
+    if (status == ORTHO_OK)
+        status = write_scratch(s, to, &c->write_rate);
+    if (status != ORTHO_OK || !on_one_device(s->plan, to->fd))
+        return status;
+    status = clear_scratch(s->plan, to);
+    return status == ORTHO_OK ? run_pass(&both, &c->both_rate) : status;
 }
 
 static ortho_status time_writes(ortho_stream *s, const ortho_target *target, ortho_ceilings *c)
@@ -180,14 +210,15 @@ static ortho_status time_writes(ortho_stream *s, const ortho_target *target, ort
     if (path == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
     ortho_status status = ORTHO_OK;
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
+    scratch to = {.path = path, .fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+    if (to.fd < 0) {
         status = ortho_fail(ORTHO_E_IO, "%s: %s", path, strerror(errno));
     } else {
-        status = write_scratch(s, fd, path, &c->write_rate);
-        if (status == ORTHO_OK && on_one_device(s->plan, fd))
-            status = time_both(s, fd, path, &c->both_rate);
-        close(fd);
+        to.direct = ortho_direct_open_output(to.fd);
+        status = time_scratch(s, &to, c);
+        if (to.direct >= 0)
+            close(to.direct);
+        close(to.fd);
         (void)unlink(path);
     }
     free(path);

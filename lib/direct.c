@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,20 +40,37 @@ static bool can_read(int direct)
     return pread(direct, page, sizeof page, 0) >= 0;
 }
 
-int ortho_direct_open(int fd, uint64_t bytes)
+static bool is_wished(const char *wish)
+{
+    const char *said = getenv("ORTHO_DIRECT");
+    return said != NULL && strcmp(said, wish) == 0;
+}
+
+static int open_direct(int fd, int flags)
 {
     char path[64];
-    const char *wish = getenv("ORTHO_DIRECT");
-    bool always = wish != NULL && strcmp(wish, "always") == 0;
-    bool never = wish != NULL && strcmp(wish, "never") == 0;
-    if (never || (!always && is_cached(fd, bytes)))
-        return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d",
              fd); /* the same file, whatever its name is now */
-    int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    int direct = open(path, flags | O_DIRECT | O_CLOEXEC);
     if (direct >= 0 && !can_read(direct)) {
         close(direct);
         direct = -1;
     }
     return direct;
+}
+
+int ortho_direct_open(int fd, uint64_t bytes)
+{
+    if (is_wished("never") || (!is_wished("always") && is_cached(fd, bytes)))
+        return -1;
+    return open_direct(fd, O_RDONLY);
+}
+
+int ortho_direct_open_output(int fd)
+{
+    struct stat st;
+    if (is_wished("never") || sysconf(_SC_PAGESIZE) > (long)ORTHO_DIRECT_UNIT ||
+        fstat(fd, &st) != 0 || st.st_blksize > (blksize_t)ORTHO_DIRECT_UNIT)
+        return -1;
+    return open_direct(fd, O_RDWR);
 }

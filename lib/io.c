@@ -9,6 +9,7 @@
 #include "lib/io_engine.h"
 
 #include "common/error.h"
+#include "lib/direct.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,12 +47,40 @@ static void end(ortho_io *io, ortho_io_request *r)
     pthread_cond_signal(&io->ended);
 }
 
+static bool is_whole(uint64_t number)
+{
+    return number % ORTHO_DIRECT_UNIT == 0;
+}
+
+/* Of the next piece: a request that may go past the page cache is cut where whole units begin and
+ * end. */
+static size_t piece_bytes(const ortho_io *io, const ortho_io_request *r)
+{
+    size_t left = r->bytes - r->issued, bytes = left < io->piece ? left : io->piece;
+    size_t past = (size_t)((r->offset + r->issued) % ORTHO_DIRECT_UNIT);
+    size_t to_whole = ORTHO_DIRECT_UNIT - past;
+    if (r->direct == NULL || *r->direct < 0 || !is_whole((uintptr_t)r->data - r->offset))
+        return bytes;
+    if (past > 0)
+        return bytes < to_whole ? bytes : to_whole;
+    return bytes < ORTHO_DIRECT_UNIT ? bytes : bytes / ORTHO_DIRECT_UNIT * ORTHO_DIRECT_UNIT;
+}
+
+int ortho_io_fd(const ortho_io_piece *p)
+{
+    const int *direct = p->request->direct;
+    return direct != NULL && *direct >= 0 && !p->cached && is_whole(p->offset) &&
+                   is_whole(p->bytes) && is_whole((uintptr_t)p->data)
+               ? *direct
+               : p->request->fd;
+}
+
 bool ortho_io_take(ortho_io *io, ortho_io_piece *out)
 {
     ortho_io_request *r = io->waiting.first;
     if (r == NULL)
         return false;
-    size_t left = r->bytes - r->issued, bytes = left < io->piece ? left : io->piece;
+    size_t bytes = piece_bytes(io, r);
     *out = (ortho_io_piece){.request = r, .offset = r->offset + r->issued, .bytes = bytes};
     if (r->data != NULL)
         out->data = (char *)r->data + r->issued;
@@ -75,6 +104,10 @@ bool ortho_io_continue(ortho_io_piece *piece, ssize_t result)
         return true;
     if (result == -EAGAIN && ++piece->tries < ORTHO_IO_TRIES) {
         ortho_io_pause();
+        return true;
+    }
+    if (result == -EINVAL && ortho_io_fd(piece) != piece->request->fd) {
+        piece->cached = true;
         return true;
     }
     if (result == -ENOMEM)

@@ -5,7 +5,11 @@
  * close.
  *
  * A large request is moved in pieces, several at once, and begins in the order of submission; the
- * order in which requests end is open. Nothing here bypasses the page cache.
+ * order in which requests end is open.
+ *
+ * A request may bypass the page cache: its head and tail, up to where whole units of 4096 bytes
+ * begin and end, go through the cache, so that neither the offset nor the size must be a multiple.
+ * No page of the file is moved both ways by requests that don't overlap.
  */
 #ifndef ORTHO_LIB_IO_H
 #define ORTHO_LIB_IO_H
@@ -26,11 +30,15 @@ typedef enum ortho_io_kind {
     ORTHO_IO_SYNC, /* fdatasync: makes durable what finished before it was submitted */
 } ortho_io_kind;
 
-/* The caller's memory; it, `data`, `path` and `fd` must stay until the request came out of
- * ortho_io_wait, or ortho_io_close returned. It may then be submitted again. */
+/* The caller's memory; it, `data`, `path`, `fd` and `direct` must stay until the request came out
+ * of ortho_io_wait, or ortho_io_close returned. It may then be submitted again. */
 typedef struct ortho_io_request {
     ortho_io_kind kind;
     int fd;
+    /* The same file for moves past the page cache, of ortho_direct_open or its like; NULL or -1:
+     * none. Used when `data` lies in its page as `offset` does in the file's; where the file system
+     * refuses a move, `fd` serves. */
+    const int *direct;
     uint64_t offset;  /* bytes from the file's start */
     void *data;       /* only read from, for a write */
     size_t bytes;     /* 0 is allowed: ends at once, without a look at fd. SYNC: 0 */

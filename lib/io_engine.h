@@ -46,12 +46,16 @@ typedef struct ortho_io_piece {
     char *data;
     size_t bytes, moved;
     int tries;           /* times in a row that the kernel said "not now" */
+    bool cached;         /* the file system refused it past the page cache */
     ortho_status status; /* set when it ends */
     int error;
 } ortho_io_piece;
 
 /* The next piece in line, false when there is none. Holding the lock. */
 bool ortho_io_take(ortho_io *io, ortho_io_piece *out);
+
+/* The descriptor that serves what is left of a piece. */
+int ortho_io_fd(const ortho_io_piece *piece);
 
 /* What a system call for the piece returned, a failure as -errno. True: the piece has bytes left,
  * ask again. */

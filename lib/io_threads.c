@@ -19,15 +19,16 @@ typedef struct crew {
 static ssize_t call(const ortho_io_piece *p)
 {
     ssize_t got;
+    int fd = ortho_io_fd(p);
     switch (p->request->kind) {
     case ORTHO_IO_READ:
-        got = pread(p->request->fd, p->data, p->bytes, (off_t)p->offset);
+        got = pread(fd, p->data, p->bytes, (off_t)p->offset);
         break;
     case ORTHO_IO_WRITE:
-        got = pwrite(p->request->fd, p->data, p->bytes, (off_t)p->offset);
+        got = pwrite(fd, p->data, p->bytes, (off_t)p->offset);
         break;
     default:
-        got = fdatasync(p->request->fd);
+        got = fdatasync(fd);
     }
     return got < 0 ? -errno : got;
 }

@@ -38,15 +38,16 @@ static void ask(uring *u, slot *s)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
     const ortho_io_piece *p = &s->piece;
+    int fd = ortho_io_fd(p);
     switch (p->request->kind) {
     case ORTHO_IO_READ:
-        io_uring_prep_read(sqe, p->request->fd, p->data, (unsigned)p->bytes, p->offset);
+        io_uring_prep_read(sqe, fd, p->data, (unsigned)p->bytes, p->offset);
         break;
     case ORTHO_IO_WRITE:
-        io_uring_prep_write(sqe, p->request->fd, p->data, (unsigned)p->bytes, p->offset);
+        io_uring_prep_write(sqe, fd, p->data, (unsigned)p->bytes, p->offset);
         break;
     default:
-        io_uring_prep_fsync(sqe, p->request->fd, IORING_FSYNC_DATASYNC);
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     }
     /* By the kernel's own threads: else this one would copy from the page cache all alone. */
     io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);

@@ -16,8 +16,10 @@
 #define ORTHO_COPY_BYTES                                                                           \
     (8u << 20) /* of a tensor that is copied, at a time; as the artifact has it */
 
-/* Beside what is read: direct reads begin and end at whole pages. */
-#define ORTHO_READ_ROOM 12288u
+/* Beside what is read, and beside what is written: in memory both lie in their page as they do in
+ * their file's, so that they can go past the page cache. Reads may lie behind a W, padded. */
+#define ORTHO_READ_ROOM  8192u
+#define ORTHO_WRITE_ROOM 4096u
 
 typedef struct ortho_unit {
     int64_t tensor;            /* in the dataset */
@@ -84,8 +86,13 @@ void ortho_plan_free(ortho_plan *plan); /* NULL is allowed */
 /* Bytes of a layer's W, as the sieve reads it. */
 uint64_t ortho_plan_w_bytes(const ortho_plan_layer *layer);
 
-/* Bytes that a layer's W takes in memory, raw bytes to decode and ORTHO_READ_ROOM included. */
+/* Bytes that a layer takes in memory: its W, raw bytes to decode and ORTHO_READ_ROOM included, and
+ * what it becomes, with ORTHO_WRITE_ROOM. */
 uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *unit);
+uint64_t ortho_plan_layer_out(const ortho_unit *unit);
+
+/* Where a unit's bytes begin in its shard's file. */
+uint64_t ortho_plan_offset(const ortho_plan *plan, const ortho_unit *unit);
 
 /* FORMAT when a file of the source has changed since it was opened: what was read of it may be of
  * two versions. */

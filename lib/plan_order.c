@@ -132,6 +132,16 @@ uint64_t ortho_plan_layer_in(const ortho_plan *plan, const ortho_unit *u)
     return ORTHO_READ_ROOM + (u->decode ? w + u->from_bytes : w);
 }
 
+uint64_t ortho_plan_layer_out(const ortho_unit *u)
+{
+    return ORTHO_WRITE_ROOM + u->to_bytes;
+}
+
+uint64_t ortho_plan_offset(const ortho_plan *plan, const ortho_unit *u)
+{
+    return plan->shards[u->shard].header_bytes + u->to;
+}
+
 /* ---- the order of work ----------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b)
@@ -275,12 +285,13 @@ static void add_up(ortho_plan *plan)
         plan->shards[u->shard].units++;
         if (u->layer < 0) {
             plan->largest_copy = larger(plan->largest_copy, ORTHO_READ_ROOM + u->from_bytes);
-            plan->largest_decoded = larger(plan->largest_decoded, u->decode ? u->to_bytes : 0);
+            plan->largest_decoded =
+                larger(plan->largest_decoded, u->decode ? ORTHO_WRITE_ROOM + u->to_bytes : 0);
             continue;
         }
         plan->sieved_bytes += u->from_bytes;
         plan->largest_in = larger(plan->largest_in, ortho_plan_layer_in(plan, u));
-        plan->largest_out = larger(plan->largest_out, u->to_bytes);
+        plan->largest_out = larger(plan->largest_out, ortho_plan_layer_out(u));
     }
 }
 

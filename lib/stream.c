@@ -54,12 +54,13 @@ static void start_write(ortho_stream *s, ortho_slot *slot)
         ortho_arena_give(&s->arena, slot->in);
         slot->in = NULL;
     }
-    char *made = ortho_slot_made(s, slot);
+    char *made = ortho_slot_place(s, slot);
     ortho_hash(made, u->to_bytes, slot->record.made);
     slot->state = ORTHO_SLOT_WRITING;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_WRITE,
                                        .fd = s->target->fd[u->shard],
-                                       .offset = ortho_target_offset(s->target, u),
+                                       .direct = &s->target->direct[u->shard],
+                                       .offset = ortho_plan_offset(s->plan, u),
                                        .data = made,
                                        .bytes = u->to_bytes,
                                        .path = s->plan->shards[u->shard].name,
@@ -239,7 +240,8 @@ static bool begin_next(ortho_stream *s, bool layer)
     if (s->status != ORTHO_OK || slot == NULL || !may_begin(s, unit, layer))
         return false;
     const ortho_unit *u = &s->plan->units[unit];
-    if (layer && !ortho_slot_take(s, slot, ortho_plan_layer_in(s->plan, u), u->to_bytes))
+    if (layer &&
+        !ortho_slot_take(s, slot, ortho_plan_layer_in(s->plan, u), ortho_plan_layer_out(u)))
         return false;
     s->next[layer]++;
     slot->unit = unit;

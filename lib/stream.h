@@ -35,7 +35,7 @@ typedef struct ortho_slot {
     char *in, *out; /* W and what is decoded into it; the layer's run of bytes: pieces of the arena,
                        the first given back once the layer is sieved. A copy's are its slot's own:
                        `in`, and `out` where it is decoded */
-    size_t shift;   /* of what was read in the page that a direct read began at; 0: not direct */
+    size_t shift;   /* of what was read in its page, as in the file's; 0: not to be read directly */
     ortho_record record;
     ortho_io_request request; /* the read, the worker's word, the write: one after the other */
     ortho_status status;      /* the worker's */
@@ -128,13 +128,15 @@ ortho_slot *ortho_stream_take_back(ortho_stream *stream);
 /* Lets every worker do the unit of the slot of its number, all at once, and waits. Before a run. */
 ortho_status ortho_stream_work_all(ortho_stream *stream);
 
-/* The bytes that a slot's unit has in the artifact, once the worker is done. */
-char *ortho_slot_made(const ortho_stream *stream, const ortho_slot *slot);
+/* The bytes that a slot's unit has in the artifact, once the worker is done, where they can be
+ * written from: a copy's that can go past the page cache are moved to where they lie in their page
+ * as in the file's. */
+char *ortho_slot_place(const ortho_stream *stream, const ortho_slot *slot);
 
 /* Where the unit's stored bytes are, once its read is aimed. */
 char *ortho_slot_raw(const ortho_stream *stream, const ortho_slot *slot);
 
-/* Sets a slot's request and shift for the read of its unit. */
+/* Sets a slot's request and shift for the read of its unit. The files must be open for it. */
 void ortho_slot_aim(const ortho_stream *stream, ortho_slot *slot);
 
 /* Opens those files for direct reads that the page cache doesn't hold. */

@@ -54,7 +54,7 @@ static uint64_t arena_bytes(const ortho_stream *s, uint64_t budget)
     for (int64_t i = 0; i < plan->unit_count; i++)
         if (plan->units[i].layer >= 0)
             all += ortho_arena_padded(ortho_plan_layer_in(plan, &plan->units[i])) +
-                   ortho_arena_padded(plan->units[i].to_bytes);
+                   ortho_arena_padded(ortho_plan_layer_out(&plan->units[i]));
     all = all < most ? all : most;
     all = all < room ? all : room;
     return all > least ? all : least;

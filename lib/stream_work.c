@@ -25,36 +25,45 @@ char *ortho_slot_raw(const ortho_stream *s, const ortho_slot *slot)
     return read_place(s, slot) + slot->shift;
 }
 
-char *ortho_slot_made(const ortho_stream *s, const ortho_slot *slot)
+/* Where bytes of the file's `offset` lie in a page of memory: as in the file's, for moves past the
+ * page cache, where that leaves elements aligned. */
+static size_t shift_of(uint64_t offset, size_t element)
 {
-    const ortho_unit *u = &s->plan->units[slot->unit];
-    return u->layer >= 0 || u->decode ? slot->out : ortho_slot_raw(s, slot);
+    size_t shift = (size_t)(offset % ORTHO_DIRECT_UNIT);
+    return shift % element == 0 ? shift : 0;
 }
 
-/* May this unit be read in whole pages? Its weights must be aligned in memory all the same, and the
- * last page whole in the file. */
-static bool is_direct(const ortho_stream *s, const ortho_unit *u, uint64_t shift, uint64_t bytes)
+/* What a worker makes of a unit. The widest elements are a layer's row_ptr and decoded F32. */
+static char *made_place(const ortho_stream *s, const ortho_slot *slot)
 {
-    size_t element =
-        u->layer >= 0 && !u->decode ? ortho_dtype_bytes(s->plan->layers[u->layer].dtype) : 1;
-    return s->direct[u->file] >= 0 && shift % element == 0 &&
-           u->from - shift + bytes <= s->plan->files[u->file].bytes;
+    uint64_t offset = ortho_plan_offset(s->plan, &s->plan->units[slot->unit]);
+    return slot->out + shift_of(offset, sizeof(int32_t));
+}
+
+char *ortho_slot_place(const ortho_stream *s, const ortho_slot *slot)
+{
+    const ortho_unit *u = &s->plan->units[slot->unit];
+    char *raw = ortho_slot_raw(s, slot);
+    if (u->layer >= 0 || u->decode)
+        return made_place(s, slot);
+    if (s->target->direct[u->shard] < 0)
+        return raw;
+    return memmove(slot->in + shift_of(ortho_plan_offset(s->plan, u), 1), raw, u->to_bytes);
 }
 
 void ortho_slot_aim(const ortho_stream *s, ortho_slot *slot)
 {
     const ortho_unit *u = &s->plan->units[slot->unit];
     const ortho_plan_file *file = &s->plan->files[u->file];
-    uint64_t shift = u->from % ORTHO_DIRECT_UNIT;
-    uint64_t bytes =
-        (shift + u->from_bytes + ORTHO_DIRECT_UNIT - 1) / ORTHO_DIRECT_UNIT * ORTHO_DIRECT_UNIT;
-    bool direct = is_direct(s, u, shift, bytes);
-    slot->shift = direct ? shift : 0;
+    size_t element =
+        u->layer >= 0 && !u->decode ? ortho_dtype_bytes(s->plan->layers[u->layer].dtype) : 1;
+    slot->shift = s->direct[u->file] >= 0 ? shift_of(u->from, element) : 0;
     slot->request = (ortho_io_request){.kind = ORTHO_IO_READ,
-                                       .fd = direct ? s->direct[u->file] : file->fd,
-                                       .offset = u->from - slot->shift,
-                                       .data = read_place(s, slot),
-                                       .bytes = direct ? bytes : u->from_bytes,
+                                       .fd = file->fd,
+                                       .direct = &s->direct[u->file],
+                                       .offset = u->from,
+                                       .data = ortho_slot_raw(s, slot),
+                                       .bytes = u->from_bytes,
                                        .path = file->path,
                                        .user = slot};
 }
@@ -129,7 +138,7 @@ static ortho_status sieve_layer(ortho_stream *s, int worker, ortho_slot *slot)
                              .nnz = f->nnz,
                              .rule = f->rule,
                              .group = f->group};
-    ortho_layer_view(f, slot->out, &out);
+    ortho_layer_view(f, made_place(s, slot), &out);
     status = s->ops->sieve(s->siever, worker, &p, &out);
     free(hessian);
     return status;
@@ -141,7 +150,7 @@ static ortho_status work(ortho_stream *s, int worker, ortho_slot *slot)
     ortho_status status = u->file < 0 ? generate(s, slot) : ORTHO_OK;
     if (status == ORTHO_OK && u->decode) {
         const ortho_tensor *t = ortho_dataset_tensor(s->plan->dataset, u->tensor);
-        void *to = u->layer >= 0 ? slot->in : slot->out;
+        void *to = u->layer >= 0 ? slot->in : made_place(s, slot);
         uint64_t unit = (uint64_t)ortho_dtype_block_bytes(t->dtype);
         ortho_decode(t->dtype, ortho_slot_raw(s, slot), (int64_t)(u->from_bytes / unit), to);
     }

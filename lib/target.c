@@ -5,6 +5,7 @@
 #include "common/output.h"
 #include "datasets/file.h"
 #include "datasets/json.h"
+#include "lib/direct.h"
 #include "lib/target_look.h"
 
 #include <dirent.h>
@@ -19,11 +20,6 @@
 #include <unistd.h>
 
 #define JOURNAL_NAME "journal"
-
-uint64_t ortho_target_offset(const ortho_target *t, const ortho_unit *u)
-{
-    return t->plan->shards[u->shard].header_bytes + u->to;
-}
 
 /* "folder/name", to be freed; on failure the message is left. */
 static char *join(const char *folder, const char *name)
@@ -134,6 +130,8 @@ static ortho_status open_partial(ortho_target *t, int32_t shard)
         status = ortho_fail(ORTHO_E_IO, "%s: %s", path, strerror(errno));
     else if (!t->finished[shard])
         status = make_room(t, shard, path);
+    if (status == ORTHO_OK && !t->finished[shard])
+        t->direct[shard] = ortho_direct_open_output(t->fd[shard]);
     free(path);
     return status;
 }
@@ -184,18 +182,25 @@ static ortho_status open_work(ortho_target *t, bool resume)
     return status;
 }
 
+static int *no_files(size_t count)
+{
+    int *fds = malloc(count * sizeof *fds);
+    for (size_t i = 0; fds != NULL && i < count; i++)
+        fds[i] = -1;
+    return fds;
+}
+
 static ortho_status allocate(ortho_target *t, const char *folder)
 {
     size_t shards = (size_t)t->plan->shard_count;
     t->folder = strdup(folder);
     t->work = ortho_path_join(folder, ORTHO_WORK_FOLDER);
-    t->fd = malloc(shards * sizeof *t->fd);
+    t->fd = no_files(shards);
+    t->direct = no_files(shards);
     t->finished = calloc(shards, sizeof *t->finished);
     t->left = calloc(shards, sizeof *t->left);
-    for (size_t i = 0; t->fd != NULL && i < shards; i++)
-        t->fd[i] = -1;
-    if (t->folder == NULL || t->work == NULL || t->fd == NULL || t->finished == NULL ||
-        t->left == NULL)
+    if (t->folder == NULL || t->work == NULL || t->fd == NULL || t->direct == NULL ||
+        t->finished == NULL || t->left == NULL)
         return ortho_fail(ORTHO_E_MEMORY, "no memory for the target");
     return ORTHO_OK;
 }
@@ -237,17 +242,24 @@ ortho_status ortho_target_open(const ortho_plan *plan, const char *folder, bool 
     return status;
 }
 
+static void close_all(const int *fds, int32_t count)
+{
+    for (int32_t i = 0; fds != NULL && i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
 void ortho_target_close(ortho_target *t)
 {
     if (t->plan == NULL)
         return;
     ortho_journal_close(&t->journal);
-    for (int32_t i = 0; t->fd != NULL && i < t->plan->shard_count; i++)
-        if (t->fd[i] >= 0)
-            close(t->fd[i]);
+    close_all(t->fd, t->plan->shard_count);
+    close_all(t->direct, t->plan->shard_count);
     if (t->lock >= 0)
         close(t->lock);
     free(t->fd);
+    free(t->direct);
     free(t->finished);
     free(t->left);
     free(t->folder);

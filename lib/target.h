@@ -16,6 +16,7 @@ typedef struct ortho_target {
     char *folder, *work;
     int lock;       /* the folder itself, locked */
     int *fd;        /* [shard_count] */
+    int *direct;    /* [shard_count] the same past the page cache; -1: not to be had, or finished */
     bool *finished; /* [shard_count] under its final name */
     int64_t *left;  /* [shard_count] units that aren't in the journal */
     bool complete;  /* everything was there already */
@@ -35,9 +36,6 @@ void ortho_target_forget(ortho_target *target, int64_t unit);
 
 /* Writes shards that have no work left, the index, and removes the work folder. */
 ortho_status ortho_target_finish(ortho_target *target);
-
-/* Where a unit's bytes begin in its shard's file. */
-uint64_t ortho_target_offset(const ortho_target *target, const ortho_unit *unit);
 
 /* Closes everything; what isn't finished stays for a resume. Safe on a zeroed target. */
 void ortho_target_close(ortho_target *target);

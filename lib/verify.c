@@ -16,7 +16,7 @@ static ortho_status is_whole(const ortho_target *t, int64_t unit, char *buffer, 
     char made[ORTHO_HASH_LENGTH + 1];
     for (uint64_t done = 0; done < u->to_bytes;) {
         ssize_t got = pread(t->fd[u->shard], buffer + done, u->to_bytes - done,
-                            (off_t)(ortho_target_offset(t, u) + done));
+                            (off_t)(ortho_plan_offset(t->plan, u) + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
