@@ -158,8 +158,7 @@ static void plain_sums(const tile *t, int b, const float *x, float *sum)
         }
     }
     __m512 both = _mm512_add_ps(even, odd);
-    _mm512_storeu_ps(
-        sum, _mm512_fmadd_ps(both, load_scale(t, b), _mm512_loadu_ps(sum)));
+    _mm512_storeu_ps(sum, _mm512_fmadd_ps(both, load_scale(t, b), _mm512_loadu_ps(sum)));
 }
 
 /* ---- segments ------------------------------------------------------------------------------- */

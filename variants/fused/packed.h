@@ -30,7 +30,7 @@ typedef struct ortho_fused_segment {
     int64_t at;     /* first, counted with all padding of columns */
     int64_t group;
     int64_t scales_at, chunks_at; /* bytes from the block's first */
-    int32_t columns; /* without padding, 1 .. ORTHO_FUSED_SEGMENT */
+    int32_t columns;              /* without padding, 1 .. ORTHO_FUSED_SEGMENT */
     int32_t chunks;
 } ortho_fused_segment;
 
