@@ -189,12 +189,26 @@ static void add_rows(const ortho_fused_worker *w, const ortho_fused_job *job, in
     }
 }
 
+/* The entries of a row, asked into the L1. */
+static void ask_row(const ortho_csr *csr, int64_t row)
+{
+    if (row >= csr->n)
+        return;
+    const char *col = csr->col;
+    int64_t size = (int64_t)ortho_split_col_bytes(csr->k), end = csr->row_ptr[row + 1];
+    for (int64_t i = csr->row_ptr[row]; i < end; i += LINE / 2) {
+        __builtin_prefetch(col + i * size, 0, 3);
+        __builtin_prefetch(csr->val + i, 0, 3);
+    }
+}
+
 /* Lines of each stream that are asked for with a row of entries. */
 #define ROW_LINES 2
 
 /* Rows [from, to) of the job's, where Base has come to byte `at` of its blocks. With each row go a
- * few lines of what Base needs next, on from where it has asked: nobody else asks the memory while
- * entries are worked. Not all rows' at once, that would wait for itself. */
+ * few lines of what Base needs next, on from where it has asked, since nobody else asks the memory
+ * while entries are worked; and the entries of the same row of the next block. Not all rows' at
+ * once: that would wait for itself. */
 static void add_rows_asking(const ortho_fused_worker *w, const ortho_fused_job *job, int64_t at,
                             int from, int to)
 {
@@ -204,6 +218,7 @@ static void add_rows_asking(const ortho_fused_worker *w, const ortho_fused_job *
         for (int i = 0; i < ROW_LINES; i++, ahead += LINE)
             for (int b = 0; b < ORTHO_FUSED_STREAMS; b++)
                 __builtin_prefetch(ahead + b * job->step * p->stride, 0, 2);
+        ask_row(&p->ortho, (job->block + r / ROWS * job->step + 1) * ROWS + r % ROWS);
         add_rows(w, job, r, 1);
     }
 }
@@ -263,7 +278,7 @@ static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
     const ortho_fused_packed *p = job->packed;
     int rows = job->blocks * ROWS;
     bool entries = w->call->alpha != 0, asking = asks(w, job);
-    for (int b = 0; entries && b < job->blocks; b++)
+    for (int b = 0; entries && !asking && b < job->blocks; b++)
         if (job->block + b * job->step + 1 < p->blocks)
             ortho_csr_prefetch(&p->ortho, job->block + b * job->step + 1);
     if (entries)
