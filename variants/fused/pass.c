@@ -147,18 +147,6 @@ void ortho_fused_load(const ortho_fused_worker *w, int64_t first, int tokens)
 
 /* ---- a block of rows ------------------------------------------------------------------------ */
 
-/* A line of x comes round every so many blocks: where entries are rare the stream of Base drives
- * x out of the caches, and each of them would wait for its x. */
-#define WARM_TURN 16
-
-static void keep_warm(const ortho_fused_worker *w, int64_t block)
-{
-    const char *x = (const char *)straight_x(w->st, &w->x[0]);
-    int64_t bytes = w->st->packed.k * (int64_t)sizeof(float);
-    for (int64_t at = block % WARM_TURN * LINE; at < bytes; at += WARM_TURN * LINE)
-        __builtin_prefetch(x + at, 0, 3);
-}
-
 /* Rows [first, first + count) of the job's, all of one block, into w->entries. */
 static void add_rows(const ortho_fused_worker *w, const ortho_fused_job *job, int first, int count)
 {
@@ -189,15 +177,13 @@ static void add_rows(const ortho_fused_worker *w, const ortho_fused_job *job, in
     }
 }
 
-/* The entries of a row, asked into the L1. */
-static void ask_row(const ortho_csr *csr, int64_t row)
+/* The entries of a row, asked into the L1. gcc 12 takes a function that only prefetches for one
+ * without effect and leaves its calls out: not where it's inlined before that. */
+static inline __attribute__((always_inline)) void ask_row(const ortho_csr *csr, int64_t row)
 {
-    if (row >= csr->n)
-        return;
-    const char *col = csr->col;
-    int64_t size = (int64_t)ortho_split_col_bytes(csr->k), end = csr->row_ptr[row + 1];
-    for (int64_t i = csr->row_ptr[row]; i < end; i += LINE / 2) {
-        __builtin_prefetch(col + i * size, 0, 3);
+    int64_t size = (int64_t)ortho_split_col_bytes(csr->k);
+    for (int64_t i = csr->row_ptr[row]; i < csr->row_ptr[row + 1]; i += LINE / 2) {
+        __builtin_prefetch((const char *)csr->col + i * size, 0, 3);
         __builtin_prefetch(csr->val + i, 0, 3);
     }
 }
@@ -218,7 +204,9 @@ static void add_rows_asking(const ortho_fused_worker *w, const ortho_fused_job *
         for (int i = 0; i < ROW_LINES; i++, ahead += LINE)
             for (int b = 0; b < ORTHO_FUSED_STREAMS; b++)
                 __builtin_prefetch(ahead + b * job->step * p->stride, 0, 2);
-        ask_row(&p->ortho, (job->block + r / ROWS * job->step + 1) * ROWS + r % ROWS);
+        int64_t next = (job->block + r / ROWS * job->step + 1) * ROWS + r % ROWS;
+        if (next < p->n)
+            ask_row(&p->ortho, next);
         add_rows(w, job, r, 1);
     }
 }
@@ -284,8 +272,6 @@ static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
     if (entries)
         memset(w->entries, 0,
                sizeof(float) * (w->transposed == NULL ? (size_t)JOB_ROWS * APART : ENTRIES));
-    if (entries && job->tokens == 1)
-        keep_warm(w, job->block);
     for (int i = 0; i < job->tokens; i++)
         for (int b = 0; b < job->blocks; b++)
             memset(ortho_fused_sums(job, i, b), 0, sizeof(float) * ROWS);
