@@ -8,7 +8,7 @@
  *   chunk    16 rows x 8 columns in 64 bytes: row r has the 32-bit word at byte 4 * r, and a byte b
  *            of it holds column b below and column b + 4 above. Nibbles hold q + 8, 0 to 15.
  *
- *   scales   two segments' at a time, 16 fp16 each, in the 64 bytes before the first one's chunks
+ *   scales   16 fp16 of a segment, two segments' in the 64 bytes before the first one's chunks
  *
  * A block is one stream of lines: scales, the chunks of two segments, scales, and so on. So a lane
  * of a vector is a row: no sum is folded across lanes, a scale costs one conversion for 16 rows,
