@@ -1,161 +1,10 @@
 /*
- * What `fused` on the CPU promises besides its products (test_gemm.c): activations are integers
- * exactly or not at all, y doesn't depend on threads, tokens that need fp32 don't touch others,
- * linears that share x and chains give what each linear alone gives.
+ * What `fused` on the CPU promises besides its products (test_gemm.c, test_fused_products.c):
+ * activations are integers exactly or not at all, y doesn't depend on threads, tokens that need
+ * fp32 don't touch others, linears that share x and chains give what each linear alone gives.
  */
-#include "common/account.h"
-#include "common/dtype.h"
-#include "common/error.h"
-#include "common/half.h"
+#include "tests/unit/fused_cpu.h"
 #include "variants/fused/levels.h"
-#include "variants/reference/oracle.h"
-#include "variants/table.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static const char *const levels[] = {"portable", "avx2", "avx512"};
-
-static uint64_t random_next(uint64_t *s)
-{
-    *s += 0x9e3779b97f4a7c15u;
-    uint64_t z = (*s ^ *s >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static float random_unit(uint64_t *s) /* -1 .. 1 */
-{
-    return (float)((double)(random_next(s) >> 11) * 0x1p-52 - 1);
-}
-
-static void *make(size_t bytes)
-{
-    void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
-    assert_non_null(p);
-    memset(p, 0, (bytes + 127) / 64 * 64);
-    return p;
-}
-
-/* ---- splits and states ---------------------------------------------------------------------- */
-
-/* Row 3 is full, row 4 empty; the others have `per_row` entries on average. */
-static ortho_split split_make(int64_t n, int64_t k, int64_t group, double per_row, uint64_t seed)
-{
-    int64_t groups = (k + group - 1) / group;
-    ortho_split s = {.n = n,
-                     .k = k,
-                     .group = group,
-                     .q = make((size_t)(n * ((k + 1) / 2))),
-                     .scale = make((size_t)(n * groups) * 2),
-                     .row_ptr = make((size_t)(n + 1) * 4),
-                     .col = make((size_t)(n * k) * ortho_split_col_bytes(k)),
-                     .val = make((size_t)(n * k) * 2)};
-    for (int64_t r = 0; r < n; r++) {
-        for (int64_t c = 0; c < k; c++) {
-            s.q[r * ((k + 1) / 2) + c / 2] |= (uint8_t)((random_next(&seed) & 15) << (4 * (c % 2)));
-            bool drawn = fabsf(random_unit(&seed)) * (float)k < (float)per_row;
-            if (per_row == 0 || r % 32 == 4 || !(drawn || r % 32 == 3))
-                continue;
-            if (k > 65536)
-                ((uint32_t *)s.col)[s.nnz] = (uint32_t)c;
-            else
-                ((uint16_t *)s.col)[s.nnz] = (uint16_t)c;
-            s.val[s.nnz++] = ortho_float_to_fp16(0.3f * random_unit(&seed));
-        }
-        s.row_ptr[r + 1] = (int32_t)s.nnz;
-    }
-    for (int64_t i = 0; i < n * groups; i++)
-        s.scale[i] = ortho_float_to_fp16(0.01f * (1.5f + random_unit(&seed)));
-    return s;
-}
-
-static void split_free(ortho_split *s)
-{
-    free(s->q);
-    free(s->scale);
-    free(s->row_ptr);
-    free(s->col);
-    free(s->val);
-}
-
-static const ortho_gemm_hooks *hooks(void)
-{
-    const ortho_variant *v = ortho_variant_find("fused", ORTHO_CPU);
-    assert_non_null(v);
-    return v->gemm;
-}
-
-static void *state_make(const ortho_split *s, int64_t m, int threads)
-{
-    ortho_services services = ortho_services_default();
-    services.threads = threads;
-    void *state = make(hooks()->state_size);
-    const ortho_gemm_problem problem = {.n = s->n,
-                                        .k = s->k,
-                                        .m = m,
-                                        .nnz = s->nnz,
-                                        .group = s->group,
-                                        .dtype = ORTHO_BF16,
-                                        .split = s};
-    assert_int_equal(hooks()->prepare(state, &problem, &services), ORTHO_OK);
-    return state;
-}
-
-static void state_free(void *state)
-{
-    ortho_services services = ortho_services_default();
-    hooks()->release(state, &services);
-    free(state);
-}
-
-typedef struct input {
-    void *x; /* [m, k] */
-    ortho_dtype dtype;
-    int64_t m;
-    float alpha;
-    int threads;
-} input;
-
-static void run_into(const void *state, const input *in, void *y)
-{
-    size_t bytes = hooks()->workspace(state, in->m);
-    void *workspace = make(bytes);
-    memset(workspace, 0xff, bytes);
-    const ortho_gemm_call call = {.x = in->x,
-                                  .y = y,
-                                  .dtype = in->dtype,
-                                  .m = in->m,
-                                  .alpha = in->alpha,
-                                  .workspace = workspace,
-                                  .threads = in->threads};
-    assert_int_equal(hooks()->run(state, &call), ORTHO_OK);
-    free(workspace);
-}
-
-/* y of one prepare and run; the caller frees it. */
-static void *run_once(const ortho_split *s, const input *in)
-{
-    void *state = state_make(s, in->m, in->threads);
-    void *y = make((size_t)(in->m * s->n) * ortho_dtype_bytes(in->dtype));
-    run_into(state, in, y);
-    state_free(state);
-    return y;
-}
-
-static input input_make(int64_t m, int64_t k, ortho_dtype dtype, uint64_t seed)
-{
-    input in = {.x = make((size_t)(m * k) * 4), .dtype = dtype, .m = m, .alpha = 1, .threads = 1};
-    for (int64_t i = 0; i < m * k; i++)
-        ortho_dtype_store(dtype, in.x, i, random_unit(&seed));
-    return in;
-}
 
 /* ---- digits --------------------------------------------------------------------------------- */
 
@@ -241,40 +90,6 @@ static void activations_are_integers_exactly_or_not_at_all(void **unused)
                          (double)cases[i].rest, planes, cases[i].planes);
         }
     assert_int_equal(planes_of(level_of(0), 1, 1), ORTHO_FUSED_PLAIN);
-}
-
-/* With whole numbers and one scale every sum is a whole number below 2^24: no rounding is excused.
- */
-static void small_integers_come_out_exactly(void **unused)
-{
-    (void)unused;
-    const int64_t tokens[] = {1, 2, 3, 4, 5, 17};
-    for (int i = 0; i < 18; i++) {
-        ortho_split s = split_make(90, 300, 128, 0, 1);
-        input in = input_make(tokens[i / 3], s.k, ORTHO_F32, 2);
-        for (int64_t g = 0; g < 90 * 3; g++)
-            s.scale[g] = 0x3c00; /* 1 */
-        for (int64_t c = 0; c < in.m * s.k; c++)
-            ((float *)in.x)[c] = roundf(((float *)in.x)[c] * 200);
-        setenv("ORTHO_CPU", levels[i % 3], 1);
-        float *y = run_once(&s, &in);
-        double *exact = make((size_t)(in.m * s.n) * sizeof *exact);
-        const ortho_oracle_job job = {.split = &s,
-                                      .x = in.x,
-                                      .dtype = ORTHO_F32,
-                                      .m = in.m,
-                                      .alpha = 1,
-                                      .threads = 1,
-                                      .y = exact};
-        assert_int_equal(ortho_oracle_gemm(&job), ORTHO_OK);
-        for (int64_t o = 0; o < in.m * s.n; o++)
-            assert_true((double)y[o] == exact[o]);
-        free(exact);
-        free(y);
-        free(in.x);
-        split_free(&s);
-    }
-    unsetenv("ORTHO_CPU");
 }
 
 /* ---- threads, tokens ------------------------------------------------------------------------ */
@@ -475,7 +290,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_are_integers_exactly_or_not_at_all),
-        cmocka_unit_test(small_integers_come_out_exactly),
         cmocka_unit_test(y_is_the_same_with_any_number_of_threads),
         cmocka_unit_test(tokens_do_not_touch_each_other),
         cmocka_unit_test(a_group_gives_what_each_alone_gives),

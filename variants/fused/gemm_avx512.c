@@ -19,12 +19,11 @@
 /* Tokens of a tile, all with digits, over one segment of one block or more. */
 typedef struct tile {
     const uint8_t *q;
-    int64_t step; /* bytes to the next block's */
+    int64_t step; /* bytes to the next block's, chunks and scales alike */
     int chunks;
     const int8_t *digits[TILE]; /* [planes][8 * chunks] */
     const ortho_fused_range *range[TILE];
     const uint16_t *scale; /* fp16 [16] */
-    int64_t scale_step;    /* to the next block's */
     int64_t sum_step;
     float *sum[TILE]; /* [blocks][16] */
 } tile;
@@ -55,9 +54,12 @@ static inline __m512 join(const __m512i *plane, int planes)
     return sum;
 }
 
-static inline __m512 load_scale(const uint16_t *scale)
+/* Of block b of the tile. */
+static inline __m512 load_scale(const tile *t, int b)
 {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)scale));
+    const void *scale = (const char *)t->scale + b * t->step;
+    _mm_prefetch((const char *)scale + ORTHO_FUSED_AHEAD, _MM_HINT_T0);
+    return _mm512_cvtph_ps(_mm256_loadu_si256(scale));
 }
 
 /* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. */
@@ -85,7 +87,7 @@ static inline __attribute__((always_inline)) void tile_of(const tile *t, int tok
                 }
         }
     for (int b = 0; b < blocks; b++) {
-        __m512 scale = load_scale(t->scale + b * t->scale_step);
+        __m512 scale = load_scale(t, b);
         for (int i = 0; i < tokens; i++) {
             __m512 exact =
                 _mm512_mul_ps(join(sum[b][i], planes), _mm512_set1_ps(t->range[i]->unit));
@@ -132,7 +134,7 @@ static void tile_sums(const tile *t, int tokens, int blocks, int planes)
         else
             tile_planes(&one, 4, 1, planes);
         one.q += t->step;
-        one.scale += t->scale_step;
+        one.scale = (const uint16_t *)(const void *)((const char *)one.scale + t->step);
         for (int i = 0; i < tokens; i++)
             one.sum[i] += t->sum_step;
     }
@@ -156,8 +158,7 @@ static void plain_sums(const tile *t, int b, const float *x, float *sum)
         }
     }
     __m512 both = _mm512_add_ps(even, odd);
-    _mm512_storeu_ps(
-        sum, _mm512_fmadd_ps(both, load_scale(t->scale + b * t->scale_step), _mm512_loadu_ps(sum)));
+    _mm512_storeu_ps(sum, _mm512_fmadd_ps(both, load_scale(t, b), _mm512_loadu_ps(sum)));
 }
 
 /* ---- segments ------------------------------------------------------------------------------- */
@@ -171,10 +172,9 @@ static void blocks_sums(const ortho_fused_job *job, int64_t s, int b, int blocks
     int filled = 0, planes = 0;
     tile t = {
         .q = ortho_fused_chunks(packed, block, segment),
-        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
+        .step = job->step * packed->stride,
         .chunks = segment->chunks,
         .scale = ortho_fused_scales(packed, block, segment),
-        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
         .sum_step = job->step * ORTHO_FUSED_ROWS,
     };
     for (int i = 0; i < job->tokens; i++) {
@@ -201,8 +201,7 @@ static void streams_sums(const ortho_fused_job *job, int64_t from, int64_t to)
 {
     const ortho_fused_packed *packed = job->packed;
     tile t = {
-        .step = job->step * packed->width * (ORTHO_FUSED_CHUNK / 8),
-        .scale_step = job->step * packed->groups * ORTHO_FUSED_ROWS,
+        .step = job->step * packed->stride,
         .sum = {job->sum},
         .sum_step = job->step * ORTHO_FUSED_ROWS,
     };

@@ -8,7 +8,7 @@
 #define ORTHO_FUSED_STREAMS 4  /* blocks that a thread reads side by side */
 
 /* Weights asked of the memory ahead of their use, in bytes of each stream. */
-#define ORTHO_FUSED_AHEAD 1024
+#define ORTHO_FUSED_AHEAD 2048
 
 /* Blocks on their way through one thread: `block`, `block` + step, ... */
 typedef struct ortho_fused_job {

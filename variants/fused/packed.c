@@ -57,27 +57,36 @@ static int64_t group_columns(const ortho_fused_packed *p, int64_t group)
     return left < p->group ? left : p->group;
 }
 
+/* Bytes that the scales of a segment take up. */
+#define SCALES ((int64_t)sizeof(uint16_t) * ORTHO_FUSED_ROWS)
+
 /* Cuts each group; counts alone where segment is NULL. */
 static void cut_segments(ortho_fused_packed *p)
 {
-    int64_t count = 0, at = 0;
+    int64_t count = 0, at = 0, byte = 0, scales = 0;
     for (int64_t g = 0; g < p->groups; g++) {
         int64_t columns = group_columns(p, g);
         for (int64_t done = 0; done < columns; done += ORTHO_FUSED_SEGMENT, count++) {
             int64_t here = columns - done;
             here = here < ORTHO_FUSED_SEGMENT ? here : ORTHO_FUSED_SEGMENT;
             int64_t chunks = (here + ORTHO_FUSED_COLUMNS - 1) / ORTHO_FUSED_COLUMNS;
+            scales = count % 2 == 0 ? byte : scales + SCALES;
+            byte += count % 2 == 0 ? 2 * SCALES : 0;
             if (p->segment != NULL)
                 p->segment[count] = (ortho_fused_segment){.column = g * p->group + done,
                                                           .at = at,
                                                           .group = g,
+                                                          .scales_at = scales,
+                                                          .chunks_at = byte,
                                                           .columns = (int32_t)here,
                                                           .chunks = (int32_t)chunks};
             at += chunks * ORTHO_FUSED_COLUMNS;
+            byte += chunks * ORTHO_FUSED_CHUNK;
         }
     }
     p->segments = count;
     p->width = at;
+    p->stride = byte;
 }
 
 /* Columns of a segment's chunk c. */
@@ -92,8 +101,8 @@ static int chunk_columns(const ortho_fused_segment *s, int c)
 static void pack_segment(const ortho_fused_packed *p, const ortho_split *split, int64_t block,
                          const ortho_fused_segment *s)
 {
-    uint8_t *chunks = p->q + (ortho_fused_chunks(p, block, s) - p->q);
-    uint16_t *scale = p->scale + (ortho_fused_scales(p, block, s) - p->scale);
+    uint8_t *from = p->base + block * p->stride, *chunks = from + s->chunks_at;
+    uint16_t *scale = (uint16_t *)(void *)(from + s->scales_at);
     int64_t row_bytes = (p->k + 1) / 2;
     for (int r = 0; r < ORTHO_FUSED_ROWS; r++) {
         int64_t row = block * ORTHO_FUSED_ROWS + r;
@@ -133,12 +142,8 @@ static ortho_status allocate(ortho_fused_packed *p, const ortho_services *servic
     cut_segments(p);
     p->segment = services->alloc(services->ctx, (size_t)p->segments * sizeof *p->segment,
                                  ORTHO_HOST, ORTHO_WEIGHTS);
-    p->q = services->alloc(services->ctx, (size_t)(p->blocks * p->width) * (ORTHO_FUSED_CHUNK / 8),
-                           ORTHO_HOST, ORTHO_WEIGHTS);
-    p->scale = services->alloc(
-        services->ctx, (size_t)(p->blocks * p->groups) * ORTHO_FUSED_ROWS * sizeof *p->scale,
-        ORTHO_HOST, ORTHO_WEIGHTS);
-    if (p->segment == NULL || p->q == NULL || p->scale == NULL)
+    p->base = services->alloc(services->ctx, ortho_fused_base_bytes(p), ORTHO_HOST, ORTHO_WEIGHTS);
+    if (p->segment == NULL || p->base == NULL)
         return ORTHO_E_MEMORY;
     cut_segments(p);
     return ORTHO_OK;
@@ -171,8 +176,7 @@ ortho_status ortho_fused_pack(ortho_fused_packed *packed, const ortho_split *spl
 
 void ortho_fused_packed_free(ortho_fused_packed *packed, const ortho_services *services)
 {
-    services->free(services->ctx, packed->scale);
-    services->free(services->ctx, packed->q);
+    services->free(services->ctx, packed->base);
     services->free(services->ctx, packed->segment);
     ortho_csr_release(&packed->ortho, services);
     *packed = (ortho_fused_packed){0};
@@ -189,15 +193,12 @@ void ortho_fused_unpack(const ortho_fused_packed *p, ortho_split *out)
 
 size_t ortho_fused_base_bytes(const ortho_fused_packed *p)
 {
-    return (size_t)(p->blocks * p->width) * (ORTHO_FUSED_CHUNK / 8) +
-           (size_t)(p->blocks * p->groups) * ORTHO_FUSED_ROWS * sizeof *p->scale;
+    return (size_t)(p->blocks * p->stride);
 }
 
 int64_t ortho_fused_bytes_before(const ortho_fused_packed *p, int64_t block)
 {
     int64_t row = block * ORTHO_FUSED_ROWS < p->n ? block * ORTHO_FUSED_ROWS : p->n;
     int64_t entry = (int64_t)(ortho_split_col_bytes(p->k) + sizeof(uint16_t));
-    int64_t base = p->width * (ORTHO_FUSED_CHUNK / 8) +
-                   p->groups * ORTHO_FUSED_ROWS * (int64_t)sizeof *p->scale;
-    return block * base + p->ortho.row_ptr[row] * entry;
+    return block * p->stride + p->ortho.row_ptr[row] * entry;
 }

@@ -8,10 +8,12 @@
  *   chunk    16 rows x 8 columns in 64 bytes: row r has the 32-bit word at byte 4 * r, and a byte b
  *            of it holds column b below and column b + 4 above. Nibbles hold q + 8, 0 to 15.
  *
- * q is [block][segment][chunk], scale is [block][group][16] fp16. So a lane of a vector is a row:
- * no sum is folded across lanes, a scale costs one conversion for 16 rows, and the two nibbles of
- * a byte meet activations in their natural order. Padding is q = 0 and scale = 0. Ortho stays CSR:
- * its entries lie in the order in which blocks use them.
+ *   scales   16 fp16 of a segment, two segments' in the 64 bytes before the first one's chunks
+ *
+ * A block is one stream of lines: scales, the chunks of two segments, scales, and so on. So a lane
+ * of a vector is a row: no sum is folded across lanes, a scale costs one conversion for 16 rows,
+ * and the two nibbles of a byte meet activations in their natural order. Padding is q = 0 and
+ * scale = 0. Ortho stays CSR: its entries lie in the order in which blocks use them.
  */
 #ifndef ORTHO_VARIANTS_FUSED_PACKED_H
 #define ORTHO_VARIANTS_FUSED_PACKED_H
@@ -25,9 +27,10 @@
 
 typedef struct ortho_fused_segment {
     int64_t column; /* first, in the split */
-    int64_t at;     /* first, counted with all padding: 8 * its first chunk */
+    int64_t at;     /* first, counted with all padding of columns */
     int64_t group;
-    int32_t columns; /* without padding, 1 .. ORTHO_FUSED_SEGMENT */
+    int64_t scales_at, chunks_at; /* bytes from the block's first */
+    int32_t columns;              /* without padding, 1 .. ORTHO_FUSED_SEGMENT */
     int32_t chunks;
 } ortho_fused_segment;
 
@@ -36,9 +39,9 @@ typedef struct ortho_fused_packed {
     int64_t blocks;
     int64_t width; /* columns of a row with all padding */
     int64_t segments;
+    int64_t stride;               /* bytes of a block */
     ortho_fused_segment *segment; /* [segments] */
-    uint8_t *q;                   /* [blocks][width / 8][64] */
-    uint16_t *scale;              /* [blocks][groups][16] fp16 */
+    uint8_t *base;                /* [blocks][stride], 64-byte aligned */
     ortho_csr ortho;
 } ortho_fused_packed;
 
@@ -50,20 +53,21 @@ void ortho_fused_packed_free(ortho_fused_packed *packed, const ortho_services *s
 /* Writes the canonical split back, bit for bit, into arrays that the caller sized. */
 void ortho_fused_unpack(const ortho_fused_packed *packed, ortho_split *out);
 
-/* Bytes of q and scale; of everything of the rows before `block`, Ortho's entries included. */
+/* Bytes of Base; of everything of the rows before `block`, Ortho's entries included. */
 size_t ortho_fused_base_bytes(const ortho_fused_packed *packed);
 int64_t ortho_fused_bytes_before(const ortho_fused_packed *packed, int64_t block);
 
 static inline const uint8_t *ortho_fused_chunks(const ortho_fused_packed *packed, int64_t block,
                                                 const ortho_fused_segment *segment)
 {
-    return packed->q + (block * packed->width + segment->at) * (ORTHO_FUSED_CHUNK / 8);
+    return packed->base + block * packed->stride + segment->chunks_at;
 }
 
 static inline const uint16_t *ortho_fused_scales(const ortho_fused_packed *packed, int64_t block,
                                                  const ortho_fused_segment *segment)
 {
-    return packed->scale + (block * packed->groups + segment->group) * ORTHO_FUSED_ROWS;
+    const uint8_t *at = packed->base + block * packed->stride + segment->scales_at;
+    return (const uint16_t *)(const void *)at;
 }
 
 #endif

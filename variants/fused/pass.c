@@ -147,18 +147,6 @@ void ortho_fused_load(const ortho_fused_worker *w, int64_t first, int tokens)
 
 /* ---- a block of rows ------------------------------------------------------------------------ */
 
-/* A line of x comes round every so many blocks: where entries are rare the stream of Base drives
- * x out of the caches, and each of them would wait for its x. */
-#define WARM_TURN 16
-
-static void keep_warm(const ortho_fused_worker *w, int64_t block)
-{
-    const char *x = (const char *)straight_x(w->st, &w->x[0]);
-    int64_t bytes = w->st->packed.k * (int64_t)sizeof(float);
-    for (int64_t at = block % WARM_TURN * LINE; at < bytes; at += WARM_TURN * LINE)
-        __builtin_prefetch(x + at, 0, 3);
-}
-
 /* Rows [first, first + count) of the job's, all of one block, into w->entries. */
 static void add_rows(const ortho_fused_worker *w, const ortho_fused_job *job, int first, int count)
 {
@@ -189,17 +177,49 @@ static void add_rows(const ortho_fused_worker *w, const ortho_fused_job *job, in
     }
 }
 
-/* The job's rows up to `due`, a block's at a time at most. */
-static int add_rows_until(const ortho_fused_worker *w, const ortho_fused_job *job, int done,
-                          int due)
+/* The entries of a row, asked into the L1. gcc 12 takes a function that only prefetches for one
+ * without effect and leaves its calls out: not where it's inlined before that. */
+static inline __attribute__((always_inline)) void ask_row(const ortho_csr *csr, int64_t row)
 {
-    while (done < due) {
-        int count = ROWS - done % ROWS;
-        count = count < due - done ? count : due - done;
-        add_rows(w, job, done, count);
-        done += count;
+    int64_t size = (int64_t)ortho_split_col_bytes(csr->k);
+    for (int64_t i = csr->row_ptr[row]; i < csr->row_ptr[row + 1]; i += LINE / 2) {
+        __builtin_prefetch((const char *)csr->col + i * size, 0, 3);
+        __builtin_prefetch(csr->val + i, 0, 3);
     }
-    return done;
+}
+
+/* Lines of each stream that are asked for with a row of entries. */
+#define ROW_LINES 2
+
+/* Rows [from, to) of the job's, where Base has come to byte `at` of its blocks. With each row go a
+ * few lines of what Base needs next, on from where it has asked, since nobody else asks the memory
+ * while entries are worked; and the entries of the same row of the next block. Not all rows' at
+ * once: that would wait for itself. */
+static void add_rows_asking(const ortho_fused_worker *w, const ortho_fused_job *job, int64_t at,
+                            int from, int to)
+{
+    const ortho_fused_packed *p = job->packed;
+    const uint8_t *ahead = p->base + job->block * p->stride + at + ORTHO_FUSED_AHEAD;
+    for (int r = from; r < to; r++) {
+        for (int i = 0; i < ROW_LINES; i++, ahead += LINE)
+            for (int b = 0; b < ORTHO_FUSED_STREAMS; b++)
+                __builtin_prefetch(ahead + b * job->step * p->stride, 0, 2);
+        int64_t next = (job->block + r / ROWS * job->step + 1) * ROWS + r % ROWS;
+        if (next < p->n)
+            ask_row(&p->ortho, next);
+        add_rows(w, job, r, 1);
+    }
+}
+
+/* Rows [from, to) of the job's, a block's at a time at most. */
+static void add_rows_at_once(const ortho_fused_worker *w, const ortho_fused_job *job, int from,
+                             int to)
+{
+    for (int count; from < to; from += count) {
+        count = ROWS - from % ROWS;
+        count = count < to - from ? count : to - from;
+        add_rows(w, job, from, count);
+    }
 }
 
 /* sum += alpha * entries. */
@@ -228,6 +248,14 @@ static int64_t step_end(const ortho_fused_packed *p, int64_t from)
     return to;
 }
 
+/* Is it worth it to go row by row? With more tokens, or without `rows`, a call for each row costs
+ * more than a memory that is kept busy gives; without entries nothing keeps it waiting. */
+static bool asks(const ortho_fused_worker *w, const ortho_fused_job *job)
+{
+    return job->tokens == 1 && job->blocks == ORTHO_FUSED_STREAMS && w->st->level->rows != NULL &&
+           w->st->trips > 0;
+}
+
 /*
  * Base a few segments at a time, and in between the entries of a share of the rows. A phase of
  * entries alone would leave the memory idle, since nobody would be asking for Base: on its own it
@@ -236,24 +264,26 @@ static int64_t step_end(const ortho_fused_packed *p, int64_t from)
 static void run_job(const ortho_fused_worker *w, const ortho_fused_job *job)
 {
     const ortho_fused_packed *p = job->packed;
-    int rows = job->blocks * ROWS, done = 0;
-    bool entries = w->call->alpha != 0;
-    for (int b = 0; entries && b < job->blocks; b++)
+    int rows = job->blocks * ROWS;
+    bool entries = w->call->alpha != 0, asking = asks(w, job);
+    for (int b = 0; entries && !asking && b < job->blocks; b++)
         if (job->block + b * job->step + 1 < p->blocks)
             ortho_csr_prefetch(&p->ortho, job->block + b * job->step + 1);
     if (entries)
         memset(w->entries, 0,
                sizeof(float) * (w->transposed == NULL ? (size_t)JOB_ROWS * APART : ENTRIES));
-    if (entries && job->tokens == 1)
-        keep_warm(w, job->block);
     for (int i = 0; i < job->tokens; i++)
         for (int b = 0; b < job->blocks; b++)
             memset(ortho_fused_sums(job, i, b), 0, sizeof(float) * ROWS);
     for (int64_t s = 0, to; s < p->segments; s = to) {
         to = step_end(p, s);
         w->st->level->segments(job, s, to);
-        if (entries)
-            done = add_rows_until(w, job, done, (int)(rows * to / p->segments));
+        int from = (int)(rows * s / p->segments), until = (int)(rows * to / p->segments);
+        int64_t at = to < p->segments ? p->segment[to].chunks_at : p->stride;
+        if (entries && asking)
+            add_rows_asking(w, job, at, from, until);
+        else if (entries)
+            add_rows_at_once(w, job, from, until);
     }
     if (entries)
         add_entries(w, job);
