@@ -12,7 +12,7 @@ namespace
 
 constexpr int CHAIN_SETS = 2, CHAIN_WARPS = CHAIN_SETS * SET_WARPS, /* of Base */
     CHAIN_ORTHO = 7, CHAIN_THREADS = (CHAIN_WARPS + 1 + CHAIN_ORTHO) * 32, CHAIN_FLIGHT = 2,
-              CHAIN_X_BYTES = WINDOW_COLUMNS * 2, CHAIN_STATIC = 3 << 10, /* of shared memory */
+              CHAIN_X_BYTES = WINDOW_COLUMNS * 2, CHAIN_STATIC = 4 << 10, /* of shared memory */
     STINTS = 4, TASK_SLOTS = 2, TASKS_BYTES = CHAIN_ORTHO * TASK_SLOTS * BUNDLE_BYTES;
 constexpr int CHAIN_BASE_REGISTERS = 96, CHAIN_ORTHO_REGISTERS = 48; /* of 80 a thread */
 
@@ -33,8 +33,10 @@ struct stint {
         float scale;
     } unit[BATCH_UNITS];
 };
-static_assert(STINTS * sizeof(stint) + ORTHO_CHAIN_MAX * sizeof(float) <= CHAIN_STATIC,
-              "stints and alphas are in shared memory");
+static_assert(STINTS * sizeof(stint) + ORTHO_CHAIN_MAX * sizeof(float) +
+                      CHAIN_ORTHO * TASK_SLOTS * sizeof(bundle_task) <=
+                  CHAIN_STATIC,
+              "stints, alphas and tasks are in shared memory");
 
 /* A slot's worth of Base. */
 struct command {
