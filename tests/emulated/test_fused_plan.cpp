@@ -162,6 +162,28 @@ void weights_are_held_once(void **)
     assert_true(held(1024, 3072, 3072, 0.001) > 1.05);
 }
 
+/* Segments of a section have a place each, a lane's of a bundle follow each other, and three warps
+ * can take the bundles in equal shares. */
+void segments_have_places(void **)
+{
+    for (int steps = 1; steps < 300; steps++) {
+        const int each = ortho_fused::bundle_steps(steps), bundles = (steps + each - 1) / each;
+        std::vector<int> segment(static_cast<size_t>(steps * 32), -1);
+        for (int i = 0; i < steps * 32; i++) {
+            int &here = segment.at(static_cast<size_t>(ortho_fused::segment_place(steps, i)));
+            assert_int_equal(here, -1);
+            here = i;
+        }
+        for (int step = 1; step < steps; step++)
+            for (size_t lane = 0; step % each != 0 && lane < 32; lane++) {
+                const size_t at = static_cast<size_t>(step) * 32 + lane;
+                assert_int_equal(segment[at], segment[at - 32] + 1);
+            }
+        assert_in_range(each, 1, ortho_fused::BUNDLE_STEPS);
+        assert_in_range((bundles + 2) / 3 * each, 1, steps / 3 + each);
+    }
+}
+
 /* Every image and its scales have a place of their own, and together they fill Base. */
 void images_fill_base(void **)
 {
@@ -186,8 +208,8 @@ void images_fill_base(void **)
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(entries_come_back),
-                                       cmocka_unit_test(weights_are_held_once),
-                                       cmocka_unit_test(images_fill_base)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_come_back), cmocka_unit_test(segments_have_places),
+        cmocka_unit_test(weights_are_held_once), cmocka_unit_test(images_fill_base)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
