@@ -60,7 +60,7 @@ struct chain_launch {
     const uint32_t *first_bundle;  /* [blocks][CHAIN_ORTHO], one more */
     const uint32_t *maps;          /* of each x: see arriving_x */
     const void *x;
-    void *y, *hand; /* [outputs] each */
+    void *y, *hand; /* outputs, and the same as they are handed over */
     int rounds, slots, slot_bytes, flight;
     float alpha[ORTHO_CHAIN_MAX];
 };

@@ -63,7 +63,7 @@ struct bundle_task {
 template <typename A, int T> struct entries {
     uint32_t data;      /* shared address of this lane's part of the ring */
     bundle_task *tasks; /* of the slots, in shared memory */
-    int slots;          /* 1, of which nothing can be taken, 2 or 4 */
+    int slots;          /* 2 or 4 */
     int asked, slot;    /* the next slot to ask for; the one to take */
     int lane;
     int stride; /* columns of a window, padded to images */
@@ -106,6 +106,7 @@ template <typename A, int T> struct entries {
     /* What was asked for last was nothing, in all slots: as in the beginning. */
     __device__ __forceinline__ void restart()
     {
+        __syncwarp(); /* all lanes have seen that there is nothing */
         slot = asked = 0;
     }
 

@@ -13,7 +13,6 @@ namespace
 {
 
 /* Warps of Base, the one that fills the ring, warps of Ortho. */
-/* Warps of Base, the one that fills the ring, warps of Ortho. */
 constexpr int TOKENS_MOST = 8, GEMV_ORTHO = 3, GEMV_THREADS = (SET_WARPS + 1 + GEMV_ORTHO) * 32,
               GEMV_RESIDENT = 2, BUNDLE_SLOTS = 4, GEMV_STATIC = 256; /* of shared memory */
 /* Where two blocks are resident, of 80 a thread. */
