@@ -96,7 +96,14 @@ def one_process_has_its_interval():
     text = Tree("gemm results/a.json", a=document([dense(1234), row("csr", 98.76)])).made()
     assert line_of(text, "dense")[1] == "1,230 ± 1.0 %"
     assert line_of(text, "csr")[1] == "98.8 ± 1.0 %<br>12.5×"
-    assert "half of its 95 % interval" in text
+    assert "median of one process, ± half of its 95 % interval" in text
+
+
+def a_file_of_several_processes_says_so():
+    merged = document([dense(1234), row("csr", 98.76)])
+    merged["context"]["processes"] = [{"status": "ok"}, {"status": "failed"}, {"status": "ok"}]
+    text = Tree("gemm results/a.json", a=merged).made()
+    assert "median over 2 processes, ± half of its 95 % interval" in text
 
 
 def columns_are_projections_and_rows_have_an_order():
@@ -368,6 +375,7 @@ def streams_of_a_checkpoint():
 
 TESTS = (streams_of_a_checkpoint, quality_by_density, quality_at_equal_bits, quality_needs_verdicts_and_one_set_of_slices,
          kernels_of_one_run, medians_over_processes, one_process_has_its_interval,
+         a_file_of_several_processes_says_so,
          columns_are_projections_and_rows_have_an_order, nothing_without_a_verdict,
          one_process_that_failed_is_enough, synthetic_is_said_and_never_pooled, filters_choose,
          sieves_by_rule, passes, passes_in_forms, files_must_be_there_and_belong_together, an_edit_is_found,
