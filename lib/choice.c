@@ -9,8 +9,8 @@
  * agree share one copy of the weights, and a tie is not worth a second.
  *
  * CUDA, on an H100 (reports/results/h100). fused, gate, 1 %, fp16, against warp-per-row
- * (fused/batch.json): 5.2 against 14.2 us at one token, 7.1 / 19.3 at two, 11.0 / 23.3 at
- * eight, 21.7 / 42.8 at 16, 86 / 130 at 64, 175 / 234 at 128: 2.7 times to 1.3. It wins all seven
+ * (fused/batch.json): 5.2 against 14.2 us at one token, 6.4 / 19.2 at two, 11.4 / 23.2 at
+ * eight, 22.3 / 42.7 at 16, 88 / 130 at 64, 180 / 233 at 128: 3.0 times to 1.3. It wins all seven
  * linears of a layer at one token (fused/singles.json). Beyond 128 tokens nobody measured it. There
  * both grow in proportion to the tokens: warp-per-row by 1.7 us each at 256 and at 2048
  * (gemm-m256-2048.json), fused by 1.4 from 8 to 128. Neither is what a long batch wants (dense: 24

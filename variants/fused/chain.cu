@@ -34,8 +34,7 @@ struct chain {
     bundle_command *bundles;
     uint32_t *first_command, *first_bundle, *maps;
     int count, rounds, blocks, groups, slot_bytes, slots;
-    int64_t outputs; /* of all steps */
-    uint32_t hand_units;
+    uint32_t hand_units; /* of the workspace */
     ortho_dtype dtype;
 };
 
@@ -83,7 +82,6 @@ void measure(const ortho_chain_problem *p, chain *c)
     for (int i = 0; i < p->count; i++) {
         const shape &s = state_of(p->steps[i])->w.s;
         const int bytes = s.panel_images(0, 0) * s.image_bytes();
-        c->outputs += p->steps[i].n;
         c->slot_bytes = bytes > c->slot_bytes ? bytes : c->slot_bytes;
         c->blocks = s.parts > c->blocks ? s.parts : c->blocks;
     }
@@ -94,7 +92,7 @@ void measure(const ortho_chain_problem *p, chain *c)
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 /* A line of the L2 is never written by two blocks: see add_map. */
-constexpr uint32_t LINE_UNITS = 128 / (UNIT_ROWS * 2), HAND_UNITS_MOST = 1u << 22;
+constexpr uint32_t LINE_UNITS = 128 / (UNIT_ROWS * 2), HAND_UNITS_MOST = 1u << (32 - PLACE_BITS);
 
 /* A linear while the tables are made: its own on the host, and where it stands in the chain. */
 struct link {
@@ -190,15 +188,15 @@ ortho_status read_links(tables *t, const ortho_services *s)
 
 /* Outputs are handed over in the order of the blocks that write them, each block's on lines of its
  * own, not in that of y: there a line has up to eight writers, at eight times, while all blocks
- * read it, and that cost half a microsecond a round. A map lists the vectors of one x in the order
- * in which they are handed over. */
+ * read it, which makes every round wait longer. A map lists the vectors of one x in the order in
+ * which they are handed over. */
 void add_map(tables *t, const ortho_chain_step &step)
 {
     std::vector<number> &maps = t->maps;
     const size_t first = maps.size(), vectors = static_cast<size_t>(step.k / 8);
     t->map_of_round.push_back({static_cast<uint32_t>(first)});
     for (uint32_t i = 0; step.x_at < 0 && i < vectors; i++)
-        maps.push_back({i << 10 | i});
+        maps.push_back({i << PLACE_BITS | i});
     for (size_t i = 0; step.x_at >= 0 && i < t->links.size(); i++) {
         const link &l = t->links[i];
         const shape &of = l.s->w.s;
@@ -206,7 +204,8 @@ void add_map(tables *t, const ortho_chain_step &step)
             for (int u = 0; u < of.units_of(part); u++) {
                 const int64_t place = (l.y_at - step.x_at) / 8 + l.unit[of.first_unit(part) + u];
                 if (place >= 0 && place < static_cast<int64_t>(vectors))
-                    maps.push_back({hand_of(l, part, u) << 10 | static_cast<uint32_t>(place)});
+                    maps.push_back(
+                        {hand_of(l, part, u) << PLACE_BITS | static_cast<uint32_t>(place)});
             }
     }
 }

@@ -81,12 +81,15 @@ __device__ __forceinline__ bool awaited(uint4 v)
     return v.x == ~0u || v.y == ~0u || v.z == ~0u || v.w == ~0u;
 }
 
+/* Bits of a vector's place in x. */
+constexpr int PLACE_BITS = 10;
+
 /* Vectors of eight x that other blocks are still writing, or the caller's, whatever they hold: a
  * thread some of them, in the order in which they were handed over. A map says where: where a
- * vector stands << 10 | its place in x. Between request and settle goes what needs no x. */
+ * vector stands << PLACE_BITS | its place in x. Between request and settle goes what needs no x. */
 struct arriving_x {
     static constexpr int THREADS = CHAIN_WARPS * 32, EACH = WINDOW_COLUMNS / 8 / THREADS;
-    static_assert(WINDOW_COLUMNS / 8 == 1 << 10, "a place in x takes ten bits");
+    static_assert(WINDOW_COLUMNS / 8 == 1 << PLACE_BITS, "a place in x takes as many bits");
     uint32_t map[EACH]; /* of the next x */
     uint4 v[EACH];
 
@@ -106,7 +109,7 @@ struct arriving_x {
             const int i = static_cast<int>(threadIdx.x) + j * THREADS;
             v[j] = make_uint4(0, 0, 0, 0);
             if (i * 8 < k)
-                v[j] = read_relaxed(static_cast<const uint4 *>(x) + (map[j] >> 10));
+                v[j] = read_relaxed(static_cast<const uint4 *>(x) + (map[j] >> PLACE_BITS));
         }
     }
 
@@ -125,13 +128,13 @@ struct arriving_x {
 #pragma unroll
             for (int j = 0; j < EACH; j++)
                 if (awaited(v[j]))
-                    v[j] = read_relaxed(static_cast<const uint4 *>(x) + (map[j] >> 10));
+                    v[j] = read_relaxed(static_cast<const uint4 *>(x) + (map[j] >> PLACE_BITS));
         }
 #pragma unroll
         for (int j = 0; j < EACH; j++) {
             const int i = static_cast<int>(threadIdx.x) + j * THREADS;
             if (i * 8 < columns)
-                store_shared_16(to + (map[j] & 1023) * 16, v[j]);
+                store_shared_16(to + map[j] % (1u << PLACE_BITS) * 16, v[j]);
         }
     }
 };

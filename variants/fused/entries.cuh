@@ -2,8 +2,8 @@
  * entries.cuh: Ortho, by warps of its own beside those of Base.
  *
  * An entry takes few instructions and many latencies, one behind the other: its column, x there,
- * the sum of its row over the lanes. Beside Base, which leaves most slots of issue free, that costs
- * nothing; behind Base it would cost a launch half a microsecond. So each of these warps streams
+ * the sum of its row over the lanes. Beside Base, which leaves most slots of issue free, they are
+ * hidden; behind Base a launch would wait for all of them. So each of these warps streams
  * bundles of a few steps through a small ring of its own, which it fills itself, and adds what it
  * finds into partial sums of its own. No atomics: the same input gives the same bits.
  */
