@@ -304,9 +304,11 @@ static inline long long random_number(const char *name, long long otherwise)
     return text != NULL ? strtoll(text, NULL, 10) : otherwise;
 }
 
-/* `count` cases of ORTHO_RANDOM_SEED, or ORTHO_RANDOM_CASE of them alone. */
-static inline void random_cases_run(const random_side *side, int count)
+/* The first ORTHO_RANDOM_CASES (a sanitizer's share; else `usual`) cases of ORTHO_RANDOM_SEED, or
+ * ORTHO_RANDOM_CASE of them alone. */
+static inline void random_cases_run(const random_side *side, int usual)
 {
+    const int count = (int)random_number("ORTHO_RANDOM_CASES", usual);
     const uint64_t seed = (uint64_t)random_number("ORTHO_RANDOM_SEED", 1);
     const int alone = (int)random_number("ORTHO_RANDOM_CASE", -1);
     int forms[3] = {0};

@@ -339,6 +339,8 @@ __global__ void __launch_bounds__(CHAIN_THREADS, 1)
     unsigned char *bundles = dynamic_shared(), *memory = bundles + TASKS_BYTES;
     const uint32_t sums = shared_address(memory + ring_bytes(l.slots, l.slot_bytes));
     const uint32_t x = sums + chain_sums::BYTES;
+    if (threadIdx.x == 0)
+        meetings_open(chain_sums::THREADS);
     const ring r = ring_open(memory, l.slots, l.slot_bytes, SET_WARPS, threadIdx.x == 0);
     const stint *mine = l.stints + static_cast<size_t>(blockIdx.x) * l.rounds;
     bring_stint(mine, shared_address(&stints[0]));

@@ -72,7 +72,7 @@ template <typename A, int T, int GROUPS, int SETS, int ORTHO> struct consumer {
             barrier_wait(c.full(), c.phase);
             f(c.data, i);
             __syncwarp();
-            if (lane == 0)
+            if (lane < ARRIVING_LANES)
                 barrier_arrive(c.empty());
             c.next(r);
             if (SETS > 1 && i + 1 < count)

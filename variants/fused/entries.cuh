@@ -183,6 +183,7 @@ template <typename A, int T> struct entries {
             for (int n = 0; n < N; n++)
                 sum[n] = product(e[n].z, from, product(e[n].x, from)) +
                          product(e[n].w, from, product(e[n].y, from));
+            __syncwarp(); /* a lane may have read sums that aren't its to add to */
 #pragma unroll
             for (int n = 0; n + 1 < N; n++) {
                 const bool ends = row[n] != row[n + 1];

@@ -78,16 +78,25 @@ ortho_status enqueue(launch *l, ortho_dtype dtype, cudaStream_t stream)
     return ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, *l), "gemv_kernel");
 }
 
+/* Of a launch whose alpha isn't 0 for `entries` of its weights. */
+int bundle_slots(int64_t entries, int64_t weights)
+{
+    return entries > weights / WEIGHTS_PER_ENTRY_FEW ? BUNDLE_SLOTS : BUNDLE_SLOTS_FEW;
+}
+
 /* The linears of a launch; the parts of each are turned by the remainders of those before it, so
  * that the units too many don't all meet in the first blocks. */
 void add_jobs(launch *l, const void *const *states, const ortho_gemm_call *calls, int count)
 {
     int turn = 0, units[ORTHO_GROUP_MAX], sizes[ORTHO_GROUP_MAX];
+    int64_t entries = 0, weights = 0;
     for (int i = 0; i < count; i++) {
         const state *s = static_cast<const state *>(states[i]);
         l->jobs[i].w = s->w;
         l->jobs[i].alpha = s->nnz > 0 ? calls[i].alpha : 0.0f;
         l->jobs[i].turn = turn;
+        entries += l->jobs[i].alpha != 0 ? s->nnz : 0;
+        weights += s->w.s.n * s->w.s.k;
         l->blocks = s->w.s.parts > l->blocks ? s->w.s.parts : l->blocks;
         units[i] = s->w.s.units_of(0);
         turn += s->w.s.extra;
@@ -98,6 +107,7 @@ void add_jobs(launch *l, const void *const *states, const ortho_gemm_call *calls
         l->jobs[i].round = sizes[i];
     }
     l->count = count;
+    l->bundle_slots = bundle_slots(entries, weights);
 }
 
 } // namespace
@@ -156,10 +166,10 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
     const state *s = static_cast<const state *>(opaque);
     const int64_t most = TOKENS_MOST / digits_of(s->dtype);
     int memory = 0;
+    ortho_gemm_call call = {};
     launch l = {};
-    l.jobs[0].w = s->w;
-    l.jobs[0].alpha = s->nnz > 0 ? 1.0f : 0.0f;
-    l.count = 1;
+    call.alpha = 1.0f;
+    add_jobs(&l, &opaque, &call, 1);
     l.tokens = static_cast<int>(m < most ? m : most);
     const void *kernel = reinterpret_cast<const void *>(pick(&l, s->dtype, &memory));
     ortho_cuda_kernel_report("gemv_kernel", kernel, GEMV_THREADS, static_cast<size_t>(memory),

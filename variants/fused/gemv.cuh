@@ -14,7 +14,10 @@ namespace
 
 /* Warps of Base, the one that fills the ring, warps of Ortho. */
 constexpr int TOKENS_MOST = 8, GEMV_ORTHO = 3, GEMV_THREADS = (SET_WARPS + 1 + GEMV_ORTHO) * 32,
-              GEMV_RESIDENT = 2, BUNDLE_SLOTS = 4, GEMV_STATIC = 256; /* of shared memory */
+              GEMV_RESIDENT = 2, GEMV_STATIC = 256; /* of shared memory */
+/* Of a warp of Ortho. Where a group of 128 weights has less than an entry on average the short ring
+ * does, and what the long one adds is better spent on a slot of Base: of gate's launch a tenth. */
+constexpr int BUNDLE_SLOTS_FEW = 2, BUNDLE_SLOTS = 4, WEIGHTS_PER_ENTRY_FEW = 128;
 /* Where two blocks are resident, of 80 a thread. */
 constexpr int BASE_REGISTERS = 96, ORTHO_REGISTERS = 48;
 
@@ -35,7 +38,7 @@ struct launch {
     const void *x; /* [tokens, k] */
     int count, blocks, tokens;
     int slots, slot_bytes, flight;
-    int bundle_slots; /* of a warp of Ortho */
+    int bundle_slots; /* of a warp of Ortho: what entries ask for; after size_ring what they get */
 };
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -94,22 +97,19 @@ inline int base_slots(const launch &l, int virtual_tokens)
     return smaller(half >= 3 ? half : whole, slots_needed(l));
 }
 
-/* A slot holds the largest chunk. Entries get a short ring where there are none, and where x of
- * many tokens leaves no room for a long one. */
+/* A slot holds the largest chunk. Entries get a short ring where x of many tokens leaves no room
+ * for a long one. */
 inline void size_ring(launch *l, int virtual_tokens)
 {
     l->slots = l->slot_bytes = 0;
-    l->bundle_slots = 2;
     for (int i = 0; i < l->count; i++) {
         const shape &w = l->jobs[i].w.s;
         const int bytes = w.panel_images(0, 0) * w.image_bytes();
         l->slot_bytes = bytes > l->slot_bytes ? bytes : l->slot_bytes;
-        if (l->jobs[i].alpha != 0)
-            l->bundle_slots = BUNDLE_SLOTS;
     }
     int slots = base_slots(*l, virtual_tokens);
-    if (slots < 2 && l->bundle_slots > 2) {
-        l->bundle_slots = 2;
+    if (slots < 2 && l->bundle_slots > BUNDLE_SLOTS_FEW) {
+        l->bundle_slots = BUNDLE_SLOTS_FEW;
         slots = base_slots(*l, virtual_tokens);
     }
     l->slots = slots > 2 ? slots : 2;
@@ -236,12 +236,12 @@ __device__ __forceinline__ void store(const launch &l, const S &sums, const ahea
 /* Warps of Base say that their columns of x are in shared memory; those of Ortho wait for all. */
 template <typename S> __device__ __forceinline__ void x_is_here()
 {
-    asm volatile("bar.arrive 2, %0;" ::"n"(S::THREADS) : "memory");
+    meeting_arrive<X_IS_HERE, S::THREADS>();
 }
 
 template <typename S> __device__ __forceinline__ void wait_for_x()
 {
-    asm volatile("bar.sync 2, %0;" ::"n"(S::THREADS) : "memory");
+    meeting_sync<X_IS_HERE, S::THREADS>();
 }
 
 /* The round that begins at `first`: linears over one x whose units fit into one batch, or a single
@@ -441,6 +441,8 @@ __global__ void __launch_bounds__(GEMV_THREADS, T == 8 ? 1 : GEMV_RESIDENT)
     const uint32_t sums = shared_address(memory + ring_bytes(l.slots, l.slot_bytes));
     uint16_t *x = reinterpret_cast<uint16_t *>(memory + ring_bytes(l.slots, l.slot_bytes) +
                                                gemv_sums<T>::BYTES);
+    if (threadIdx.x == 0)
+        meetings_open(gemv_sums<T>::THREADS);
     const ring r = ring_open(memory, l.slots, l.slot_bytes, SET_WARPS, threadIdx.x == 0);
     __syncthreads();
     if (threadIdx.x < SET_WARPS * 32) {

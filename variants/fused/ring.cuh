@@ -10,7 +10,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_RING_CUH
 #define ORTHO_VARIANTS_FUSED_RING_CUH
 
-#include "variants/fused/state.h"
+#include "variants/fused/meeting.cuh"
 
 namespace ortho_fused
 {
@@ -24,11 +24,6 @@ constexpr uint32_t ALL_LANES = 0xffffffffu;
 __device__ __forceinline__ int uniform(int value)
 {
     return __shfl_sync(ALL_LANES, value, 0);
-}
-
-__device__ __forceinline__ uint32_t shared_address(const void *p)
-{
-    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
 __device__ __forceinline__ uint4 load_shared_16(uint32_t at)
@@ -64,11 +59,6 @@ __device__ __forceinline__ void store_shared_16(uint32_t at, uint4 v)
     asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(at), "r"(v.x), "r"(v.y), "r"(v.z),
                  "r"(v.w)
                  : "memory");
-}
-
-__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
-{
-    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier)
@@ -162,7 +152,7 @@ __host__ __device__ constexpr int ring_bytes(int slots, int slot_bytes)
 }
 
 /* Slots at `data`, barriers behind them, set up by the one thread that says `init`; the block must
- * meet before anybody uses the ring. `readers`: warps of a slot. */
+ * meet before anybody uses the ring. `readers`: warps of a slot, ARRIVING_LANES of each arrive. */
 __device__ __forceinline__ ring ring_open(const void *data, int slots, int slot_bytes, int readers,
                                           bool init)
 {
@@ -173,7 +163,7 @@ __device__ __forceinline__ ring ring_open(const void *data, int slots, int slot_
     if (init) {
         for (int i = 0; i < slots; i++) {
             barrier_init(r.barriers + i * 16, 1);
-            barrier_init(r.barriers + i * 16 + 8, readers);
+            barrier_init(r.barriers + i * 16 + 8, readers * ARRIVING_LANES);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

@@ -34,7 +34,7 @@ template <int T, int SETS, int ORTHO> struct partial_sums {
     /* All warps that add, of Base and of Ortho. */
     static __device__ __forceinline__ void meet()
     {
-        asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory");
+        meeting_sync<MEETING, THREADS>();
     }
 
     __device__ __forceinline__ uint32_t of(int warp) const
