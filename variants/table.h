@@ -13,4 +13,10 @@ const ortho_variant *ortho_variant_find(const char *name, ortho_backend backend)
 /* The first of a role that has the hook asked for; NULL when there is none. */
 const ortho_variant *ortho_variant_by_role(ortho_role role, ortho_backend backend, bool sieve);
 
+/* Would this variant, which has the GEMM, take a problem? Its own word on it (hooks->supports, of
+ * sizes and dtype alone), after what every caller would have to ask for it. UNSUPPORTED with the
+ * reason: activations that its hooks don't take, naming those that do. */
+ortho_status ortho_variant_supports(const ortho_variant *v, const ortho_gemm_problem *problem,
+                                    const ortho_services *services);
+
 #endif
