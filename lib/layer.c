@@ -133,9 +133,9 @@ static ortho_status ask(ortho_layer *layer, const char *variant)
     const ortho_variant *somebody;
     const ortho_choice choice = {
         .problem = &problem, .backend = ortho_layer_backend(layer), .services = &services};
-    return variant == NULL ? ortho_choose(&choice, &somebody)
-                           : ortho_choose_named(&problem, choice.backend, variant, &services,
-                                                &layer->asked);
+    return variant == NULL
+               ? ortho_choose(&choice, &somebody)
+               : ortho_choose_named(&problem, choice.backend, variant, &services, &layer->asked);
 }
 
 ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant,

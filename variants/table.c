@@ -36,16 +36,22 @@ static void list_int8(char names[256])
                                      (*v)->name);
 }
 
+ortho_status ortho_variant_takes(const ortho_variant *v, ortho_activation_mode activations)
+{
+    char names[256];
+    if (activations == ORTHO_ACTIVATIONS_EXACT || v->gemm->int8_activations)
+        return ORTHO_OK;
+    list_int8(names);
+    return ortho_fail(ORTHO_E_UNSUPPORTED,
+                      "%s on the %s takes no int8 activations, which are had on the CPU only, "
+                      "from: %s",
+                      v->name, v->backend == ORTHO_CPU ? "CPU" : "GPU", names);
+}
+
 ortho_status ortho_variant_supports(const ortho_variant *v, const ortho_gemm_problem *problem,
                                     const ortho_services *services)
 {
-    char names[256];
-    if (problem->activations != ORTHO_ACTIVATIONS_EXACT && !v->gemm->int8_activations) {
-        list_int8(names);
-        return ortho_fail(ORTHO_E_UNSUPPORTED,
-                          "%s on the %s takes no int8 activations, which are had on the CPU only, "
-                          "from: %s",
-                          v->name, v->backend == ORTHO_CPU ? "CPU" : "GPU", names);
-    }
-    return v->gemm->supports != NULL ? v->gemm->supports(problem, services) : ORTHO_OK;
+    ortho_status status = ortho_variant_takes(v, problem->activations);
+    return status == ORTHO_OK && v->gemm->supports != NULL ? v->gemm->supports(problem, services)
+                                                           : status;
 }

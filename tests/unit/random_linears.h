@@ -178,8 +178,7 @@ static inline void random_case_name(const random_case *c, char text[800])
         const random_linear *l = &c->linear[i];
         at += snprintf(text + at, 800 - (size_t)at, "; %d x %d, group %d, %.4f %s, alpha %g%s",
                        (int)l->n, (int)l->k, (int)l->group, l->density, rows[l->rows],
-                       (double)l->alpha,
-                       l->activations == ORTHO_ACTIVATIONS_INT8 ? ", int8" : "");
+                       (double)l->alpha, l->activations == ORTHO_ACTIVATIONS_INT8 ? ", int8" : "");
         if (c->form == RANDOM_CHAIN)
             at += snprintf(text + at, 800 - (size_t)at, ", x_at %d", (int)l->x_at);
     }

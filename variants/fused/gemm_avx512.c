@@ -64,8 +64,8 @@ static inline __m512 load_scale(const tile *t, int b)
     return _mm512_cvtph_ps(_mm256_loadu_si256(scale));
 }
 
-/* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. A lone plane
- * has two, since vpdpbusd would wait for itself: the high nibbles' starts at 0. */
+/* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. A lone
+ * plane has two, since vpdpbusd would wait for itself: the high nibbles' starts at 0. */
 static inline __attribute__((always_inline)) void tile_of(const tile *t, int tokens, int blocks,
                                                           int planes)
 {
@@ -76,8 +76,8 @@ static inline __attribute__((always_inline)) void tile_of(const tile *t, int tok
     for (int b = 0; b < blocks; b++)
         for (int i = 0; i < tokens; i++)
             for (int p = 0; p < planes + second; p++)
-                sum[b][i][p] = p < planes ? _mm512_set1_epi32(t->range[i]->start[p])
-                                          : _mm512_setzero_si512();
+                sum[b][i][p] =
+                    p < planes ? _mm512_set1_epi32(t->range[i]->start[p]) : _mm512_setzero_si512();
     for (int c = 0; c < t->chunks; c++)
         for (int b = 0; b < blocks; b++) {
             const uint8_t *q = t->q + b * t->step + c * ORTHO_FUSED_CHUNK;
