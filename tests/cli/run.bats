@@ -96,7 +96,7 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     wants 0
     grep -q '/int8,.*,int8,' out
     try report r.json --format markdown
-    says "fused \\(int8 activations\\)"
+    says "| fused (int8 activations) |"
     key=gemm/fused/cpu/L0.w/m1/d0.01/outlier/g128/bf16/warm/int8/a0.5
     try "${small[@]}" --case $key --out s.json
     wants 0
