@@ -130,6 +130,8 @@ EOF
     grep -q '^gemm/csr/.*/int8  # skipped: csr on the CPU takes no int8' out
     grep -q '^gemm/dense/cpu/L0.w/m1/d0.01/outlier/g128/fp32/warm$' out
     [ "$(grep -c '^gemm/fused' out)" -eq 1 ]
+    try --dry-run --pass decode --model synthetic:smollm2-135m --variant csr --backend cpu --activations int8
+    grep -q '^pass/csr/.*/int8  # skipped: csr on the CPU takes no int8' out
     try "${small[@]}" --activations int4
     wants 2 "exact, int8"
 }
