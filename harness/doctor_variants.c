@@ -60,8 +60,7 @@ static bool would_multiply(const ortho_variant *v, const ortho_services *service
                                   .nnz = SIZE * SIZE / 100,
                                   .group = GROUP,
                                   .dtype = v->backend == ORTHO_CUDA ? ORTHO_F16 : ORTHO_F32};
-    return v->gemm != NULL &&
-           (v->gemm->supports == NULL || v->gemm->supports(&p, services) == ORTHO_OK);
+    return v->gemm != NULL && ortho_variant_supports(v, &p, services) == ORTHO_OK;
 }
 
 static bool would_sieve(const ortho_variant *v, const ortho_services *services)

@@ -70,6 +70,7 @@ typedef struct ob_memory_job {
     int threads;
     int blob; /* descriptor of ob_memory_blob */
     bool hessian;
+    ortho_activation_mode activations;
 } ob_memory_job;
 
 /* The inputs of a job in a memory file, made once for all the jobs of a slice: W, then the

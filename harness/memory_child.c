@@ -102,10 +102,12 @@ int ob_memory_blob(const ortho_matrix *w, const float *hessian, const ortho_spli
 static ortho_status start_child(const ob_memory_job *j, int *out, pid_t *pid)
 {
     char numbers[512], exe[] = "/proc/self/exe", word[] = "__memory";
-    snprintf(numbers, sizeof numbers, "%d %d %lld %lld %lld %lld %lld %lld %d %d %d %a %a %d %d %d",
-             j->sieve, (int)j->backend, (long long)j->n, (long long)j->k, (long long)j->m,
-             (long long)j->nnz, (long long)j->group, (long long)j->problem_group, (int)j->dtype,
-             (int)j->w_dtype, (int)j->rule, j->alpha, j->density, j->threads, j->blob, j->hessian);
+    snprintf(numbers, sizeof numbers,
+             "%d %d %lld %lld %lld %lld %lld %lld %d %d %d %a %a %d %d %d %d", j->sieve,
+             (int)j->backend, (long long)j->n, (long long)j->k, (long long)j->m, (long long)j->nnz,
+             (long long)j->group, (long long)j->problem_group, (int)j->dtype, (int)j->w_dtype,
+             (int)j->rule, j->alpha, j->density, j->threads, j->blob, j->hessian,
+             (int)j->activations);
     char *argv[] = {
         exe, word, numbers, (char *)j->variant, j->plugin != NULL ? (char *)j->plugin : NULL, NULL};
     return ob_child_start(argv, out, pid);
@@ -170,11 +172,11 @@ static ortho_status parse_job(int argc, char **argv, child *c)
 {
     ob_memory_job *j = &c->job;
     long long n, k, m, nnz, group, problem_group;
-    int sieve, backend, dtype, w_dtype, rule, hessian;
+    int sieve, backend, dtype, w_dtype, rule, hessian, activations;
     if (argc < 4 ||
-        sscanf(argv[2], "%d %d %lld %lld %lld %lld %lld %lld %d %d %d %la %la %d %d %d", &sieve,
+        sscanf(argv[2], "%d %d %lld %lld %lld %lld %lld %lld %d %d %d %la %la %d %d %d %d", &sieve,
                &backend, &n, &k, &m, &nnz, &group, &problem_group, &dtype, &w_dtype, &rule,
-               &j->alpha, &j->density, &j->threads, &j->blob, &hessian) != 16)
+               &j->alpha, &j->density, &j->threads, &j->blob, &hessian, &activations) != 17)
         return ortho_fail(ORTHO_E_ARGUMENT, "__memory is for ortho-bench itself");
     j->sieve = sieve != 0;
     j->hessian = hessian != 0;
@@ -188,6 +190,7 @@ static ortho_status parse_job(int argc, char **argv, child *c)
     j->dtype = (ortho_dtype)dtype;
     j->w_dtype = (ortho_dtype)w_dtype;
     j->rule = (ortho_rule)rule;
+    j->activations = (ortho_activation_mode)activations;
     if (argc > 4) {
         ortho_status status = ob_plugin_load(argv[4], &c->plugin);
         if (status != ORTHO_OK)
@@ -254,7 +257,8 @@ static ortho_status run_gemm(child *c)
                             .group = j->group,
                             .dtype = j->dtype,
                             .split = &c->split,
-                            .w = &c->w};
+                            .w = &c->w,
+                            .activations = j->activations};
     ortho_services *s = &c->services;
     void *state = s->alloc(s->ctx, h->state_size, ORTHO_HOST, ORTHO_WORKING);
     void *x = s->alloc(s->ctx, (size_t)(j->m * j->k) * bytes, ORTHO_HOST, ORTHO_WORKING);

@@ -78,6 +78,7 @@ typedef struct ob_options {
     ortho_rule rule;
     int group;         /* 32, 64, 128, 0 = row; default 128 */
     ortho_dtype dtype; /* --dtype fp16|bf16|fp32, or OB_DTYPE_AUTO */
+    int activations;   /* --activations: bits, 1 << ortho_activation_mode */
     double alpha;
     ob_l2 l2;
     ob_pass pass;           /* --pass: all linears as one operation, instead of each alone */

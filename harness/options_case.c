@@ -88,17 +88,21 @@ static ortho_status set_part(ob_loading *loading, const part *p, char *text)
     return is_there_already(loading->out, p, text) ? ORTHO_OK : set(loading, p->option, text);
 }
 
-/* What stands behind the last fixed part of a GEMM: /a0.5 and the imposed rows, each only where it
- * isn't the default. */
+/* What stands behind the last fixed part of a GEMM: /int8, /a0.5 and the imposed rows, each only
+ * where it isn't the default. */
 static ortho_status set_extras(ob_loading *loading, char **text, int count)
 {
-    const char *alpha = "1", *rows = "sieve";
+    const char *activations = "exact", *alpha = "1", *rows = "sieve";
     for (int i = 0; i < count; i++)
-        if (text[i][0] == 'a')
+        if (strcmp(text[i], "int8") == 0)
+            activations = text[i];
+        else if (text[i][0] == 'a')
             alpha = text[i] + 1;
         else
             rows = text[i];
-    ortho_status status = set(loading, "alpha", alpha);
+    ortho_status status = set(loading, "activations", activations);
+    if (status == ORTHO_OK)
+        status = set(loading, "alpha", alpha);
     return status == ORTHO_OK ? set(loading, "ortho-rows", rows) : status;
 }
 
@@ -109,7 +113,7 @@ static ortho_status set_parts(ob_loading *loading, char **text, int count)
     int fixed = pass   ? (int)(sizeof pass_parts / sizeof *pass_parts)
                 : gemm ? (int)(sizeof gemm_parts / sizeof *gemm_parts)
                        : (int)(sizeof sieve_parts / sizeof *sieve_parts);
-    if (count < fixed || count > fixed + (gemm ? 2 : 0))
+    if (count < fixed || count > fixed + (gemm ? 3 : 0))
         return ortho_fail(ORTHO_E_ARGUMENT,
                           "--case: '%s' is not a key; --dry-run and the results print them",
                           loading->out->case_key);

@@ -18,6 +18,10 @@ static const ob_word dtype_words[] = {{"auto", OB_DTYPE_AUTO},
                                       {"fp16", ORTHO_F16},
                                       {"bf16", ORTHO_BF16},
                                       {NULL, 0}};
+static const ob_word activation_words[] = {{"exact", 1 << ORTHO_ACTIVATIONS_EXACT},
+                                           {"int8", 1 << ORTHO_ACTIVATIONS_INT8},
+                                           {"all", 3},
+                                           {NULL, 0}};
 static const ob_word l2_words[] = {{"cold", OB_L2_COLD}, {"warm", OB_L2_WARM}, {NULL, 0}};
 static const ob_word pass_words[] = {{"none", OB_PASS_NONE}, {"decode", OB_PASS_DECODE}, {NULL, 0}};
 static const ob_word form_words[] = {{"single", OB_FORM_SINGLE},

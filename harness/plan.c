@@ -246,8 +246,10 @@ static void write_key(const ob_options *o, ob_case *c)
     else
         snprintf(how, sizeof how, "%s/g%d", ob_rule_name(o->rule), o->group);
     char extras[64] = "";
+    if (!c->sieve && c->activations == ORTHO_ACTIVATIONS_INT8)
+        snprintf(extras, sizeof extras, "/int8");
     if (!c->sieve && o->alpha != 1)
-        snprintf(extras, sizeof extras, "/a%g", o->alpha);
+        snprintf(extras + strlen(extras), sizeof extras - strlen(extras), "/a%g", o->alpha);
     if (!c->sieve && strcmp(o->ortho_rows, "sieve") != 0)
         snprintf(extras + strlen(extras), sizeof extras - strlen(extras), "/%.40s", o->ortho_rows);
     bool formed = c->form != OB_FORM_SINGLE;
@@ -291,7 +293,27 @@ static ortho_status add_case(const ob_options *o, ob_plan *plan, const ob_case *
     return ORTHO_OK;
 }
 
-/* One group: every selected variant that does the operation, in every form. */
+/* One variant, in every form. */
+static ortho_status add_forms(const ob_options *o, ob_plan *plan, ob_case c)
+{
+    ortho_status status = ORTHO_OK;
+    for (int f = 0; status == ORTHO_OK && f < OB_FORMS; f++) {
+        c.form = (ob_form)(1 << f);
+        if (c.pass ? (o->forms & c.form) != 0 : c.form == OB_FORM_SINGLE)
+            status = add_case(o, plan, &c);
+    }
+    return status;
+}
+
+/* References aren't asked for a mode of activations: what a competitor's is held against stays the
+ * same. */
+static bool has_mode(const ob_options *o, const ob_case *c, ortho_activation_mode mode)
+{
+    bool chooses = !c->sieve && c->variant->role == ORTHO_COMPETITOR;
+    return chooses ? (o->activations & 1 << mode) != 0 : mode == ORTHO_ACTIVATIONS_EXACT;
+}
+
+/* One group: every selected variant that does the operation, with activations of every mode. */
 static ortho_status add_group(const ob_options *o, const selection *s, ob_plan *plan, ob_case c)
 {
     ortho_status status = ORTHO_OK;
@@ -300,10 +322,10 @@ static ortho_status add_group(const ob_options *o, const selection *s, ob_plan *
         c.plugin = s->plugin[i];
         if (c.sieve ? c.variant->sieve == NULL : c.variant->gemm == NULL)
             continue;
-        for (int f = 0; status == ORTHO_OK && f < OB_FORMS; f++) {
-            c.form = (ob_form)(1 << f);
-            if (c.pass ? (o->forms & c.form) != 0 : c.form == OB_FORM_SINGLE)
-                status = add_case(o, plan, &c);
+        for (int mode = 0; status == ORTHO_OK && mode < 2; mode++) {
+            c.activations = (ortho_activation_mode)mode;
+            if (has_mode(o, &c, c.activations))
+                status = add_forms(o, plan, c);
         }
     }
     return status;

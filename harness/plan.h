@@ -17,14 +17,16 @@ typedef struct ob_case {
     const ortho_variant *variant;
     const char *plugin; /* the file it came from; NULL when built in */
     const ortho_slice *slice;
-    int linears;       /* of a pass */
-    int64_t m;         /* GEMM */
-    ortho_dtype dtype; /* GEMM: of x and y */
+    int linears;                       /* of a pass */
+    int64_t m;                         /* GEMM */
+    ortho_dtype dtype;                 /* GEMM: of x and y */
+    ortho_activation_mode activations; /* GEMM */
     double density;
     int64_t nnz;   /* floor(density * n * k) */
     int64_t group; /* as asked: k for the whole row */
     /* Cases with one number are timed together, interleaved: same operation, slice, density and
-     * batch; of a pass, in all of its forms. Numbers ascend along the plan. */
+     * batch; of a pass, in all of its forms; with activations of either mode. Numbers ascend along
+     * the plan. */
     int group_number;
 } ob_case;
 

@@ -41,6 +41,11 @@ static ortho_status check_gemm(const ortho_variant *v, const char *from)
     if ((unsigned)h->computes > ORTHO_COMPUTES_NOTHING)
         return ortho_fail(ORTHO_E_ARGUMENT, "%s: variant '%s': gemm.computes is %d, not one of 0-2",
                           from, v->name, (int)h->computes);
+    if (h->int8_activations && h->computes != ORTHO_COMPUTES_SPLIT)
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "%s: variant '%s': gemm.int8_activations are for a product with the "
+                          "split alone",
+                          from, v->name);
     if (h->chain != NULL && h->chain->prepare == NULL)
         return missing(from, v, "gemm.chain.prepare");
     if (h->chain != NULL && h->chain->run == NULL)

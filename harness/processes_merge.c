@@ -299,6 +299,17 @@ static void cut_form(const json_t *row, const char *rest, size_t *before, size_t
     *behind = *before + strcspn(rest + *before, "/");
 }
 
+/* What a competitor is over has exact activations whatever the competitor's are. */
+static void cut_int8(const json_t *row, char *key)
+{
+    static const char part[] = "/int8";
+    char *last = NULL;
+    for (char *at = strstr(key, part); at != NULL; at = strstr(at + 1, part))
+        last = at;
+    if (last != NULL && strcmp(text_of(row, "activations"), "int8") == 0)
+        memmove(last, last + strlen(part), strlen(last + strlen(part)) + 1);
+}
+
 /* "gemm/csr/cpu/..." and "dense" give "gemm/dense/cpu/..."; false where the key isn't made so. */
 static bool base_key(const json_t *row, const ratio *r, char *out, size_t size)
 {
@@ -310,8 +321,11 @@ static bool base_key(const json_t *row, const ratio *r, char *out, size_t size)
         return false;
     const char *rest = key + before + length;
     cut_form(row, rest, &cut, &behind);
-    return snprintf(out, size, "%.*s%s%.*s%s%s", (int)before, key, over, (int)cut, rest, r->form,
-                    rest + behind) < (int)size;
+    if (snprintf(out, size, "%.*s%s%.*s%s%s", (int)before, key, over, (int)cut, rest, r->form,
+                 rest + behind) >= (int)size)
+        return false;
+    cut_int8(row, out);
+    return true;
 }
 
 /* What a process compared this row with, if that stands in all of them. */

@@ -43,6 +43,8 @@ json_t *ob_row_new(const ob_case *c, const ob_options *o, bool synthetic)
         ortho_json_text(row, "dtype", ob_dtype_word(c->dtype));
         ortho_json_real(row, "alpha", o->alpha);
         ortho_json_text(row, "ortho_rows", o->ortho_rows);
+        if (c->activations == ORTHO_ACTIVATIONS_INT8)
+            ortho_json_text(row, "activations", "int8");
     }
     ortho_json_text(row, "l2", c->pass ? "pass" : ob_l2_name(o->l2));
     json_object_set_new(row, "synthetic", json_boolean(synthetic));

@@ -14,6 +14,7 @@
 #include "harness/session_observe.h"
 #include "harness/session_pass.h"
 #include "kernels/split.h"
+#include "variants/table.h"
 
 #include <jansson.h>
 #include <omp.h>
@@ -340,7 +341,8 @@ int ob_session_run(const ob_options *options, const ob_progress *progress, json_
 static bool would_skip(const ob_options *o, const ob_case *c, const ortho_services *services)
 {
     if (c->pass) /* each linear is asked when its turn comes */
-        return ob_chain_supported(c) == ORTHO_E_UNSUPPORTED;
+        return ortho_variant_takes(c->variant, c->activations) == ORTHO_E_UNSUPPORTED ||
+               ob_chain_supported(c) == ORTHO_E_UNSUPPORTED;
     if (c->sieve) {
         ortho_matrix w = {.rows = c->slice->n,
                           .cols = c->slice->k,
@@ -356,9 +358,9 @@ static bool would_skip(const ob_options *o, const ob_case *c, const ortho_servic
                             .m = c->m,
                             .nnz = c->nnz,
                             .group = o->rule == ORTHO_RULE_LEGACY ? c->slice->k : c->group,
-                            .dtype = c->dtype};
-    return c->variant->gemm->supports != NULL &&
-           c->variant->gemm->supports(&p, services) == ORTHO_E_UNSUPPORTED;
+                            .dtype = c->dtype,
+                            .activations = c->activations};
+    return ortho_variant_supports(c->variant, &p, services) == ORTHO_E_UNSUPPORTED;
 }
 
 int ob_session_list(const ob_options *options, FILE *out)

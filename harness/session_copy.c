@@ -7,6 +7,7 @@
 
 #include "common/dtype.h"
 #include "common/error.h"
+#include "variants/table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ ortho_status ob_operands_open(const ob_session *s, const ob_work *work, const or
 
 void ob_operands_close(ob_operands *o)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < OB_TRUTHS; i++)
         ob_gemm_truth_free(&o->truth[i]);
     free(o->back);
     free(o->host);
@@ -47,10 +48,22 @@ void ob_operands_close(ob_operands *o)
     *o = (ob_operands){0};
 }
 
-ortho_gemm_problem ob_operands_problem(const ob_operands *o)
+/* Sizes only: without split and w. */
+static ortho_gemm_problem problem_of(const ob_copier *c, const ob_operands *o)
 {
-    return (ortho_gemm_problem){
-        .n = o->n, .k = o->k, .m = o->m, .nnz = o->nnz, .group = o->group, .dtype = o->dtype};
+    return (ortho_gemm_problem){.n = o->n,
+                                .k = o->k,
+                                .m = o->m,
+                                .nnz = o->nnz,
+                                .group = o->group,
+                                .dtype = o->dtype,
+                                .activations = c->activations};
+}
+
+ortho_status ob_copier_supports(const ob_copier *c, const ortho_variant *v, const ob_operands *o)
+{
+    const ortho_gemm_problem p = problem_of(c, o);
+    return ortho_variant_supports(v, &p, &c->services);
 }
 
 /* W as a user would store it beside activations of this dtype: rounded, where that is narrower. */
@@ -72,13 +85,10 @@ static ortho_status round_weights(const ob_operands *o, ortho_matrix *out)
     return ORTHO_OK;
 }
 
-ortho_status ob_operands_truth(const ob_session *s, ob_operands *o, ortho_computes computes)
+static ortho_status make_truth(const ob_session *s, ob_operands *o, int which)
 {
-    ob_gemm_truth *t = &o->truth[computes];
     ortho_matrix w = {0};
-    if (t->y != NULL)
-        return ORTHO_OK;
-    bool unsplit = computes == ORTHO_COMPUTES_UNSPLIT;
+    bool unsplit = which == OB_TRUTH_UNSPLIT;
     ortho_status status = unsplit ? round_weights(o, &w) : ORTHO_OK;
     if (status != ORTHO_OK)
         return status;
@@ -89,8 +99,10 @@ ortho_status ob_operands_truth(const ob_session *s, ob_operands *o, ortho_comput
                          .m = o->m,
                          .alpha = (float)s->options->alpha,
                          .threads = s->threads,
-                         .seed = s->options->seed};
-    status = ob_gemm_truth_make(&in, t);
+                         .seed = s->options->seed,
+                         .activations = which == OB_TRUTH_INT8 ? ORTHO_ACTIVATIONS_INT8
+                                                               : ORTHO_ACTIVATIONS_EXACT};
+    status = ob_gemm_truth_make(&in, &o->truth[which]);
     if (unsplit && w.data != o->work->w.data)
         free((void *)w.data);
     return status;
@@ -112,7 +124,7 @@ void ob_copy_release(ob_copier *c, ob_copy *copy)
 
 ortho_status ob_copy_prepare(ob_copier *c, const ob_operands *o, ob_copy *copy)
 {
-    ortho_gemm_problem p = ob_operands_problem(o);
+    ortho_gemm_problem p = problem_of(c, o);
     p.split = o->split;
     p.w = &o->work->w;
     copy->state = ob_memory_alloc(c->bench, c->hooks->state_size, ORTHO_HOST, ORTHO_WORKING);
@@ -188,9 +200,11 @@ ortho_status ob_operands_check(const ob_copier *c, ob_operands *o, ob_verdict *v
 {
     if (c->hooks->computes == ORTHO_COMPUTES_NOTHING)
         return ob_poison_verify(o->host, o->y_bytes, verdict);
-    ortho_status status = ob_operands_truth(c->session, o, c->hooks->computes);
-    return status == ORTHO_OK ? ob_gemm_verify(&o->truth[c->hooks->computes], o->host, verdict)
-                              : status;
+    const int which = c->activations == ORTHO_ACTIVATIONS_INT8       ? OB_TRUTH_INT8
+                      : c->hooks->computes == ORTHO_COMPUTES_UNSPLIT ? OB_TRUTH_UNSPLIT
+                                                                     : OB_TRUTH_SPLIT;
+    ortho_status status = o->truth[which].y == NULL ? make_truth(c->session, o, which) : ORTHO_OK;
+    return status == ORTHO_OK ? ob_gemm_verify(&o->truth[which], o->host, verdict) : status;
 }
 
 ortho_cost ob_copy_cost(const ob_copier *c, const ob_operands *o, const ob_copy *copy,

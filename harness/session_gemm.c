@@ -99,10 +99,7 @@ static ortho_status first_launch(gemm *e, int64_t index)
 
 static bool supported(gemm *e)
 {
-    ortho_gemm_problem p = ob_operands_problem(&e->g->operands);
-    ortho_status status = e->copier.hooks->supports != NULL
-                              ? e->copier.hooks->supports(&p, &e->copier.services)
-                              : ORTHO_OK;
+    ortho_status status = ob_copier_supports(&e->copier, e->lane->c->variant, &e->g->operands);
     if (status == ORTHO_E_UNSUPPORTED)
         ob_lane_skip(e->lane, ortho_last_message());
     else if (status != ORTHO_OK)
@@ -243,7 +240,8 @@ static void describe(gemm *e, int blob)
                          .density = c->density,
                          .threads = g->s->threads,
                          .blob = blob,
-                         .hessian = o->work->hessian != NULL};
+                         .hessian = o->work->hessian != NULL,
+                         .activations = c->activations};
     if (blob >= 0 && ob_memory_measure(&job, &host) != ORTHO_OK)
         ob_say_note(g->s, "%s: no peak of resident memory: %s", c->key, ortho_last_message());
     ob_row_peaks_set(e->lane->row, peaks, host, e->lane->device_peak);
@@ -276,7 +274,8 @@ static ortho_status open_group(group *g, const ob_case *cases)
         e->copier = (ob_copier){.session = g->s,
                                 .hooks = cases[i].variant->gemm,
                                 .bench = &e->bench,
-                                .services = ob_session_services(g->s, &e->lane->memory)};
+                                .services = ob_session_services(g->s, &e->lane->memory),
+                                .activations = cases[i].activations};
     }
     return ORTHO_OK;
 }

@@ -117,6 +117,14 @@ void ob_fill_gaussian(void *data, ortho_dtype dtype, int64_t count, uint64_t see
 
 /* ---- session_copy.c: what a GEMM works on, and what it is checked against */
 
+/* What an output is compared with. */
+enum {
+    OB_TRUTH_SPLIT,
+    OB_TRUTH_UNSPLIT,
+    OB_TRUTH_INT8, /* the split's, with what int8 activations may lose */
+    OB_TRUTHS
+};
+
 /* One slice, split, batch. work and split must live while copies are made and truths computed. */
 typedef struct ob_operands {
     const ob_work *work;
@@ -124,9 +132,9 @@ typedef struct ob_operands {
     int64_t n, k, m, nnz, group;
     ortho_dtype dtype;
     size_t x_bytes, y_bytes;
-    void *x;                /* the activations, host */
-    void *host, *back;      /* for the y and the x that come back */
-    ob_gemm_truth truth[2]; /* by ortho_computes: SPLIT, UNSPLIT; made at the first need */
+    void *x;                        /* the activations, host */
+    void *host, *back;              /* for the y and the x that come back */
+    ob_gemm_truth truth[OB_TRUTHS]; /* made at the first need */
 } ob_operands;
 
 typedef struct ob_copy {
@@ -142,14 +150,15 @@ typedef struct ob_copier {
     const ortho_gemm_hooks *hooks;
     ob_memory *bench; /* what the harness lends: state, x, y, workspace */
     ortho_services services;
+    ortho_activation_mode activations; /* that its states are prepared for */
 } ob_copier;
 
 ortho_status ob_operands_open(const ob_session *s, const ob_work *work, const ortho_split *split,
                               int64_t m, ob_operands *out);
 void ob_operands_close(ob_operands *operands);
-/* Sizes only: without split and w. */
-ortho_gemm_problem ob_operands_problem(const ob_operands *operands);
-ortho_status ob_operands_truth(const ob_session *s, ob_operands *operands, ortho_computes computes);
+/* Would the variant take them? As ortho_variant_supports. */
+ortho_status ob_copier_supports(const ob_copier *c, const ortho_variant *v,
+                                const ob_operands *operands);
 /* The state alone of a zeroed copy, prepared; one that failed halfway is released like a whole one.
  */
 ortho_status ob_copy_prepare(ob_copier *c, const ob_operands *operands, ob_copy *copy);

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "kernels/split.h"
+#include "variants/table.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -305,8 +306,10 @@ static ortho_status open_runner(ob_pass_run *p, const ob_case *c, int index)
     r->copier = (ob_copier){.session = p->s,
                             .hooks = c->variant->gemm,
                             .bench = &r->bench,
-                            .services = ob_session_services(p->s, &r->lane->memory)};
-    if (ob_chain_supported(c) != ORTHO_OK)
+                            .services = ob_session_services(p->s, &r->lane->memory),
+                            .activations = c->activations};
+    if (ortho_variant_takes(c->variant, c->activations) != ORTHO_OK ||
+        ob_chain_supported(c) != ORTHO_OK)
         ob_lane_skip(r->lane, ortho_last_message());
     p->chain.wanted = p->chain.wanted || (is_chain(r) && !r->lane->out);
     return ORTHO_OK;

@@ -254,12 +254,15 @@ static ortho_status check_step(ob_runner *r, int i)
                          .m = 1,
                          .alpha = c->alpha[i],
                          .threads = s->threads,
-                         .seed = s->options->seed};
+                         .seed = s->options->seed,
+                         .activations = r->copier.activations};
     ob_gemm_truth truth = {0};
     ortho_status status = ob_gemm_truth_make(&in, &truth);
     for (int64_t row = 0; status == ORTHO_OK && row < truth.n; row++) {
         truth.y[row] *= c->scale[i];
         truth.magnitude[row] *= c->scale[i];
+        if (truth.rounding != NULL)
+            truth.rounding[row] *= c->scale[i];
     }
     if (status == ORTHO_OK)
         status = ob_gemm_verify(&truth, (const char *)c->y + (size_t)c->y_at[i] * element,

@@ -60,10 +60,8 @@ static ortho_status lend_x(ob_runner *r, const ob_operands *o, ob_copy *copy)
 
 static ortho_status supported(const ob_runner *r, const ob_operands *o)
 {
-    const ortho_gemm_hooks *hooks = r->copier.hooks;
-    ortho_gemm_problem problem = ob_operands_problem(o);
     ob_expect_message();
-    return hooks->supports != NULL ? hooks->supports(&problem, &r->copier.services) : ORTHO_OK;
+    return ob_copier_supports(&r->copier, r->lane->c->variant, o);
 }
 
 static ortho_status make(ob_runner *r, const ob_operands *o, ob_copy *copy)

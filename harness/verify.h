@@ -18,6 +18,9 @@
  * r in {-1, +1}^m against (r^T X) W^T: a single wrong element moves both by its whole error. Their
  * tolerance is the same formula with M_r[n] = sum_k |w[n,k]| sqrt(sum_t x[t,k]^2), which bounds
  * sqrt(sum_t M[t,n]^2) by Minkowski's inequality: errors of different tokens are independent too.
+ *
+ * With int8 activations the truth is the same, of x as it is, and the tolerance what rounding x may
+ * cost at most beside it (verify_int8.c).
  */
 #ifndef ORTHO_HARNESS_VERIFY_H
 #define ORTHO_HARNESS_VERIFY_H
@@ -45,6 +48,9 @@ typedef struct ob_gemm_truth {
     uint64_t seed;
     double *y, *magnitude; /* [tokens + projections, n] */
     double *scale;         /* [n] M_r; NULL without projections */
+    /* [tokens + 1, n], the last line of a projection: what int8 activations may cost; NULL: they
+     * are exact. */
+    double *rounding;
 } ob_gemm_truth;
 
 typedef struct ob_gemm_inputs {
@@ -56,11 +62,16 @@ typedef struct ob_gemm_inputs {
     float alpha;
     int threads;
     uint64_t seed;
+    ortho_activation_mode activations; /* INT8 with a split alone */
 } ob_gemm_inputs;
 
 /* Computes what every variant of a group must give. The caller frees with ob_gemm_truth_free. */
 ortho_status ob_gemm_truth_make(const ob_gemm_inputs *inputs, ob_gemm_truth *out);
 void ob_gemm_truth_free(ob_gemm_truth *truth);
+
+/* verify_int8.c: truth->rounding, of a truth that has its tokens. The caller frees the truth even
+ * on failure. */
+ortho_status ob_gemm_rounding_make(const ob_gemm_inputs *inputs, ob_gemm_truth *truth);
 
 /* Compares one output y [m, n] in host memory. WRONG names token, row, got and expected, or the
  * projection. `verdict` keeps the worst output over several calls. */

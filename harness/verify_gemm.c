@@ -120,6 +120,8 @@ ortho_status ob_gemm_truth_make(const ob_gemm_inputs *in, ob_gemm_truth *out)
                                                        .magnitude = t.magnitude});
     }
     free(batch);
+    if (status == ORTHO_OK && in->activations == ORTHO_ACTIVATIONS_INT8)
+        status = ob_gemm_rounding_make(in, &t);
     if (status != ORTHO_OK) {
         ob_gemm_truth_free(&t);
         return status;
@@ -134,6 +136,7 @@ void ob_gemm_truth_free(ob_gemm_truth *truth)
 {
     free(truth->y);
     free(truth->magnitude);
+    free(truth->rounding);
     *truth = (ob_gemm_truth){0};
 }
 
@@ -148,9 +151,15 @@ static double output_tiny(ortho_dtype dtype)
     return dtype == ORTHO_F16 ? 0x1p-25 : 0x1p-134;
 }
 
-static double sum_tolerance(const ob_gemm_truth *t, double magnitude)
+static double rounding_of(const ob_gemm_truth *t, int64_t line, int64_t row)
 {
-    return 8 * sqrt(2.0 * (double)t->k + 16) * 0x1p-24 * magnitude;
+    return t->rounding != NULL ? t->rounding[line * t->n + row] : 0;
+}
+
+/* What x lost in rounding, then sums of what is left of it: `magnitude` is of x as it is. */
+static double sum_tolerance(const ob_gemm_truth *t, double magnitude, double rounding)
+{
+    return rounding + 8 * sqrt(2.0 * (double)t->k + 16) * 0x1p-24 * (magnitude + rounding);
 }
 
 static void remember(ob_verdict *v, double error, double tolerance, double magnitude)
@@ -167,8 +176,9 @@ static ortho_status check_token(const ob_gemm_truth *t, int i, const void *y, ob
     for (int64_t row = 0; row < t->n; row++) {
         double exact = t->y[i * t->n + row], magnitude = t->magnitude[i * t->n + row];
         double got = ortho_dtype_load(t->dtype, y, t->token[i] * t->n + row);
-        double tolerance = sum_tolerance(t, magnitude) + output_eps(t->dtype) * fabs(exact) +
-                           output_tiny(t->dtype);
+        double rounding = rounding_of(t, i, row);
+        double tolerance = sum_tolerance(t, magnitude, rounding) +
+                           output_eps(t->dtype) * (fabs(exact) + rounding) + output_tiny(t->dtype);
         double error = fabs(got - exact);
         if (!(error <= tolerance))
             return ortho_fail(ORTHO_E_WRONG,
@@ -199,7 +209,7 @@ static ortho_status judge_row(const ob_gemm_truth *t, int64_t row, const double 
 {
     double rounding =
         8 * output_eps(t->dtype) * sqrt(square) + sqrt((double)t->m) * output_tiny(t->dtype);
-    double tolerance = sum_tolerance(t, t->scale[row]) + rounding;
+    double tolerance = sum_tolerance(t, t->scale[row], rounding_of(t, t->tokens, row)) + rounding;
     for (int p = 0; p < t->projections; p++) {
         double exact = t->y[(t->tokens + p) * t->n + row], error = fabs(sum[p] - exact);
         if (!(error <= tolerance))

@@ -39,12 +39,14 @@ ortho_status ortho_layer_of(const ortho_layer_facts *facts, const ortho_split *s
     if (status == ORTHO_OK && o.threads < 0)
         status = ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o.threads);
     if (status == ORTHO_OK)
+        status = ortho_activations_check(o.activations, o.unused);
+    if (status == ORTHO_OK)
         status = ortho_device_settle(o.device, ortho_device_at_hand(), &device);
     if (status == ORTHO_OK)
         status = ortho_layer_new(facts, device, o.threads, &layer);
     if (status != ORTHO_OK)
         return status;
-    status = ortho_layer_ask(layer, o.variant);
+    status = ortho_layer_ask(layer, o.variant, (ortho_activation_mode)o.activations);
     if (status == ORTHO_OK)
         status = ortho_layer_serve(layer, split);
     if (status != ORTHO_OK)

@@ -148,17 +148,29 @@ static ortho_status sieve_planned(run *r)
     return status;
 }
 
+/* What a checkpoint's sieve can't heed: it serves no layer. */
+static ortho_status check_sieve(const ortho_sieve_options *o)
+{
+    if (o->variant != NULL)
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "variant is \"%s\", but a checkpoint's sieve serves no layer: say it to "
+                          "ortho_layer_load",
+                          o->variant);
+    if (o->activations != ORTHO_ACTIVATIONS_EXACT)
+        return ortho_fail(ORTHO_E_ARGUMENT,
+                          "activations are set, but a checkpoint's sieve serves no layer: say it "
+                          "to ortho_layer_load");
+    return ORTHO_OK;
+}
+
 static ortho_status sieve(run *r, const char *model, const char *out)
 {
     ortho_plan_options plan = {.layers = r->options.layers,
                                .projections = r->options.projections,
                                .hessian = r->options.hessian};
     ortho_status status = ortho_sieve_options_read(r->options.sieve, &plan.sieve);
-    if (status == ORTHO_OK && plan.sieve.variant != NULL)
-        status = ortho_fail(ORTHO_E_ARGUMENT,
-                            "variant is \"%s\", but a checkpoint's sieve serves no layer: say it "
-                            "to ortho_layer_load",
-                            plan.sieve.variant);
+    if (status == ORTHO_OK)
+        status = check_sieve(&plan.sieve);
     if (status == ORTHO_OK)
         status = choose_device(r, plan.sieve.device);
     ortho_rss_begin(&r->rss); /* the context is up, where there is one */

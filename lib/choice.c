@@ -6,7 +6,9 @@
  *
  * The CPU, measured on one core (AVX-512), 576 to 3072 columns, 0.5 to 5 % of entries: warp-per-row
  * was the fastest up to 64 tokens at every size; beyond, block-csr tied with it. Two classes that
- * agree share one copy of the weights, and a tie is not worth a second.
+ * agree share one copy of the weights, and a tie is not worth a second. fused, which is faster from
+ * 16-bit activations at few tokens and slower from fp32 ones (docs/KERNELS.md), is for those that
+ * the others don't take: int8.
  *
  * CUDA, on an H100 (reports/results/h100). fused, gate, 1 %, fp16, against warp-per-row
  * (fused/batch.json): 5.2 against 14.2 us at one token, 6.4 / 19.2 at two, 11.4 / 23.2 at
@@ -24,12 +26,13 @@
 #include "common/error.h"
 #include "variants/table.h"
 
-#define PREFERENCES 3
+#define PREFERENCES 4
 
 static const int64_t class_tokens[ORTHO_BATCH_CLASSES] = {64, INT64_MAX};
 
 static const char *const preferred[2][ORTHO_BATCH_CLASSES][PREFERENCES] = {
-    [ORTHO_CPU] = {{"warp-per-row", "csr", "block-csr"}, {"warp-per-row", "block-csr", "csr"}},
+    [ORTHO_CPU] = {{"warp-per-row", "csr", "block-csr", "fused"},
+                   {"warp-per-row", "block-csr", "csr", "fused"}},
     [ORTHO_CUDA] = {{"fused", "warp-per-row", "csr"}, {"fused", "warp-per-row", "csr"}},
 };
 
@@ -50,6 +53,9 @@ ortho_status ortho_choose(const ortho_choice *choice, const ortho_variant **out)
         }
     }
     return ortho_fail(
-        ORTHO_E_UNSUPPORTED, "no variant of this build serves a layer of %lld x %lld on the %s",
-        (long long)problem->n, (long long)problem->k, ortho_backend_name(choice->backend));
+        ORTHO_E_UNSUPPORTED, "no variant of this build serves a layer of %lld x %lld on the %s%s",
+        (long long)problem->n, (long long)problem->k, ortho_backend_name(choice->backend),
+        problem->activations == ORTHO_ACTIVATIONS_EXACT
+            ? ""
+            : " with int8 activations, which are had on the CPU only");
 }

@@ -18,9 +18,9 @@ static bool supports(const ortho_variant *v, const ortho_gemm_problem *problem,
     static const ortho_dtype dtypes[] = {ORTHO_F32, ORTHO_F16, ORTHO_BF16};
     ortho_gemm_problem p = *problem;
     bool good = true;
-    for (int i = 0; i < 3 && good && v->gemm->supports != NULL; i++) {
+    for (int i = 0; i < 3 && good; i++) {
         p.dtype = dtypes[i];
-        good = v->gemm->supports(&p, services) == ORTHO_OK;
+        good = ortho_variant_supports(v, &p, services) == ORTHO_OK;
     }
     return good;
 }

@@ -120,21 +120,35 @@ ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer)
                                 .m = ORTHO_LAYER_TOKENS,
                                 .nnz = f->nnz,
                                 .group = f->group,
-                                .dtype = ORTHO_F32};
+                                .dtype = ORTHO_F32,
+                                .activations = layer->activations};
 }
 
-ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant)
+/* In the scope of the layer. Without a name the choice is made again once there is a split: this
+ * one only tells, before a long sieve, whether anybody takes such activations. */
+static ortho_status ask(ortho_layer *layer, const char *variant)
 {
     const ortho_gemm_problem problem = ortho_layer_problem(layer);
     const ortho_services services = ortho_layer_services(layer);
+    const ortho_variant *somebody;
+    const ortho_choice choice = {
+        .problem = &problem, .backend = ortho_layer_backend(layer), .services = &services};
+    return variant == NULL
+               ? ortho_choose(&choice, &somebody)
+               : ortho_choose_named(&problem, choice.backend, variant, &services, &layer->asked);
+}
+
+ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant,
+                             ortho_activation_mode activations)
+{
     ortho_gpu_scope scope;
-    if (variant == NULL)
+    layer->activations = activations;
+    if (variant == NULL && activations == ORTHO_ACTIVATIONS_EXACT)
         return ORTHO_OK;
     ortho_status status = ortho_layer_enter(layer, &scope);
     if (status != ORTHO_OK)
         return status;
-    status =
-        ortho_choose_named(&problem, ortho_layer_backend(layer), variant, &services, &layer->asked);
+    status = ask(layer, variant);
     ortho_layer_leave(layer, &scope);
     return status;
 }
@@ -251,6 +265,7 @@ ORTHO_API ortho_status ortho_layer_inspect(const ortho_layer *layer, ortho_layer
         .bytes = ortho_account_current(&layer->account, ORTHO_WEIGHTS),
         .variant = layer->server[0].variant->name,
         .device = layer->gpu != NULL ? ORTHO_DEVICE_CUDA : ORTHO_DEVICE_CPU,
+        .activations = layer->activations,
     };
     return ortho_info_write(&info_form, &all, info);
 }

@@ -30,6 +30,7 @@ struct ortho_layer {
     float alpha;
     int threads;                /* of a forward, >= 1: the variant's workspace is sized for them */
     const ortho_variant *asked; /* to serve every m; NULL: the table's choice */
+    ortho_activation_mode activations;
     int server_count;
     ortho_server server[ORTHO_BATCH_CLASSES]; /* by ascending max_m; the last is unbounded */
     ortho_account account;
@@ -55,9 +56,10 @@ ortho_services ortho_layer_services(ortho_layer *layer);
 ortho_status ortho_layer_enter(const ortho_layer *layer, ortho_gpu_scope *scope);
 void ortho_layer_leave(const ortho_layer *layer, const ortho_gpu_scope *scope);
 
-/* Asks for one variant to serve the layer, before it has a split; NULL changes nothing. As
- * ortho_choose_named. */
-ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant);
+/* Asks for one variant to serve the layer (NULL: the table's choice) and for activations, before it
+ * has a split. As ortho_choose_named, or ortho_choose. */
+ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant,
+                             ortho_activation_mode activations);
 
 ortho_backend ortho_layer_backend(const ortho_layer *layer);
 

@@ -5,6 +5,13 @@
 #include <stddef.h>
 #include <string.h>
 
+static ortho_status fail_unknown(const char *name)
+{
+    return ortho_fail(ORTHO_E_UNSUPPORTED,
+                      "%s asks for something that version %d.%d.%d doesn't know", name,
+                      ORTHO_VERSION_MAJOR, ORTHO_VERSION_MINOR, ORTHO_VERSION_PATCH);
+}
+
 static ortho_status check_size(const ortho_form *form, size_t size)
 {
     if (size >= form->least)
@@ -20,9 +27,7 @@ ortho_status ortho_options_read(const ortho_form *form, const void *from, void *
     ortho_status status = check_size(form, size);
     for (size_t i = form->bytes; i < size && status == ORTHO_OK; i++)
         if (((const unsigned char *)from)[i] != 0)
-            status = ortho_fail(
-                ORTHO_E_UNSUPPORTED, "%s asks for something that version %d.%d.%d doesn't know",
-                form->name, ORTHO_VERSION_MAJOR, ORTHO_VERSION_MINOR, ORTHO_VERSION_PATCH);
+            status = fail_unknown(form->name);
     if (status != ORTHO_OK)
         return status;
     memset(to, 0, form->bytes);
@@ -41,6 +46,13 @@ ortho_status ortho_info_write(const ortho_form *form, const void *from, void *to
     memcpy(to, from, size < form->bytes ? size : form->bytes);
     memcpy(to, &size, sizeof size);
     return ORTHO_OK;
+}
+
+ortho_status ortho_activations_check(int32_t activations, int32_t unused)
+{
+    if (activations != ORTHO_ACTIVATIONS_EXACT && activations != ORTHO_ACTIVATIONS_INT8)
+        return ortho_fail(ORTHO_E_ARGUMENT, "activations is %d, which is none", (int)activations);
+    return unused == 0 ? ORTHO_OK : fail_unknown("a layer's options: `unused`");
 }
 
 /* ---- the sieve's ----------------------------------------------------------------------------- */
@@ -70,7 +82,7 @@ static ortho_status check_sieve(const ortho_sieve_options *o)
                           (int)o->group);
     if (o->threads < 0)
         return ortho_fail(ORTHO_E_ARGUMENT, "threads is %d; it must be >= 0", (int)o->threads);
-    return ORTHO_OK;
+    return ortho_activations_check(o->activations, o->unused);
 }
 
 ortho_status ortho_sieve_options_read(const ortho_sieve_options *from, ortho_sieve_options *to)

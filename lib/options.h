@@ -20,6 +20,10 @@ ortho_status ortho_options_read(const ortho_form *form, const void *from, void *
  * newer caller's has beyond becomes 0. ARGUMENT: too small. */
 ortho_status ortho_info_write(const ortho_form *form, const void *from, void *to);
 
+/* The fields at the end of both options. ARGUMENT: no ortho_activation_mode; UNSUPPORTED: `unused`
+ * is used, by a later version. */
+ortho_status ortho_activations_check(int32_t activations, int32_t unused);
+
 /* The sieve's, with its defaults for NULL. ARGUMENT says which field can't be. */
 ortho_status ortho_sieve_options_read(const ortho_sieve_options *from, ortho_sieve_options *to);
 

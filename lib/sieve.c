@@ -159,7 +159,8 @@ static ortho_status sieve_checked(const ortho_sieve_problem *problem,
     snprintf(facts.source, sizeof facts.source, "%s", ORTHO_NO_HASH);
     ortho_status status = ortho_layer_new(&facts, device, options->threads, &layer);
     if (status == ORTHO_OK)
-        status = ortho_layer_ask(layer, options->variant);
+        status =
+            ortho_layer_ask(layer, options->variant, (ortho_activation_mode)options->activations);
     if (status == ORTHO_OK)
         status = ortho_layer_enter(layer, &scope);
     if (status == ORTHO_OK) {

@@ -230,12 +230,32 @@ const char *ortho_model_form(const json_t *row)
     return !ortho_model_pass(row) ? NULL : form != NULL ? form : "single";
 }
 
+/* A row of int8 activations never looks like an exact one. */
+static bool is_exact(const json_t *row)
+{
+    const char *activations = ortho_model_string(row, "activations");
+    return activations == NULL || strcmp(activations, "exact") == 0;
+}
+
+void ortho_model_variant(const json_t *row, char out[ORTHO_LABEL_BYTES])
+{
+    const char *variant = ortho_model_string(row, "variant");
+    char *clean = is_exact(row) ? NULL : ortho_text_cut(ortho_model_string(row, "activations"), 8);
+    snprintf(out, ORTHO_LABEL_BYTES, "%.64s%s%.12s%s", variant != NULL ? variant : "?",
+             clean != NULL ? " (" : "", clean != NULL ? clean : "",
+             clean != NULL ? " activations)" : "");
+    ortho_text_trim(out);
+    free(clean);
+}
+
 void ortho_model_label(const json_t *row, char out[ORTHO_LABEL_BYTES])
 {
-    const char *variant = ortho_model_string(row, "variant"), *form = ortho_model_form(row);
+    const char *form = ortho_model_form(row);
     bool formed = form != NULL && strcmp(form, "single") != 0;
-    snprintf(out, ORTHO_LABEL_BYTES, "%.64s%s%.16s", variant != NULL ? variant : "?",
-             formed ? " " : "", formed ? form : "");
+    ortho_model_variant(row, out);
+    size_t used = strlen(out);
+    snprintf(out + used, ORTHO_LABEL_BYTES - used, "%s%.16s", formed ? " " : "",
+             formed ? form : "");
     ortho_text_trim(out);
 }
 

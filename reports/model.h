@@ -82,9 +82,13 @@ bool ortho_model_pass(const json_t *row);
  * others; NULL of what is no pass. */
 const char *ortho_model_form(const json_t *row);
 
-/* What a row is called beside others of its group: its variant, and a form other than single:
- * "csr", "csr grouped"; "?" without a variant. Not cleaned. */
+/* A row's variant, and its activations where they aren't exact: "csr", "fused (int8 activations)";
+ * "?" without a variant. Not cleaned. */
 #define ORTHO_LABEL_BYTES 96
+void ortho_model_variant(const json_t *row, char out[ORTHO_LABEL_BYTES]);
+
+/* What a row is called beside others of its group: the same, and a form other than single: "csr",
+ * "csr grouped". */
 void ortho_model_label(const json_t *row, char out[ORTHO_LABEL_BYTES]);
 
 /* "L0.gate", "L0", "pass", or the tensor's name; written to `out`, cleaned of control characters.

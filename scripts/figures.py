@@ -34,9 +34,11 @@ def size(count):
 
 
 def name_of(row):
-    """What a row is called in a table: its variant, and of a pass its form unless that is single."""
-    form = row.get("form", "single")
-    return row["variant"] if form == "single" else f"{row['variant']}/{form}"
+    """What a row is called in a table: its variant, of a pass its form unless that is single, and its
+    activations unless they are exact."""
+    form, activations = row.get("form", "single"), row.get("activations", "exact")
+    return (row["variant"] + ("" if form == "single" else f"/{form}") +
+            ("" if activations == "exact" else f"/{activations}"))
 
 
 def state_of(row):

@@ -93,6 +93,20 @@ typedef enum ortho_device {
     ORTHO_DEVICE_CUDA
 } ortho_device;
 
+/* What activations are multiplied as. */
+typedef enum ortho_activation_mode {
+    ORTHO_ACTIVATIONS_EXACT = 0, /* as they are: nothing is lost but fp32's roundings of sums */
+    /* Rounded to int8 where they meet Base, as they are where they meet Ortho. Each stretch of
+     * ORTHO_INT8_COLUMNS columns of a group, from the group's first on (the last may be shorter),
+     * has a step for itself, the largest |x| of the token there / 127, and x counts as the nearest
+     * multiple of it, of two the even one: what a token loses is at most step / 2 * sum |Base| a
+     * row and stretch. A stretch whose largest |x| is below 2^-96 or not below 2^127 stays exact.
+     * On the CPU alone. */
+    ORTHO_ACTIVATIONS_INT8
+} ortho_activation_mode;
+
+#define ORTHO_INT8_COLUMNS 256 /* most columns that share a step */
+
 /* A row-major matrix that the caller owns, in host or device memory; the library tells them apart.
  * stride: elements between rows, >= cols. */
 typedef struct ortho_matrix {
@@ -125,6 +139,8 @@ typedef struct ortho_sieve_options {
     int32_t threads; /* CPU threads of the sieve and of forwards; 0: all that OpenMP sees now */
     int32_t device;  /* ortho_device */
     const char *variant; /* as in ortho_layer_options; NULL for a checkpoint */
+    int32_t activations; /* as in ortho_layer_options; 0 for a checkpoint */
+    int32_t unused;      /* 0 */
 } ortho_sieve_options;
 
 /* How a layer that is already sieved is to be served. */
@@ -133,6 +149,8 @@ typedef struct ortho_layer_options {
     int32_t device;      /* ortho_device */
     int32_t threads;     /* CPU threads of forwards; 0: all */
     const char *variant; /* the name of the one that serves every m; NULL: the library's choice */
+    int32_t activations; /* ortho_activation_mode of its forwards */
+    int32_t unused;      /* 0 */
 } ortho_layer_options;
 
 typedef struct ortho_layer ortho_layer;       /* a sieved linear layer */
@@ -151,6 +169,7 @@ typedef struct ortho_layer_info {
     size_t bytes;
     const char *variant; /* the variant that serves it; static storage */
     int32_t device;      /* ORTHO_DEVICE_CPU or ORTHO_DEVICE_CUDA */
+    int32_t activations; /* ortho_activation_mode */
 } ortho_layer_info;
 
 /* What an artifact says of one of its layers. */

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 5u
+#define ORTHO_VARIANT_ABI 6u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -162,6 +162,9 @@ typedef struct ortho_gemm_problem {
     ortho_dtype dtype;        /* of the calls' x and y, unless they say another */
     const ortho_split *split; /* valid during prepare only; NULL in supports */
     const ortho_matrix *w;    /* the unsplit W, valid during prepare only; may be NULL */
+    /* Of the calls over the state. INT8 comes to variants alone whose hooks say int8_activations:
+     * the callers of supports and prepare see to it. */
+    ortho_activation_mode activations;
 } ortho_gemm_problem;
 
 typedef struct ortho_gemm_call {
@@ -258,6 +261,8 @@ typedef struct ortho_gemm_hooks {
     ortho_status (*run_group)(const void *const *states, const ortho_gemm_call *calls, int count);
     /* Optional: many linears in one launch. */
     const ortho_chain_hooks *chain;
+    /* Can a problem ask for ORTHO_ACTIVATIONS_INT8? A chain is of states of one mode or of both. */
+    bool int8_activations;
 } ortho_gemm_hooks;
 
 /* ---- sieve ---------------------------------------------------------------------------------- */

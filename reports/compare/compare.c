@@ -140,7 +140,7 @@ static json_t *describe(const comparison *c, const ortho_compare_side *a,
 
 static json_t *new_case(const char *key, const json_t *row)
 {
-    static const char *const copied[] = {"op", "variant", "backend", "role"};
+    static const char *const copied[] = {"op", "variant", "backend", "role", "activations"};
     char slice[64];
     json_t *one = json_object();
     ortho_json_text(one, "key", key);

@@ -139,8 +139,8 @@ ortho_status ortho_side_cases(const ortho_compare_side *side, json_t **out)
 /* Rows that agree in these are of one thing in two settings. */
 static const char *const thing[] = {"op", "variant", "backend", "layer", "proj", "tensor", "m"};
 /* And in the form of a pass, which documents didn't always tell. */
-static const char *const setting[] = {"density", "l2",    "rule",      "group",
-                                      "dtype",   "alpha", "ortho_rows"};
+static const char *const setting[] = {"density", "l2",    "rule",       "group",
+                                      "dtype",   "alpha", "ortho_rows", "activations"};
 
 static bool refuse_row(const char *key, const json_t *a, const json_t *b, json_t *refused)
 {

@@ -112,7 +112,7 @@ static int by_text(const json_t *a, const json_t *b, const char *key)
 
 static int by_group(const ortho_timed *a, const ortho_timed *b)
 {
-    static const char *const names[] = {"op", "variant", "backend"};
+    static const char *const names[] = {"op", "variant", "backend", "activations"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         int order = by_text(a->one, b->one, names[i]);
         if (order != 0)
@@ -172,7 +172,7 @@ static ortho_status add_group(const members *m, json_t *list)
     gather(m, 1, logs + pa, room, &b);
     ortho_effect_of_centers(&a, &b, &first->options, &mean);
     json_t *one = json_object();
-    static const char *const names[] = {"op", "variant", "backend"};
+    static const char *const names[] = {"op", "variant", "backend", "activations"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         json_object_set(one, names[i], json_object_get(first->one, names[i]));
     ortho_json_int(one, "cases", (int64_t)cases);

@@ -171,11 +171,13 @@ ortho_status ortho_comparison_means(const json_t *document, const ortho_line_sin
     json_array_foreach(ortho_model_at(document, "groups"), i, one) if (status == ORTHO_OK)
     {
         int cases = whole(one, "cases");
+        char variant[ORTHO_LABEL_BYTES];
+        ortho_model_variant(one, variant);
         status =
-            say(sink, ORTHO_TONE_PLAIN, "%.40s %.40s on %.20s: %.3f [%.3f, %.3f] over %d case%s",
-                text(one, "variant"), text(one, "op"), text(one, "backend"),
-                ortho_model_number(one, "ratio"), ortho_model_number(one, "lo"),
-                ortho_model_number(one, "hi"), cases, cases == 1 ? "" : "s");
+            say(sink, ORTHO_TONE_PLAIN, "%.64s %.40s on %.20s: %.3f [%.3f, %.3f] over %d case%s",
+                variant, text(one, "op"), text(one, "backend"), ortho_model_number(one, "ratio"),
+                ortho_model_number(one, "lo"), ortho_model_number(one, "hi"), cases,
+                cases == 1 ? "" : "s");
     }
     return status;
 }

@@ -278,14 +278,15 @@ void ortho_page_data(ortho_html *h, const char *name, const char *value)
 static void put_row(ortho_html *h, const json_t *row, size_t index, const layout *l)
 {
     const char *status = ortho_model_status_name(ortho_model_status(row));
-    const char *variant = ortho_model_string(row, "variant");
+    char variant[ORTHO_LABEL_BYTES];
+    ortho_model_variant(row, variant);
     ortho_html_put(h, "<tr class=\"%s\"", status);
     ortho_page_data(h, "op", ortho_model_string(row, "op"));
     ortho_page_data(h, "variant", variant);
     ortho_page_data(h, "status", status);
     ortho_html_put(h, " data-details=\"f%zu-case-%zu\">", l->file, index);
     ortho_html_put(h, "<th scope=\"row\"><a href=\"#f%zu-case-%zu\">", l->file, index);
-    ortho_html_text(h, variant != NULL ? variant : "?");
+    ortho_html_text(h, variant);
     ortho_html_raw(h, "</a></th><td>");
     ortho_page_status(h, row, l->synthetic);
     ortho_html_raw(h, "</td>");

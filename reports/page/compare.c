@@ -69,7 +69,9 @@ static void put_groups(ortho_html *h, const json_t *comparison)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *group = json_array_get(list, i);
         ortho_html_raw(h, "<tr>");
-        ortho_html_row_header(h, ortho_model_string(group, "variant"));
+        char variant[ORTHO_LABEL_BYTES];
+        ortho_model_variant(group, variant);
+        ortho_html_row_header(h, variant);
         ortho_html_cell(h, ortho_model_string(group, "op"));
         ortho_html_cell(h, ortho_model_string(group, "backend"));
         put_count(h, ortho_model_number(group, "cases"));

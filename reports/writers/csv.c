@@ -102,6 +102,7 @@ static const field fields[] = {
     {.title = "dtype", .path = "dtype"},
     {.title = "alpha", .path = "alpha"},
     {.title = "ortho_rows", .path = "ortho_rows"},
+    {.title = "activations", .path = "activations"},
     {.title = "l2", .path = "l2"},
     {.title = "synthetic", .path = "synthetic"},
     {.title = "status", .words = status_words},

@@ -43,8 +43,9 @@ static ortho_status put_row(const json_t *row, const bool *shown, FILE *out)
 {
     ortho_case_status case_status = ortho_model_status(row);
     bool timed = case_status == ORTHO_CASE_OK || case_status == ORTHO_CASE_AMBIGUOUS;
-    const char *name = ortho_model_string(row, "variant");
-    ortho_status status = put_words("| ", name != NULL ? name : "?", out);
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_variant(row, name);
+    ortho_status status = put_words("| ", name, out);
     bool told = false;
     for (size_t c = 0; c < ortho_column_count && status == ORTHO_OK; c++) {
         ortho_cell cell = {.text = ""};

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define COLUMNS_MAX 20
-#define VARIANT_MAX 28 /* columns that a variant's name may take */
+#define VARIANT_MAX 48 /* columns that a variant's name may take */
 #define NARROWEST   40
 
 typedef struct layout {
@@ -56,8 +56,9 @@ static void drop_until_fits(layout *l, int width)
 
 static char *variant_name(const json_t *row)
 {
-    const char *name = ortho_model_string(row, "variant");
-    return ortho_text_cut(name != NULL ? name : "?", VARIANT_MAX);
+    char name[ORTHO_LABEL_BYTES];
+    ortho_model_variant(row, name);
+    return ortho_text_cut(name, VARIANT_MAX);
 }
 
 static ortho_status measure(layout *l, const ortho_group *group, int width)

@@ -62,7 +62,7 @@ static size_t workspace(const void *state_, int64_t m)
 
 static const ortho_gemm_hooks gemm = {
     .state_size = sizeof(state),
-#ifdef BAD_CLAIM /* claims to compute nothing, writes all the same */
+#if defined(BAD_CLAIM) || defined(BAD_ROUNDS) /* claims to compute nothing, writes all the same */
     .computes = ORTHO_COMPUTES_NOTHING,
 #else
     .computes = ORTHO_COMPUTES_SPLIT,
@@ -73,6 +73,9 @@ static const ortho_gemm_hooks gemm = {
 #endif
 #ifdef BAD_WORKSPACE
     .workspace = workspace,
+#endif
+#ifdef BAD_ROUNDS
+    .int8_activations = true,
 #endif
     .release = release,
 };

@@ -77,6 +77,76 @@ small=(--model random:96x80 --case-timeout 0.2 --min-time 0.005 --ci-target 1 --
     wants 2 "only a pass has forms: add --pass decode"
 }
 
+@test "--activations exact,int8 times both in turn, marks the one and skips who can't" {
+    try "${small[@]}" --op gemm --variant fused,csr --backend cpu --dtype fp32 --batch 1,40 \
+        --activations exact,int8 --out r.json
+    wants 0
+    says "fused (int8 activations)"
+    says "skipped: csr on the CPU takes no int8 activations, which are had on the CPU only, from: fused"
+    lacks "dense (int8" out
+    json 'sum(r.get("activations") == "int8" for r in d["results"]) == 4' r.json
+    json 'all(r["key"].endswith("/int8") == (r.get("activations") == "int8") for r in d["results"])' r.json
+    json 'all(r["status"] == "skipped" for r in d["results"] if r["variant"] == "csr" and "activations" in r)' r.json
+    json 'all(r["verified"]["after"] == "pass" for r in d["results"] if r["variant"] == "fused")' r.json
+    json 'all(r["speedup"]["over"] == "dense" for r in d["results"] if r["variant"] == "fused")' r.json
+    json 'all((r["verified"]["rel_error"] > 5e-4) == ("activations" in r) for r in d["results"]
+              if r["variant"] == "fused" and r["dtype"] == "fp32")' r.json
+    json 'd["context"]["options"]["activations"] == "exact,int8"' r.json
+    try report r.json --format csv
+    wants 0
+    grep -q '/int8,.*,int8,' out
+    try report r.json --format markdown
+    says "| fused (int8 activations) |"
+    key=gemm/fused/cpu/L0.w/m1/d0.01/outlier/g128/bf16/warm/int8/a0.5
+    try "${small[@]}" --case $key --out s.json
+    wants 0
+    json "[r['key'] for r in d['results']] == ['$key']" s.json
+}
+
+@test "a comparison keeps int8 activations apart from exact ones" {
+    for side in a b; do
+        try "${small[@]}" --op gemm --variant fused --backend cpu --dtype bf16 --activations all --out $side.json
+        wants 0
+    done
+    try compare a.json b.json --format json --out c.json
+    json 'sorted(g.get("activations", "exact") for g in d["groups"] if g["variant"] == "fused") == ["exact", "int8"]' c.json
+    try compare a.json b.json
+    says "fused (int8 activations) gemm on cpu"
+    "$PYTHON" - <<'EOF'
+import json
+for side, keep in ("a", "int8"), ("b", None):
+    d = json.load(open(side + ".json"))
+    d["results"] = [r for r in d["results"] if r["variant"] == "fused" and r.get("activations") == keep]
+    json.dump(d, open(side + ".json", "w"))
+EOF
+    try compare a.json b.json --format json --out c.json
+    json 'not d["cases"] and "activations" in json.dumps(d["refused"])' c.json
+}
+
+@test "--activations int8 alone leaves the references exact; --dry-run says who can't" {
+    try --dry-run "${small[@]}" --op gemm --variant csr,fused --backend cpu --activations int8
+    wants 0
+    grep -q '^gemm/fused/cpu/L0.w/m1/d0.01/outlier/g128/fp32/warm/int8$' out
+    grep -q '^gemm/csr/.*/int8  # skipped: csr on the CPU takes no int8' out
+    grep -q '^gemm/dense/cpu/L0.w/m1/d0.01/outlier/g128/fp32/warm$' out
+    [ "$(grep -c '^gemm/fused' out)" -eq 1 ]
+    try --dry-run --pass decode --model synthetic:smollm2-135m --variant csr --backend cpu --activations int8
+    grep -q '^pass/csr/.*/int8  # skipped: csr on the CPU takes no int8' out
+    try "${small[@]}" --activations int4
+    wants 2 "exact, int8"
+}
+
+@test "a pass of int8 activations in every form, and over processes" {
+    try --pass decode --model synthetic:smollm2-135m --layers 0 --backend cpu --threads 1 --form all \
+        --case-timeout 0.2 --min-time 0.005 --ci-target 1 --variant fused --activations all \
+        --processes 2 --out r.json
+    wants 0
+    says "fused (int8 activations)  persistent"
+    json 'sorted(r["form"] for r in d["results"] if r.get("activations") == "int8") == ["grouped", "persistent", "single"]' r.json
+    json 'all(r["verified"]["after"] == "pass" for r in d["results"] if r["variant"] == "fused")' r.json
+    json 'all(r["speedup"]["over"] == "dense" for r in d["results"] if r["variant"] == "fused")' r.json
+}
+
 @test "--out - is the document on stdout, and only that" {
     try "${small[@]}" --variant csr --op gemm --out -
     wants 0

@@ -126,7 +126,13 @@ static void variants_export(void **state)
             const shape *sh = &shapes[i];
             ortho_split s = split_make(sh->n, sh->k, sh->group, sh->density);
             ortho_split back = split_make(sh->n, sh->k, sh->group, sh->density);
-            ortho_gemm_problem p = {s.n, s.k, 1, s.nnz, s.group, ORTHO_F16, &s, NULL};
+            ortho_gemm_problem p = {.n = s.n,
+                                    .k = s.k,
+                                    .m = 1,
+                                    .nnz = s.nnz,
+                                    .group = s.group,
+                                    .dtype = ORTHO_F16,
+                                    .split = &s};
             void *st = NULL;
             memset(back.q, 0xa5, (size_t)(s.n * ((s.k + 1) / 2)));
             memset(back.row_ptr, 0xa5, (size_t)(s.n + 1) * 4);

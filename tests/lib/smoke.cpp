@@ -49,7 +49,9 @@ layer_ptr load(const char *path)
     ortho_layer *raw = nullptr;
     check(ortho_artifact_open(path, &opened));
     const artifact_ptr artifact(opened, ortho_artifact_close);
-    const ortho_layer_options options{sizeof options, ORTHO_DEVICE_CPU, 0, nullptr};
+    ortho_layer_options options{};
+    options.size = sizeof options;
+    options.device = ORTHO_DEVICE_CPU;
     check(ortho_layer_load(artifact.get(), "layer", &options, &raw));
     return layer_ptr(raw, ortho_layer_free);
 }

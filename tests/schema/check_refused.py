@@ -43,6 +43,8 @@ BREACHES = {
     "null-for-absent": lambda d: ok(d).update(floor_ns=None),
     "text-for-number": lambda d: ok(d).update(density="0.01"),
     "sieve-with-m": lambda d: first(d, op="sieve").update(m=1),
+    "sieve-with-activations": lambda d: first(d, op="sieve").update(activations="int8"),
+    "unknown-activations": lambda d: ok(d).update(activations="int4"),
     "gemm-with-quality": lambda d: ok(d).update(quality={"nnz": 1}),
     "short-histogram": lambda d: ok(d)["divergence"]["predicted"].update(histogram=[0.0] * 32),
     "lanes-above-one": lambda d: ok(d)["divergence"]["predicted"].update(value=1.5),

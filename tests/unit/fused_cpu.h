@@ -90,7 +90,8 @@ static inline const ortho_gemm_hooks *hooks(void)
     return v->gemm;
 }
 
-static inline void *state_make(const ortho_split *s, int64_t m, int threads)
+static inline void *state_make_for(const ortho_split *s, int64_t m, int threads,
+                                   ortho_activation_mode activations)
 {
     ortho_services services = ortho_services_default();
     services.threads = threads;
@@ -101,9 +102,15 @@ static inline void *state_make(const ortho_split *s, int64_t m, int threads)
                                         .nnz = s->nnz,
                                         .group = s->group,
                                         .dtype = ORTHO_BF16,
-                                        .split = s};
+                                        .split = s,
+                                        .activations = activations};
     assert_int_equal(hooks()->prepare(state, &problem, &services), ORTHO_OK);
     return state;
+}
+
+static inline void *state_make(const ortho_split *s, int64_t m, int threads)
+{
+    return state_make_for(s, m, threads, ORTHO_ACTIVATIONS_EXACT);
 }
 
 static inline void state_free(void *state)
@@ -119,6 +126,7 @@ typedef struct input {
     int64_t m;
     float alpha;
     int threads;
+    ortho_activation_mode activations; /* of run_once */
 } input;
 
 static inline void run_into(const void *state, const input *in, void *y)
@@ -140,7 +148,7 @@ static inline void run_into(const void *state, const input *in, void *y)
 /* y of one prepare and run; the caller frees it. */
 static inline void *run_once(const ortho_split *s, const input *in)
 {
-    void *state = state_make(s, in->m, in->threads);
+    void *state = state_make_for(s, in->m, in->threads, in->activations);
     void *y = make((size_t)(in->m * s->n) * ortho_dtype_bytes(in->dtype));
     run_into(state, in, y);
     state_free(state);

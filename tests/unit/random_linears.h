@@ -32,6 +32,7 @@ typedef struct random_linear {
     float alpha;
     int64_t x_at; /* of a chain */
     float scale;
+    ortho_activation_mode activations;
     ortho_split split;
 } random_linear;
 
@@ -175,9 +176,9 @@ static inline void random_case_name(const random_case *c, char text[800])
                       c->y_off);
     for (int i = 0; i < c->count && at < 700; i++) {
         const random_linear *l = &c->linear[i];
-        at += snprintf(text + at, 800 - (size_t)at, "; %d x %d, group %d, %.4f %s, alpha %g",
+        at += snprintf(text + at, 800 - (size_t)at, "; %d x %d, group %d, %.4f %s, alpha %g%s",
                        (int)l->n, (int)l->k, (int)l->group, l->density, rows[l->rows],
-                       (double)l->alpha);
+                       (double)l->alpha, l->activations == ORTHO_ACTIVATIONS_INT8 ? ", int8" : "");
         if (c->form == RANDOM_CHAIN)
             at += snprintf(text + at, 800 - (size_t)at, ", x_at %d", (int)l->x_at);
     }

@@ -270,6 +270,15 @@ static void a_key_holds_its_options(void **state)
     assert_int_equal(o.group, 64);
     assert_int_equal(o.dtype, ORTHO_F16);
     ob_options_clear(&o);
+    assert_int_equal(o.activations, 1 << ORTHO_ACTIVATIONS_EXACT);
+    load("--case gemm/fused/cpu/L0.q/m1/d0/outlier/g32/fp32/cold/int8/a0.5/uniform", &o);
+    assert_int_equal(o.activations, 1 << ORTHO_ACTIVATIONS_INT8);
+    assert_true(o.alpha == 0.5);
+    assert_string_equal(o.ortho_rows, "uniform");
+    ob_options_clear(&o);
+    load("--activations all --case gemm/fused/cpu/L0.q/m1/d0/outlier/g32/fp32/cold", &o);
+    assert_int_equal(o.activations, 1 << ORTHO_ACTIVATIONS_EXACT);
+    ob_options_clear(&o);
     load("--ortho-rows uniform --case gemm/csr/cpu/L0.q/m1/d0/outlier/g32/fp32/cold", &o);
     assert_string_equal(o.ortho_rows, "sieve");
     ob_options_clear(&o);
@@ -279,6 +288,8 @@ static void a_key_holds_its_options(void **state)
     refuse("--case gemm/csr/cpu/L0/m1/d0/outlier/g32/fp32/cold", "no layer and projection");
     refuse("--case sieve/csr/cpu/L0.q/d2/outlier/g32/cold", "--case: '2' is out of range");
     refuse("--case sieve/csr/cpu/L0.q/d0/outlier/g32/cold/a1", "is not a key");
+    refuse("--case gemm/csr/cpu/L0.q/m1/d0/outlier/g32/fp32/cold/int8/a2/uniform/b",
+           "is not a key");
     refuse("--case pass/csr/cpu/encode/m1/d0/outlier/g32/fp32", "'encode' is unknown");
     refuse("--case pass/csr/cpu/decode/m1/d0/outlier/g32", "is not a key");
     refuse("--case a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s", "is not a key");

@@ -66,6 +66,43 @@ static void keys_are_those_of_the_document(void **state)
     ortho_dataset_close(d);
 }
 
+/* Competitors alone have modes; both stand in one group. */
+static void modes_of_activations_are_cases_of_a_group(void **state)
+{
+    ortho_dataset *d = dataset("random:64x96");
+    ob_options o = options();
+    ob_plan plan = {0};
+    (void)state;
+    o.variants = (ob_words){.count = 1, .item = {"fused"}};
+    o.dtype = ORTHO_BF16;
+    o.alpha = 0.5;
+    o.activations = 1 << ORTHO_ACTIVATIONS_EXACT | 1 << ORTHO_ACTIVATIONS_INT8;
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_true(has(&plan, "gemm/fused/cpu/L0.w/m1/d0.01/outlier/g128/bf16/cold/a0.5"));
+    assert_true(has(&plan, "gemm/fused/cpu/L0.w/m1/d0.01/outlier/g128/bf16/cold/int8/a0.5"));
+    for (int i = 0; i < plan.count; i++) {
+        const ob_case *c = &plan.cases[i];
+        bool marked = strstr(c->key, "/int8") != NULL;
+        assert_int_equal(marked, c->activations == ORTHO_ACTIVATIONS_INT8);
+        assert_true(!marked || (!c->sieve && c->variant->role == ORTHO_COMPETITOR));
+        assert_true(!marked || (plan.cases[i - 1].variant == c->variant &&
+                                plan.cases[i - 1].group_number == c->group_number));
+    }
+    ob_plan_free(&plan);
+    o.activations = 1 << ORTHO_ACTIVATIONS_INT8;
+    o.pass = OB_PASS_DECODE;
+    o.forms = OB_FORM_SINGLE | OB_FORM_PERSISTENT;
+    o.do_sieve = false;
+    assert_int_equal(ob_plan_make(&o, d, &plan), ORTHO_OK);
+    assert_true(has(&plan, "pass/fused/cpu/decode/m1/d0.01/outlier/g128/bf16/int8/a0.5"));
+    assert_true(
+        has(&plan, "pass/fused/cpu/decode-persistent/m1/d0.01/outlier/g128/bf16/int8/a0.5"));
+    assert_false(has(&plan, "pass/fused/cpu/decode/m1/d0.01/outlier/g128/bf16/a0.5"));
+    assert_true(has(&plan, "pass/dense/cpu/decode/m1/d0.01/outlier/g128/bf16/a0.5"));
+    ob_plan_free(&plan);
+    ortho_dataset_close(d);
+}
+
 static void references_join_the_oracle_does_not(void **state)
 {
     ortho_dataset *d = dataset("random:64x96");
@@ -226,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_those_of_the_document),
+        cmocka_unit_test(modes_of_activations_are_cases_of_a_group),
         cmocka_unit_test(references_join_the_oracle_does_not),
         cmocka_unit_test(groups_are_contiguous_and_alike),
         cmocka_unit_test(a_key_selects_its_case_alone),

@@ -32,7 +32,7 @@ static double roundings(int64_t k)
     return 4 * sqrt((double)k) + 16;
 }
 
-static void random_shapes_are_right(void **state)
+static void run_levels(bool int8)
 {
     static const char *const levels[] = {"portable", "avx2", "avx512"};
     random_side side = {.services = ortho_services_default(),
@@ -40,9 +40,9 @@ static void random_shapes_are_right(void **state)
                         .drop = free,
                         .copy = copy,
                         .roundings = roundings,
-                        .most = WEIGHTS};
+                        .most = WEIGHTS,
+                        .int8 = int8};
     const ortho_variant *v = ortho_variant_find("fused", ORTHO_CPU);
-    (void)state;
     assert_non_null(v);
     side.gemm = v->gemm;
     side.services.threads = 2;
@@ -53,8 +53,23 @@ static void random_shapes_are_right(void **state)
     unsetenv("ORTHO_CPU");
 }
 
+static void random_shapes_are_right(void **state)
+{
+    (void)state;
+    run_levels(false);
+}
+
+static void they_are_with_int8_activations(void **state)
+{
+    (void)state;
+    run_levels(true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_shapes_are_right)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_shapes_are_right),
+        cmocka_unit_test(they_are_with_int8_activations),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,12 @@
  * planes are put together in fp32 once a segment. Three planes hold bf16 activations as long as no
  * element other than 0 lies below about 2^-15 of the segment's largest, fp16 ones to 2^-12; where
  * three don't suffice the fourth gives 8 bits more. What isn't exact even so (fp32 activations as a
- * rule, a NaN, an infinity) is PLAIN: that segment is multiplied in fp32 instead. Nothing is ever
- * rounded here.
+ * rule, a NaN, an infinity) is PLAIN: that segment is multiplied in fp32 instead. Nothing is
+ * rounded so.
+ *
+ * With int8 activations (ORTHO_ACTIVATIONS_INT8) the unit is 1/127 of the largest magnitude, x is
+ * rounded to a multiple of it, and one digit holds that whatever the dtype. What would overflow or
+ * isn't finite is PLAIN here, too.
  *
  * Weights are stored as u = q + 8, without sign; sum q * d = sum u * d - 8 * sum d, and the second
  * term, an integer too, is where a plane's sum starts.

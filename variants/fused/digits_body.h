@@ -3,6 +3,7 @@
 #include "common/half.h"
 #include "variants/fused/digits.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Magnitudes are scaled to below 2^HEADROOM, so that a digit's carry can't overflow. */
@@ -57,21 +58,32 @@ static inline int planes_for(uint32_t most)
     return most <= 127u ? 1 : most <= 32639u ? 2 : most <= 8355711u ? 3 : 4;
 }
 
-/* The digits of `count` elements, a multiple of 8 up to ORTHO_FUSED_SEGMENT, into [4][count]. */
-static inline void make_digits(const float *x, int count, int8_t *digits, ortho_fused_range *range)
+/* The bits of the largest magnitude, a NaN's above an infinity's. */
+static inline uint32_t largest_magnitude(const float *x, int count)
 {
-    int32_t integer[ORTHO_FUSED_SEGMENT];
-    uint32_t most = 0, all = 0;
+    uint32_t most = 0;
 #pragma omp simd reduction(max : most)
     for (int i = 0; i < count; i++) {
         uint32_t magnitude = float_magnitude(x[i]);
         most = magnitude > most ? magnitude : most;
     }
+    return most;
+}
+
+/* Is it one that stays a normal number, and its inverse too, whatever is made of them here? */
+static inline bool has_room(uint32_t magnitude)
+{
+    return magnitude >> 23 >= 31 && magnitude >> 23 <= 253;
+}
+
+/* The digits of `count` elements, a multiple of 8 up to ORTHO_FUSED_SEGMENT, into [4][count]. */
+static inline void make_digits(const float *x, int count, int8_t *digits, ortho_fused_range *range)
+{
+    int32_t integer[ORTHO_FUSED_SEGMENT];
+    uint32_t most = largest_magnitude(x, count), all = 0;
     *range = (ortho_fused_range){.planes = ORTHO_FUSED_PLAIN};
-    /* An exponent field of 31 to 254 leaves both powers of two normal numbers. */
-    int exponent = (int)(most >> 23), shift = HEADROOM - 1 + 127 - exponent;
-    if (most != 0 &&
-        (exponent < 31 || exponent > 253 || !to_integers(x, count, shift, integer, &all)))
+    int shift = HEADROOM - 1 + 127 - (int)(most >> 23);
+    if (most != 0 && (!has_room(most) || !to_integers(x, count, shift, integer, &all)))
         return;
     range->planes = 0;
     if (most == 0)
@@ -90,7 +102,36 @@ static inline void make_digits(const float *x, int count, int8_t *digits, ortho_
         range->start[p] = -8 * (int32_t)cut_digit(integer, count, digits + p * count);
 }
 
-static void make_all_digits(const ortho_fused_packed *packed, const ortho_fused_x *x)
+/* One digit of `count` elements: x as a multiple of a step. Two roundings come before the one to an
+ * integer, so that a multiple may be the next one where x lies halfway. */
+static inline void make_int8(const float *x, int count, int8_t *digits, ortho_fused_range *range)
+{
+    uint32_t most = largest_magnitude(x, count), sum = 0;
+    *range = (ortho_fused_range){.planes = most == 0 ? 0 : ORTHO_FUSED_PLAIN};
+    if (!has_room(most))
+        return;
+    const float largest = ortho_float_from_bits(most), up = 127 / largest;
+#pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < count; i++) {
+        int32_t digit = (int32_t)rintf(x[i] * up);
+        digits[i] = (int8_t)digit;
+        sum += (uint32_t)digit;
+    }
+    range->planes = 1;
+    range->unit = largest / 127;
+    range->start[0] = -8 * (int32_t)sum;
+}
+
+static inline void make_all_int8(const ortho_fused_packed *packed, const ortho_fused_x *x)
+{
+    for (int64_t s = 0; s < packed->segments; s++) {
+        const ortho_fused_segment *segment = packed->segment + s;
+        make_int8(x->padded + segment->at, segment->chunks * ORTHO_FUSED_COLUMNS,
+                  ortho_fused_digits(x, segment), x->range + s);
+    }
+}
+
+static inline void make_all_digits(const ortho_fused_packed *packed, const ortho_fused_x *x)
 {
     for (int64_t s = 0; s < packed->segments; s++) {
         const ortho_fused_segment *segment = packed->segment + s;

@@ -70,6 +70,7 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
         .threads = services->threads,
         .trips = usual_trips(&packed.ortho),
         .straight = last->at == last->column,
+        .int8 = problem->activations == ORTHO_ACTIVATIONS_INT8,
     };
     return ORTHO_OK;
 }
@@ -164,4 +165,5 @@ const ortho_gemm_hooks ortho_fused_gemm_cpu = {
     .export_split = export_split,
     .run_group = run_group,
     .chain = &ortho_fused_chain_cpu,
+    .int8_activations = true,
 };

@@ -153,6 +153,7 @@ static void segments_sums(const ortho_fused_job *job, int64_t from, int64_t to)
 
 const ortho_fused_level ortho_fused_level_avx2 = {
     .digits = make_all_digits,
+    .int8 = make_all_int8,
     .segments = segments_sums,
 };
 #endif

@@ -47,6 +47,8 @@ static inline __m512i dot(__m512i sum, __m512i a, __m512i b)
 /* Planes together, largest last so that it is rounded last. */
 static inline __m512 join(const __m512i *plane, int planes)
 {
+    if (planes == 1)
+        return _mm512_cvtepi32_ps(_mm512_add_epi32(plane[0], plane[1]));
     __m512 sum = _mm512_cvtepi32_ps(plane[0]);
     for (int p = 1; p < planes; p++)
         sum =
@@ -62,17 +64,20 @@ static inline __m512 load_scale(const tile *t, int b)
     return _mm512_cvtph_ps(_mm256_loadu_si256(scale));
 }
 
-/* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. */
+/* Constants in `tokens`, `blocks` and `planes`, so that the accumulators are registers. A lone
+ * plane has two, since vpdpbusd would wait for itself: the high nibbles' starts at 0. */
 static inline __attribute__((always_inline)) void tile_of(const tile *t, int tokens, int blocks,
                                                           int planes)
 {
     const __m512i low_nibbles = _mm512_set1_epi8(15);
     const int64_t plane = t->chunks * ORTHO_FUSED_COLUMNS;
+    const int second = planes == 1 ? 1 : 0;
     __m512i sum[TILE][TILE][ORTHO_FUSED_PLANES];
     for (int b = 0; b < blocks; b++)
         for (int i = 0; i < tokens; i++)
-            for (int p = 0; p < planes; p++)
-                sum[b][i][p] = _mm512_set1_epi32(t->range[i]->start[p]);
+            for (int p = 0; p < planes + second; p++)
+                sum[b][i][p] =
+                    p < planes ? _mm512_set1_epi32(t->range[i]->start[p]) : _mm512_setzero_si512();
     for (int c = 0; c < t->chunks; c++)
         for (int b = 0; b < blocks; b++) {
             const uint8_t *q = t->q + b * t->step + c * ORTHO_FUSED_CHUNK;
@@ -83,7 +88,7 @@ static inline __attribute__((always_inline)) void tile_of(const tile *t, int tok
                 for (int p = 0; p < planes; p++) {
                     const int8_t *d = t->digits[i] + p * plane + c * ORTHO_FUSED_COLUMNS;
                     sum[b][i][p] = dot(sum[b][i][p], low, four_digits(d));
-                    sum[b][i][p] = dot(sum[b][i][p], high, four_digits(d + 4));
+                    sum[b][i][p + second] = dot(sum[b][i][p + second], high, four_digits(d + 4));
                 }
         }
     for (int b = 0; b < blocks; b++) {
@@ -275,6 +280,7 @@ static void rows(const ortho_csr *csr, const ortho_patch *patch, int trips)
 
 const ortho_fused_level ortho_fused_level_avx512 = {
     .digits = make_all_digits,
+    .int8 = make_all_int8,
     .segments = segments_sums,
     .rows = rows,
 };

@@ -24,6 +24,8 @@ typedef struct ortho_fused_job {
 typedef struct ortho_fused_level {
     /* Digits and ranges of one token from its padded x. */
     void (*digits)(const ortho_fused_packed *packed, const ortho_fused_x *x);
+    /* The same with x rounded to int8: one digit, or none. */
+    void (*int8)(const ortho_fused_packed *packed, const ortho_fused_x *x);
     /* sum += x . Base over segments [from, to), for all rows of the job. */
     void (*segments)(const ortho_fused_job *job, int64_t from, int64_t to);
     /* A patch for one token (its sums are 0, its alpha 1) that takes each row for `trips` vectors

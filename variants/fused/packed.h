@@ -20,10 +20,10 @@
 
 #include "kernels/spmm.h"
 
-#define ORTHO_FUSED_ROWS    16  /* of a block: those of a patch too, ORTHO_BASE_ROWS */
-#define ORTHO_FUSED_COLUMNS 8   /* of a chunk */
-#define ORTHO_FUSED_CHUNK   64  /* bytes */
-#define ORTHO_FUSED_SEGMENT 256 /* most columns of a segment: 32 chunks, 2 KiB */
+#define ORTHO_FUSED_ROWS    16 /* of a block: those of a patch too, ORTHO_BASE_ROWS */
+#define ORTHO_FUSED_COLUMNS 8  /* of a chunk */
+#define ORTHO_FUSED_CHUNK   64 /* bytes */
+#define ORTHO_FUSED_SEGMENT ORTHO_INT8_COLUMNS /* most columns of a segment: 32 chunks, 2 KiB */
 
 typedef struct ortho_fused_segment {
     int64_t column; /* first, in the split */

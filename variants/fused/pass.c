@@ -126,7 +126,10 @@ static void load_token(const ortho_fused_worker *w, int64_t token, int i)
         for (int c = segment->columns; c < segment->chunks * ORTHO_FUSED_COLUMNS; c++)
             to[c] = 0;
     }
-    w->st->level->digits(p, x);
+    if (w->st->int8)
+        w->st->level->int8(p, x);
+    else
+        w->st->level->digits(p, x);
 }
 
 void ortho_fused_load(const ortho_fused_worker *w, int64_t first, int tokens)

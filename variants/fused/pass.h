@@ -20,6 +20,7 @@ typedef struct ortho_fused_state {
     int threads;       /* for which workspaces are sized */
     int trips;         /* vectors of 16 entries that a row is taken for */
     bool straight;     /* no padding between segments: x padded is x as it is */
+    bool int8;         /* x is rounded to int8 for Base */
 } ortho_fused_state;
 
 /* One thread's view of a call. */
@@ -52,7 +53,8 @@ void ortho_fused_run(const ortho_fused_worker *w, int64_t first, int tokens);
 /* Does x prepared for one linear serve another one? */
 static inline bool ortho_fused_same_x(const ortho_fused_state *a, const ortho_fused_state *b)
 {
-    return a->packed.k == b->packed.k && a->packed.group == b->packed.group && a->level == b->level;
+    return a->packed.k == b->packed.k && a->packed.group == b->packed.group &&
+           a->level == b->level && a->int8 == b->int8;
 }
 
 #endif

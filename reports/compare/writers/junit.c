@@ -42,9 +42,9 @@ static ortho_junit_outcome outcome_of(const json_t *one)
 
 static ortho_status add_case(ortho_junit *j, const json_t *one)
 {
-    const char *op = ortho_model_string(one, "op"), *variant = ortho_model_string(one, "variant");
+    const char *op = ortho_model_string(one, "op");
     const char *verdict = ortho_model_string(one, "verdict"), *key = ortho_model_string(one, "key");
-    char name[160], message[256], *text = NULL;
+    char name[160], variant[ORTHO_LABEL_BYTES], message[256], *text = NULL;
     size_t size = 0;
     ortho_cell ratio = {.text = ""}, interval = {.text = ""};
     FILE *out = open_memstream(&text, &size);
@@ -56,8 +56,8 @@ static ortho_status add_case(ortho_junit *j, const json_t *one)
     fclose(out);
     ortho_comparison_columns[1].cell(one, &ratio);
     ortho_comparison_columns[2].cell(one, &interval);
-    snprintf(name, sizeof name, "%.70s.%.70s", op != NULL ? op : "?",
-             variant != NULL ? variant : "?");
+    ortho_model_variant(one, variant);
+    snprintf(name, sizeof name, "%.70s.%.80s", op != NULL ? op : "?", variant);
     snprintf(message, sizeof message, "%.20s %s %s%s", verdict != NULL ? verdict : "no verdict",
              ratio.text, interval.text,
              ortho_model_true(one, "synthetic") ? " (SYNTHETIC weights)" : "");
