@@ -158,7 +158,8 @@ static void variants_export(void **state)
 
 static ortho_layer *sieved(const ortho_matrix *w, int device, ortho_rule rule)
 {
-    ortho_sieve_options o = {sizeof o, 0.02, rule, 64, 0, device, NULL};
+    ortho_sieve_options o = {
+        .size = sizeof o, .density = 0.02, .rule = rule, .group = 64, .device = device};
     ortho_layer *layer = NULL;
     ok(ortho_layer_sieve(w, NULL, &o, &layer));
     return layer;
