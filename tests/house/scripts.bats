@@ -162,8 +162,8 @@ check_gpu() {
     fake_build 0
     check_gpu --backend cpu --only verify-rules --only memcheck
     [ "$status" -eq 0 ]
-    [[ "$output" == *"verify-rules    pass"*"4 processes, 4 cases passed"* ]]
-    [[ "$output" == *"memcheck        skip"*"needs a GPU"* ]]
+    [[ "$output" == *"verify-rules      pass"*"4 processes, 4 cases passed"* ]]
+    [[ "$output" == *"memcheck          skip"*"needs a GPU"* ]]
     [[ "$output" == *"check-gpu: 1 passed, 0 failed, 1 skipped"* ]]
 }
 
@@ -172,7 +172,7 @@ check_gpu() {
     echo 'failed   fail  -  -  gemm/csr/cpu/L0.w/m1: y is 3' >>"$BATS_TEST_TMPDIR/cases"
     check_gpu --backend cpu --only verify-pass
     [ "$status" -eq 1 ]
-    [[ "$output" == *"verify-pass     FAIL"*"pass: exit 4, wanted 0"*"y is 3"* ]]
+    [[ "$output" == *"verify-pass       FAIL"*"pass: exit 4, wanted 0"*"y is 3"* ]]
     [[ "$output" == *"0 passed, 1 failed"* ]]
 }
 
