@@ -28,7 +28,7 @@ EOF
 }
 
 @test "each script explains itself" {
-    for script in setup test check-gpu readme-tables compare-revisions calibrate-minilm sieve-quality; do # bench passes --help on
+    for script in setup test test-python check-gpu readme-tables compare-revisions calibrate-minilm sieve-quality; do # bench passes --help on
         run "$ROOT/scripts/$script" --help
         [ "$status" -eq 0 ]
         [[ "$output" == *"usage: scripts/$script"* ]]
