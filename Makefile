@@ -9,8 +9,8 @@ SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/test-python 
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run tests/fuzz/campaign)
 prefix ?= /usr/local
 
-.PHONY: all help setup check check-gpu check-python asan ubsan tsan fuzz format format-check tidy shellcheck docs bench-smoke \
-        readme-tables install clean
+.PHONY: all help setup check check-gpu check-python asan ubsan tsan fuzz format format-check tidy shellcheck \
+        docs bench-smoke readme-tables install clean
 
 all: ## build the instrument (preset release)
 	@cmake --preset release >/dev/null
