@@ -42,6 +42,19 @@ EOF
     [ ! -e "$BATS_TEST_TMPDIR/none" ]
 }
 
+@test "test-python refuses what it can't work with, and sets nothing up" {
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --library /none
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--library: there is no such file"* ]]
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --python
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--python needs a value"* ]]
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --python false
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"false lacks a package of scripts/requirements-torch.txt"* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/none" ]
+}
+
 @test "a model is fetched, checked and at hand" {
     fetch tiny
     [ "$(cat "$MODEL")" = "weights of a tiny model" ]
