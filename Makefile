@@ -3,14 +3,14 @@
 FOLDERS := include common kernels variants datasets reports lib harness
 SOURCES := $(shell find $(FOLDERS) tests -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 TIDY    := $(shell find $(FOLDERS) -name '*.c')
-SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/check-gpu scripts/lib.sh \
-           scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \
+SCRIPTS := .ci/run scripts/setup scripts/bench scripts/test scripts/test-python scripts/check-gpu \
+           scripts/lib.sh scripts/nsight.sh scripts/nsight-capture scripts/ncu-capture \
            scripts/compare-revisions \
            $(shell find tests -name '*.sh') $(wildcard tests/fuzz/run tests/fuzz/campaign)
 prefix ?= /usr/local
 
-.PHONY: all help setup check check-gpu asan ubsan tsan fuzz format format-check tidy shellcheck docs bench-smoke \
-        readme-tables install clean
+.PHONY: all help setup check check-gpu check-python asan ubsan tsan fuzz format format-check tidy shellcheck \
+        docs bench-smoke readme-tables install clean
 
 all: ## build the instrument (preset release)
 	@cmake --preset release >/dev/null
@@ -27,6 +27,9 @@ check: ## every test that needs no GPU
 
 check-gpu: ## what only a GPU can check: matrix, compute-sanitizer, test programs
 	@scripts/check-gpu
+
+check-python: ## the Python package: its wheel, and its tests with PyTorch
+	@scripts/test-python
 
 asan: ## every test under AddressSanitizer and UBSan
 	@scripts/test --asan

@@ -6,10 +6,12 @@ find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
-pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
-pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
-pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+if(ORTHO_BENCH)
+    pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+    pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+    pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+    pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+endif()
 
 # io_uring, where liburing is: its archive rather than its shared library, so that what is built here
 # starts on machines without it.

@@ -2,7 +2,9 @@
 # completions. The package files find their prefix from where they lie, so an installed tree can be moved.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS ortho-bench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+if(ORTHO_BENCH)
+    install(TARGETS ortho-bench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
 install(DIRECTORY include/ortho DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE README.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 

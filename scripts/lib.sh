@@ -21,6 +21,9 @@ usage() { awk 'NR == 1 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$0";
 # pin makes a new one, and clones that share pins share it.
 venv_dir() { printf '%s/venv-%s\n' "$CACHE" "$(sha256sum "$ROOT/scripts/requirements.txt" | cut -c1-12)"; }
 
+# Folder of the Python environment with PyTorch that `setup --torch` makes, named like venv_dir's.
+torch_dir() { printf '%s/torch-%s\n' "$CACHE" "$(sha256sum "$ROOT/scripts/requirements-torch.txt" | cut -c1-12)"; }
+
 # Folder of the CUDA toolkit that `setup --cuda` makes.
 cuda_dir() { printf '%s/cuda-%s\n' "$CACHE" "$(sha256sum "$ROOT/scripts/requirements-cuda.txt" | cut -c1-12)"; }
 

@@ -28,7 +28,7 @@ EOF
 }
 
 @test "each script explains itself" {
-    for script in setup test check-gpu readme-tables compare-revisions calibrate-minilm sieve-quality; do # bench passes --help on
+    for script in setup test test-python check-gpu readme-tables compare-revisions calibrate-minilm sieve-quality; do # bench passes --help on
         run "$ROOT/scripts/$script" --help
         [ "$status" -eq 0 ]
         [[ "$output" == *"usage: scripts/$script"* ]]
@@ -39,6 +39,19 @@ EOF
     run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/setup" --cudaa
     [ "$status" -ne 0 ]
     [[ "$output" == *"unknown argument '--cudaa'"* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/none" ]
+}
+
+@test "test-python refuses what it can't work with, and sets nothing up" {
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --library /none
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--library: there is no such file"* ]]
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --python
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--python needs a value"* ]]
+    run env ORTHO_CACHE="$BATS_TEST_TMPDIR/none" "$ROOT/scripts/test-python" --python false
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"false lacks a package of scripts/requirements-torch.txt"* ]]
     [ ! -e "$BATS_TEST_TMPDIR/none" ]
 }
 
