@@ -15,6 +15,7 @@ from ._handle import choice
 METHOD = "libortho"
 ARTIFACT_KEY, LAYER_KEY = "ortho.artifact", "ortho.layer:"
 ARTIFACT_VERSION = 1
+SHAPE = ("n", "k", "nnz", "group")
 _SETTINGS = ("density", "rule", "group", "activations", "modules_to_not_convert", "shapes")
 
 
@@ -70,13 +71,13 @@ class LibOrthoConfig(QuantizationConfigMixin):
 def facts_of(facts: Any, where: str) -> dict[str, int]:
     """n, k, nnz and group of a layer as a file tells them; ValueError when they make no sense."""
     try:
-        n, k, nnz, group = (facts[key] for key in ("n", "k", "nnz", "group"))
+        n, k, nnz, group = (facts[key] for key in SHAPE)
     except (KeyError, TypeError):
         raise ValueError(f"{where}: n, k, nnz and group are wanted, not {facts!r}") from None
     if not all(type(value) is int for value in (n, k, nnz, group)) or \
             not (n > 0 and 0 < group <= k and 0 <= nnz <= n * k):
         raise ValueError(f"{where}: no layer has {facts!r}")
-    return {"n": n, "k": k, "nnz": nnz, "group": group}
+    return dict(zip(SHAPE, (n, k, nnz, group)))
 
 
 def artifact_layers(files: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -107,5 +108,18 @@ def artifact_layers(files: Iterable[str]) -> dict[str, dict[str, Any]]:
                     facts = json.loads(text)
                 except ValueError as error:
                     raise ValueError(f"{where}: {error}") from None
-                layers[name] = {**facts, **facts_of(facts, where)}
+                layers[name] = {**facts_of(facts, where), "density": facts.get("density"),
+                                "rule": facts.get("rule")}
     return layers
+
+
+def settings_of(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The density, rule and group that all of an artifact's layers were sieved with; what they
+    don't agree in is left out."""
+    facts = list(layers.values())
+    settings = {key: facts[0][key] for key in ("density", "rule")
+                if all(one[key] == facts[0][key] for one in facts)}
+    for group in (128, 64, 32, 0):
+        if all(one["group"] == min(group or one["k"], one["k"]) for one in facts):
+            return {**settings, "group": group}
+    return settings

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (ConversionOps, WeightConverter, WeightRenaming,
                                              rename_source_key)
@@ -23,10 +23,12 @@ from transformers.quantizers.auto import register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
+from . import _eligible
 from . import _library as lib
 from ._handle import DTYPES, LayerHandle, Split
-from ._hf_config import METHOD, LibOrthoConfig, artifact_layers
+from ._hf_config import METHOD, SHAPE, LibOrthoConfig, artifact_layers, settings_of
 from .linear import OrthoLinear
+from .model import begin, disable, enable
 
 # A layer's five tensors, as an artifact names them, in the order of Split's fields.
 PARTS = ("base.q", "base.scale", "ortho.row_ptr", "ortho.col", "ortho.val")
@@ -90,7 +92,6 @@ class LibOrthoQuantizer(HfQuantizer):
         self._device_map: dict[str, Any] | None = None
         self._planning = False  # True while Transformers decides where modules go
         self._failure: Exception | None = None
-        self._bytes_before = 0
 
     # ---- what Transformers asks
 
@@ -161,8 +162,6 @@ class LibOrthoQuantizer(HfQuantizer):
         return None, {}
 
     def _dequantize(self, model: Any, dtype: Any = None) -> Any:
-        from .model import disable
-
         return disable(model)
 
     # ---- before the weights come
@@ -183,13 +182,11 @@ class LibOrthoQuantizer(HfQuantizer):
         """The layers that the checkpoint has sieved, by their names in the model; None: a stock
         checkpoint."""
         config = self.quantization_config
-        layers: dict[str, dict] | None = config.shapes if self.pre_quantized else None
+        layers = config.shapes if self.pre_quantized else None
         if layers is None:
             layers = artifact_layers(files or ())
             if layers:
-                for key in ("density", "rule"):
-                    told = {facts.get(key) for facts in layers.values()}
-                    setattr(config, key, told.pop() if len(told) == 1 else getattr(config, key))
+                vars(config).update(settings_of(layers))
                 config.check()
         if self.pre_quantized and not layers:
             raise ValueError("libortho: config.json says that this checkpoint is sieved, but has no "
@@ -198,7 +195,9 @@ class LibOrthoQuantizer(HfQuantizer):
         if not layers:
             return None
         rename = _renaming(model)
-        return {rename(name): facts for name, facts in layers.items()}
+        config.shapes = {rename(name): {key: facts[key] for key in SHAPE}
+                         for name, facts in layers.items()}
+        return config.shapes
 
     def _make_room(self, model: Any, name: str, facts: dict) -> None:
         """An OrthoLinear without weights for a Linear."""
@@ -219,20 +218,28 @@ class LibOrthoQuantizer(HfQuantizer):
 
     def _choose(self, model: Any) -> None:
         """Which Linears shall be sieved as their weights come."""
-        from .model import why_stock
-
+        config = self.quantization_config
         keep = self.get_modules_to_not_convert(
-            model, self.quantization_config.modules_to_not_convert, model._keep_in_fp32_modules)
-        for name, module in model.named_modules():
-            if not isinstance(module, nn.Linear):
+            model, config.modules_to_not_convert, model._keep_in_fp32_modules)
+        tied = {*model.all_tied_weights_keys, *model.all_tied_weights_keys.values()}
+        selection = _eligible.Selection(None, (), config.density, config.group)
+        seen: dict[int, str] = {}
+        for name, linear in model.named_modules(remove_duplicate=False):
+            if not isinstance(linear, nn.Linear):
                 continue
-            reason = why_stock(model, name, module)
+            first = seen.setdefault(id(linear), name)
+            reason = (f"it is {first}, too" if first != name or not name else None
+                      ) or _eligible._odd(linear)
+            if reason is None and f"{name}.weight" in tied:
+                reason = "its weight is tied to another module's"
             if reason is None and not should_convert_module(name, keep):
                 reason = "modules_to_not_convert"
+            reason = reason or _eligible.unsized(linear.weight, selection)
             if reason is None:
                 self._targets.add(name)
             else:
                 self._kept[name] = reason
+                self._targets.discard(first)
 
     # ---- while they come; Transformers turns an exception here into a page of its own words, so the
     # first one waits until the model is through
@@ -253,7 +260,6 @@ class LibOrthoQuantizer(HfQuantizer):
         except Exception as error:
             self._fail(name, error)
             return
-        self._bytes_before += weight.nbytes
         _replace(model, name, linear, new)
 
     def assemble(self, model: Any, name: str, parts: dict[str, torch.Tensor]) -> None:
@@ -300,7 +306,16 @@ class LibOrthoQuantizer(HfQuantizer):
                 layer.bias.data.zero_()  # not in the checkpoint: as Transformers begins a stock one
         conversions = getattr(model, "_weight_conversions", None) or []
         model._weight_conversions = [one for one in conversions if not _is_ours(one)]
+        self._report(model, layers)
         return model
+
+    def _report(self, model: Any, layers: dict[str, OrthoLinear]) -> None:
+        missing = {name: "the checkpoint has no weight for it" for name in self._targets - set(layers)}
+        report = begin(model, {**self._kept, **missing})
+        report.converted = list(layers)
+        report.bytes_before = sum(layer.out_features * layer.in_features * layer.dtype.itemsize
+                                  for layer in layers.values())
+        report.bytes_after = sum(layer.nbytes for layer in layers.values())
 
 
 def _is_ours(conversion: Any) -> bool:
@@ -403,10 +418,6 @@ def _same_as(model: Any, asked: dict[str, Any]) -> None:
     config = model.config.quantization_config
     for key, value in asked.items():
         got = getattr(config, key)
-        if key == "group" and config.shapes is not None:
-            odd = [facts["group"] for facts in config.shapes.values()
-                   if facts["group"] != min(value or facts["k"], facts["k"])]
-            got = odd[0] if odd else value
         if got != value:
             raise ValueError(f"libortho: this checkpoint was sieved with {key} {got}, not {value}; "
                              "leave it out, or sieve the original checkpoint")
@@ -417,23 +428,25 @@ def _from_gguf(load: Callable, name_or_dir: str | os.PathLike[str], config: LibO
     """Transformers can't sieve while it reads GGUF: the model is whole and dense once."""
     from transformers import GgufConfig
 
-    from .model import enable
-
     kwargs["quantization_config"] = GgufConfig(gguf_file=kwargs["gguf_file"], dequantize=True)
     model = load(name_or_dir, **kwargs)
     return enable(model, density=config.density, rule=config.rule, group=config.group,
                   activations=config.activations)
 
 
-def attach(model: Any, config: LibOrthoConfig) -> None:
+def attach(model: nn.Module, config: LibOrthoConfig) -> None:
     """Tells a model of Transformers whose layers were sieved in place what it is, so that
-    save_pretrained writes a checkpoint that from_pretrained knows."""
+    save_pretrained writes a checkpoint that from_pretrained knows. Any other model, and one that
+    somebody else quantised, stays as it is."""
+    if not isinstance(model, PreTrainedModel) or \
+            getattr(model, "quantization_method", METHOD) != METHOD:
+        return
     model.hf_quantizer = LibOrthoQuantizer(config, pre_quantized=True)
     model.config.quantization_config = model.hf_quantizer.quantization_config
     model.quantization_method, model.is_quantized = METHOD, True
 
 
-def detach(model: Any) -> None:
+def detach(model: nn.Module) -> None:
     """Undoes attach and from_pretrained, for a model whose layers are stock again."""
-    if getattr(model, "quantization_method", None) == METHOD:
+    if isinstance(model, PreTrainedModel) and getattr(model, "quantization_method", None) == METHOD:
         model.hf_quantizer.remove_quantization_config(model)
