@@ -123,6 +123,11 @@ def _unfit(weight: torch.Tensor, selection: Selection) -> str | None:
         return "its weight is on the meta device: it holds no data"
     if weight.device.type not in ("cpu", "cuda"):
         return f"its weight is on {weight.device}"
+    return unsized(weight, selection)
+
+
+def unsized(weight: torch.Tensor, selection: Selection) -> str | None:
+    """What makes a weight of this shape and dtype, which may be on meta, one not to convert."""
     if weight.dtype not in _handle.DTYPES:
         return f"its weight is {weight.dtype}"
     n, k = weight.shape

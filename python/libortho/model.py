@@ -94,7 +94,7 @@ def enable(model: Model, use_libortho: bool = True, density: float = 0.01, rule:
     plan = _eligible.make_plan(model, _eligible.Selection(modules, skip, density, group))
     with _hessians(hessian) as diagonals:
         _rehearse(model, plan, how, diagonals)
-        report = _begin(model, plan)
+        report = begin(model, plan.keep)
         tell = _teller(progress)
         for done, (name, places) in enumerate(plan.convert.items(), 1):
             _convert(model, places, how, _hessian_of(diagonals, name), keep_original, report)
@@ -102,12 +102,12 @@ def enable(model: Model, use_libortho: bool = True, density: float = 0.01, rule:
     return model
 
 
-def _begin(model: nn.Module, plan: _eligible.Plan) -> Report:
+def begin(model: nn.Module, kept: dict[str, str]) -> Report:
     """The model's report and its set_alpha. What an earlier enable converted stays converted."""
     report = model.__dict__.get("libortho_report")
     if not isinstance(report, Report):
         report = model.__dict__["libortho_report"] = Report()
-    report.kept = plan.keep
+    report.kept = kept
     if not hasattr(model, "set_alpha"):
         model.__dict__["set_alpha"] = _SetAlpha(model)
     return report
