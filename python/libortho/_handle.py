@@ -192,7 +192,7 @@ class LayerHandle:
 
         Raises ValueError (a tensor's dtype or shape), LibOrthoError (an invariant of ortho_split
         doesn't hold: names the row)."""
-        n = split.row_ptr.numel() - 1
+        n = split.q.shape[0] if split.q.dim() == 2 else 0
         split = _checked(split, n, k, group)
         place = device_of(device)
         out = c.c_void_p()
@@ -259,12 +259,18 @@ class Artifact:
         """Reads headers only. Raises LibOrthoError (not found, not an artifact, hostile)."""
         out = c.c_void_p()
         lib.check(lib.library().ortho_artifact_open(os.fsencode(path), out))
-        self.pointer = out.value
+        self._pointer = out.value
         self._finalizer = weakref.finalize(self, lib.library().ortho_artifact_close, out.value)
+
+    @property
+    def pointer(self) -> int:
+        """The ortho_artifact *. ValueError: closed."""
+        if not self._finalizer.alive:
+            raise ValueError("libortho: the artifact is closed")
+        return self._pointer
 
     def close(self) -> None:
         self._finalizer()
-        self.pointer = None
 
     def __enter__(self) -> Artifact:
         return self

@@ -141,7 +141,7 @@ def _declare(lib: c.CDLL) -> None:
         getattr(lib, name).argtypes, getattr(lib, name).restype = parameters, c.c_int
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def library() -> c.CDLL:
     """libortho.so, loaded at the first call. ImportError: not found, or of another ABI."""
     lib = _open()

@@ -10,10 +10,12 @@ from torch.utils import _pytree
 from . import _ops
 from ._handle import LayerHandle
 
+_READ_ONLY = "libortho: the weight of an OrthoLinear can't be written; sieve the changed weight anew"
+
 
 class LinearWeight(torch.Tensor):
     """Shape, dtype and device of a weight, without storage. Any operation on it works on
-    W = Base + Ortho, made dense for that operation alone: slow, never wrong. It can't be written."""
+    W = Base + Ortho, made dense for that operation alone: slow, never wrong. It can't be written; a view of it is a copy."""
 
     handle: LayerHandle
 
@@ -33,15 +35,16 @@ class LinearWeight(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.detach.default:
             return LinearWeight(args[0].handle, args[0].dtype)
-        schema = func._schema
-        for position, argument in enumerate(schema.arguments):
+        for position, argument in enumerate(func._schema.arguments):
             written = argument.alias_info is not None and argument.alias_info.is_write
             value = args[position] if position < len(args) else (kwargs or {}).get(argument.name)
             if written and isinstance(value, LinearWeight):
-                raise RuntimeError("libortho: the weight of an OrthoLinear can't be written; sieve "
-                                   "the changed weight anew")
+                raise RuntimeError(_READ_ONLY)
         args, kwargs = _pytree.tree_map_only(LinearWeight, LinearWeight.dense, (args, kwargs or {}))
         return func(*args, **kwargs)
+
+    def __setitem__(self, *_: Any) -> None:
+        raise RuntimeError(_READ_ONLY)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return (f"LinearWeight({list(self.shape)}, dtype={self.dtype}, device={self.device}: "

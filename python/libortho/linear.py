@@ -21,7 +21,6 @@ from torch import nn
 
 from . import _handle
 from ._handle import LayerHandle, Split
-from . import _ops  # noqa: F401  (registers torch.ops.libortho)
 from ._weight import LinearWeight
 
 _PARTS = {"base": ("q", "scale"), "ortho": ("row_ptr", "col", "val")}
@@ -209,6 +208,8 @@ class OrthoLinear(nn.Module):
 
         Raises RuntimeError (no weights yet), ValueError or LibOrthoError (what was loaded is no
         layer of this size)."""
+        if self._handle is not None:
+            return self._handle
         with self._settling:
             if self._handle is not None:
                 return self._handle
@@ -233,20 +234,34 @@ class OrthoLinear(nn.Module):
         self._handle = handle
         self._fill({})
 
+    def keep(self, linear: nn.Linear) -> None:
+        """Keeps the Linear that this layer was made from, for original(). It is no child of this
+        module: it neither moves with it nor is in its state_dict."""
+        self.__dict__["_original"] = linear
+
+    def original(self) -> nn.Linear | None:
+        """The Linear that was kept, in the dtype and on the device of this layer; None: none was,
+        or other weights have been loaded since."""
+        linear = self.__dict__.get("_original")
+        if linear is not None:
+            linear.bias = self.bias
+            linear.weight.data = linear.weight.data.to(self.device, self.dtype)
+        return linear
+
     # ---- the forward
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in_features] to [..., out_features], fresh, of x's dtype; under autocast of the
         autocast dtype. Raises TypeError (dtype), RuntimeError (shape, device, no weights yet)."""
-        if x.device.type != "meta" and torch.is_autocast_enabled(x.device.type):
-            if x.is_floating_point() and x.dtype != torch.float64:
-                x = x.to(torch.get_autocast_dtype(x.device.type))
+        if x.dtype in _handle.DTYPES and x.device.type != "meta" \
+                and torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         if x.dim() == 0 or x.shape[-1] != self.in_features:
             raise RuntimeError(f"libortho: x of shape {list(x.shape)} for a layer of "
                                f"{self.in_features} inputs")
         if x.device.type == "meta":
             return x.new_empty((*x.shape[:-1], self.out_features))
-        handle = self._handle if self._handle is not None else self.settle()
+        handle = self.settle()
         y = torch.ops.libortho.linear(x, handle.key, self.out_features)
         if self.bias is not None:
             y.add_(self.bias.to(y.dtype))  # y is this call's own
@@ -285,15 +300,16 @@ class OrthoLinear(nn.Module):
         """New weights for old ones, which stay if these are no layer of this size."""
         if self.device.type == "meta" and not assign:
             return  # as a stock module: what is copied to the meta device is lost
+        if tuple(split.q.shape) != (self.out_features, (self.in_features + 1) // 2):
+            raise ValueError(f"base.q of shape {list(split.q.shape)} for {self.in_features} inputs "
+                             f"and {self.out_features} outputs")
         group = _group_of(split.scale, self.in_features, self.group)
-        if tuple(split.row_ptr.shape) != (self.out_features + 1,):
-            raise ValueError(f"row_ptr of shape {list(split.row_ptr.shape)} for "
-                             f"{self.out_features} outputs")
         place = split.q.device if self.device.type == "meta" else self.device
         handle = LayerHandle.from_split(split, self.in_features, group, place, self.threads,
                                         self.activations, self.variant)
         self._place(place)
         self.group = group
+        self.__dict__.pop("_original", None)
         self._take(handle)
 
     # ---- moves and copies
@@ -311,6 +327,7 @@ class OrthoLinear(nn.Module):
         """The weights to another device; to meta they are let go, as a stock module's are."""
         if device.type == "meta":
             nnz, self._handle = self._nnz(), None
+            self.__dict__.pop("_original", None)
             self._fill({name: torch.empty(shape, dtype=dtype, device="meta")
                         for name, (dtype, shape) in self._shapes(nnz).items()})
             return
@@ -341,4 +358,4 @@ def _group_of(scale: torch.Tensor, k: int, group: int) -> int:
         for candidate in (group, k, 128, 64, 32):
             if candidate > 0 and -(-k // candidate) == scale.shape[1]:
                 return candidate
-    raise ValueError(f"scale of shape {list(scale.shape)} for {k} inputs: no group is of it")
+    raise ValueError(f"base.scale of shape {list(scale.shape)} for {k} inputs: no group is of it")
