@@ -27,6 +27,7 @@ from . import _eligible
 from . import _library as lib
 from ._handle import DTYPES, LayerHandle, Split
 from ._hf_config import METHOD, SHAPE, LibOrthoConfig, artifact_layers, settings_of
+from ._memory import trim
 from .linear import OrthoLinear
 from .model import begin, disable, enable
 
@@ -57,6 +58,7 @@ class SieveOnLoad(_Operation):
         rest = {}
         for key, values in input_dict.items():
             if self.hf_quantizer.param_needs_quantization(model, key):
+                trim()  # the weight before this one
                 self.hf_quantizer.sieve(model, key, _leaf(values))
                 missing_keys.discard(key)
             else:
@@ -188,11 +190,11 @@ class LibOrthoQuantizer(HfQuantizer):
             if layers:
                 vars(config).update(settings_of(layers))
                 config.check()
-        if self.pre_quantized and not layers:
+        if self.pre_quantized and config.shapes is None and not layers:
             raise ValueError("libortho: config.json says that this checkpoint is sieved, but has no "
                              "quantization_config.shapes, and its files no metadata that tell of "
                              "layers; save it anew with save_pretrained")
-        if not layers:
+        if not layers and not self.pre_quantized:
             return None
         rename = _renaming(model)
         config.shapes = {rename(name): {key: facts[key] for key in SHAPE}
@@ -307,6 +309,8 @@ class LibOrthoQuantizer(HfQuantizer):
         conversions = getattr(model, "_weight_conversions", None) or []
         model._weight_conversions = [one for one in conversions if not _is_ours(one)]
         self._report(model, layers)
+        _as_stock(model)
+        trim()
         return model
 
     def _report(self, model: Any, layers: dict[str, OrthoLinear]) -> None:
@@ -320,6 +324,12 @@ class LibOrthoQuantizer(HfQuantizer):
 
 def _is_ours(conversion: Any) -> bool:
     return any(isinstance(op, _Operation) for op in getattr(conversion, "operations", ()))
+
+
+def _as_stock(model: Any) -> None:
+    """Transformers forbids half() and float() where is_quantized is set; they work here. Training
+    is refused by the layers themselves."""
+    model.is_quantized = False
 
 
 def _place(where: Any) -> str:
@@ -443,7 +453,8 @@ def attach(model: nn.Module, config: LibOrthoConfig) -> None:
         return
     model.hf_quantizer = LibOrthoQuantizer(config, pre_quantized=True)
     model.config.quantization_config = model.hf_quantizer.quantization_config
-    model.quantization_method, model.is_quantized = METHOD, True
+    model.quantization_method = METHOD
+    _as_stock(model)
 
 
 def detach(model: nn.Module) -> None:

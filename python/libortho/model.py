@@ -21,6 +21,7 @@ Model = TypeVar("Model", bound=nn.Module)
 Hessian = Mapping[str, torch.Tensor]
 Progress = Callable[[int, int, str], object]  # layers done, layers in all, the last one's name
 
+_HF = __package__ + ".hf"  # there where Transformers is; it imports this module
 _HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
           "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks",
           "_backward_pre_hooks", "_is_full_backward_hook")
@@ -99,6 +100,8 @@ def enable(model: Model, use_libortho: bool = True, density: float = 0.01, rule:
         for done, (name, places) in enumerate(plan.convert.items(), 1):
             _convert(model, places, how, _hessian_of(diagonals, name), keep_original, report)
             tell(done, len(plan.convert), name)
+    if report.converted and (hf := sys.modules.get(_HF)) is not None:
+        hf.attach(model, hf.LibOrthoConfig(how.density, how.rule, how.group, how.activations))
     return model
 
 
@@ -197,6 +200,8 @@ def disable(model: nn.Module) -> nn.Module:
     for name in ("libortho_report", "set_alpha"):
         if isinstance(model.__dict__.get(name), (Report, _SetAlpha)):
             delattr(model, name)
+    if (hf := sys.modules.get(_HF)) is not None:
+        hf.detach(model)
     return model
 
 

@@ -220,6 +220,17 @@ def test_disable(stock, tmp_path):
     assert not sieved(from_pretrained(stock[1]).dequantize())
 
 
+def test_casts(stock):
+    for loaded in (from_pretrained(stock[1]), libortho.enable(load(stock[1]))):
+        wanted = logits(loaded, TOKENS)
+        for dtype, cast in ((torch.float16, "half"), (torch.bfloat16, "bfloat16")):
+            changed = getattr(copy.deepcopy(loaded), cast)()
+            assert logits(changed, TOKENS).dtype == dtype
+            assert all(layer.weight.dtype == dtype for layer in sieved(changed).values())
+            assert (logits(changed, TOKENS) - wanted).abs().max() < 0.05 * wanted.abs().max()
+            torch.testing.assert_close(logits(changed.float(), TOKENS), wanted, rtol=0.02, atol=0.02)
+
+
 def test_alpha(stock):
     loaded = from_pretrained(stock[1], density=0.1)
     whole = logits(loaded, TOKENS)
@@ -252,7 +263,7 @@ def test_artifact(tmp_path, size, device):
 
 def test_quantizer(stock):
     loaded = from_pretrained(stock[1])
-    assert loaded.is_quantized and loaded.quantization_method == "libortho"
+    assert loaded.quantization_method == "libortho"
     assert not loaded.hf_quantizer.is_trainable and loaded.hf_quantizer.is_serializable()
     with pytest.raises(RuntimeError, match="can't be trained"):
         loaded(TOKENS, labels=TOKENS).loss.backward()

@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 MB = 1e6
 # What a process takes beside weights, and gives back or not as malloc sees fit: the sieve's scratch,
 # buffers of safetensors, code that is imported at the first layer.
-SLACK = 24 * MB
+SLACK = 12 * MB
 
 WORKER = pathlib.Path(__file__).with_name("hf_memory_worker.py")
 
