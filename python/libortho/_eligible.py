@@ -58,6 +58,7 @@ def make_plan(model: nn.Module, selection: Selection) -> Plan:
     plan = Plan({}, {})
     for names in places.values():
         name, linear = names[0], model.get_submodule(names[0])
+        assert isinstance(linear, nn.Linear)
         reasons = (selection.reason(name), _odd(linear) or _shared(linear, is_shared)
                    or _unfit(linear.weight, selection))
         reason = next((r for r in reasons if r), None) if name else "it is the model itself: use " \

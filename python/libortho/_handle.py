@@ -133,7 +133,7 @@ def _checked(split: Split, n: int, k: int, group: int) -> Split:
 class LayerHandle:
     """Owns one layer of libortho. Make one with sieve, from_split or load."""
 
-    def __init__(self, pointer: int, device: torch.device, activations: str) -> None:
+    def __init__(self, pointer: c.c_void_p, device: torch.device, activations: str) -> None:
         self.device = device
         self.key = next(_keys)
         self._pointer = pointer
@@ -182,7 +182,7 @@ class LayerHandle:
         with _guard(place):
             lib.check(lib.library().ortho_layer_sieve(
                 matrix, None if diagonal is None else diagonal.data_ptr(), options, out))
-        return cls(out.value, place, activations)
+        return cls(out, place, activations)
 
     @classmethod
     def from_split(cls, split: Split, k: int, group: int, device: torch.device | str = "cpu",
@@ -200,7 +200,7 @@ class LayerHandle:
             lib.check(lib.library().ortho_layer_from_split(
                 _split_of(split, n, k, group),
                 _layer_options(place, threads, variant, activations), out))
-        return cls(out.value, place, activations)
+        return cls(out, place, activations)
 
     @classmethod
     def load(cls, artifact: Artifact, name: str, device: torch.device | str = "cpu",
@@ -213,7 +213,7 @@ class LayerHandle:
             lib.check(lib.library().ortho_layer_load(
                 artifact.pointer, name.encode(),
                 _layer_options(place, threads, variant, activations), out))
-        return cls(out.value, place, activations)
+        return cls(out, place, activations)
 
     # ---- what it can do
 
@@ -259,11 +259,11 @@ class Artifact:
         """Reads headers only. Raises LibOrthoError (not found, not an artifact, hostile)."""
         out = c.c_void_p()
         lib.check(lib.library().ortho_artifact_open(os.fsencode(path), out))
-        self._pointer = out.value
-        self._finalizer = weakref.finalize(self, lib.library().ortho_artifact_close, out.value)
+        self._pointer = out
+        self._finalizer = weakref.finalize(self, lib.library().ortho_artifact_close, out)
 
     @property
-    def pointer(self) -> int:
+    def pointer(self) -> c.c_void_p:
         """The ortho_artifact *. ValueError: closed."""
         if not self._finalizer.alive:
             raise ValueError("libortho: the artifact is closed")

@@ -28,7 +28,7 @@ def linear(x: torch.Tensor, handle: int, n: int) -> torch.Tensor:
     if x.dim() == 0 or x.shape[-1] != layer.k or n != layer.n:
         raise RuntimeError(f"libortho: x of shape {list(x.shape)} and {n} outputs for a layer of "
                            f"{layer.k} inputs and {layer.n} outputs")
-    y = torch.empty((*x.shape[:-1], n), dtype=x.dtype, device=x.device)
+    y = x.new_empty((*x.shape[:-1], n))
     m = x.numel() // layer.k
     if m == 0:
         return y
@@ -43,7 +43,7 @@ def linear(x: torch.Tensor, handle: int, n: int) -> torch.Tensor:
 @linear.register_fake
 def _(x: torch.Tensor, handle: int, n: int) -> torch.Tensor:
     _handle.dtype_code(x.dtype, "activations")
-    return torch.empty((*x.shape[:-1], n), dtype=x.dtype, device=x.device)
+    return x.new_empty((*x.shape[:-1], n))
 
 
 @torch.library.custom_op("libortho::refuse_gradient", mutates_args=())

@@ -32,7 +32,8 @@ class LinearWeight(torch.Tensor):
         return w.to(self.device, self.dtype)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (),  # type: ignore[override]
+                           kwargs: Any = None) -> Any:
         if func is torch.ops.aten.detach.default:
             return LinearWeight(args[0].handle, args[0].dtype)
         for position, argument in enumerate(func._schema.arguments):

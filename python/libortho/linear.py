@@ -61,6 +61,7 @@ class OrthoLinear(nn.Module):
     in_features: int
     out_features: int
     bias: nn.Parameter | None
+    _handle: LayerHandle | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  density: float = 0.01, rule: str = "outlier", group: int = 128,
@@ -83,7 +84,7 @@ class OrthoLinear(nn.Module):
         """Everything but weights, bias and where they are."""
         self.in_features, self.out_features = in_features, out_features
         self.group, self.rule = group, rule
-        self._handle: LayerHandle | None = None
+        self._handle = None
         self._alpha = 1.0
         self._settling = threading.Lock()
         for part, names in _PARTS.items():
@@ -144,7 +145,7 @@ class OrthoLinear(nn.Module):
         weights: used in a computation, it is Base + Ortho, made dense for that once. It requires no
         gradient."""
         shape = self.out_features, self.in_features
-        if self._handle is None and (self.device.type == "meta" or not self._is_filled()):
+        if self._handle is None and self._filled() is None:
             return torch.empty(shape, dtype=self.dtype, device="meta")
         handle = self.settle()
         if torch.compiler.is_compiling():
@@ -182,7 +183,8 @@ class OrthoLinear(nn.Module):
     # ---- weights, in and out of the library
 
     def _nnz(self) -> int:
-        return self._handle.nnz if self._handle is not None else self.ortho.val.numel()
+        value = self._buffered()["val"]
+        return self._handle.nnz if self._handle is not None else value.numel() if value is not None else 0
 
     def _shapes(self, nnz: int) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
         return _handle.shapes_of(self.out_features, self.in_features, nnz, self.group)
@@ -196,8 +198,10 @@ class OrthoLinear(nn.Module):
         return {name: self.get_submodule(part)._buffers[name]
                 for part, names in _PARTS.items() for name in names}
 
-    def _is_filled(self) -> bool:
-        return all(t is not None and not t.is_meta for t in self._buffered().values())
+    def _filled(self) -> Split | None:
+        """The buffers; None: some aren't there, or on the meta device."""
+        tensors = {name: t for name, t in self._buffered().items() if t is not None and not t.is_meta}
+        return Split(**tensors) if len(tensors) == len(KEYS) else None
 
     def split(self) -> Split:
         """The weights in canonical form, fresh CPU tensors. RuntimeError: it has none yet."""
@@ -213,14 +217,13 @@ class OrthoLinear(nn.Module):
         with self._settling:
             if self._handle is not None:
                 return self._handle
-            if not self._is_filled():
+            split = self._filled()
+            if split is None:
                 raise RuntimeError("libortho: this OrthoLinear has no weights yet: load a state_dict "
                                    "(load_state_dict(..., assign=True) on the meta device)")
-            split = Split(**self._buffered())
-            self._take(LayerHandle.from_split(
+            return self._take(LayerHandle.from_split(
                 split, self.in_features, self.group, self._place(split.q.device), self.threads,
                 self.activations, self.variant))
-            return self._handle
 
     def _place(self, where: torch.device) -> torch.device:
         """Where the handle goes: where the layer says it is; on meta, where the data came to lie."""
@@ -228,11 +231,12 @@ class OrthoLinear(nn.Module):
             self._marker = torch.empty(0, device=where, dtype=self.dtype)
         return self.device
 
-    def _take(self, handle: LayerHandle) -> None:
+    def _take(self, handle: LayerHandle) -> LayerHandle:
         if self._alpha != 1.0:
             handle.set_alpha(self._alpha)
         self._handle = handle
         self._fill({})
+        return handle
 
     def keep(self, linear: nn.Linear) -> None:
         """Keeps the Linear that this layer was made from, for original(). It is no child of this
@@ -318,20 +322,20 @@ class OrthoLinear(nn.Module):
         marker = fn(self._marker.new_empty(0))
         _handle.dtype_code(marker.dtype, "a layer")
         if self._handle is not None and marker.device != self.device:
-            self._move(marker.device)
+            self._move(self._handle, marker.device)
         super()._apply(fn, recurse)
         self._marker = torch.empty(0, dtype=marker.dtype, device=marker.device)
         return self
 
-    def _move(self, device: torch.device) -> None:
+    def _move(self, handle: LayerHandle, device: torch.device) -> None:
         """The weights to another device; to meta they are let go, as a stock module's are."""
         if device.type == "meta":
-            nnz, self._handle = self._nnz(), None
+            self._handle = None
             self.__dict__.pop("_original", None)
             self._fill({name: torch.empty(shape, dtype=dtype, device="meta")
-                        for name, (dtype, shape) in self._shapes(nnz).items()})
+                        for name, (dtype, shape) in self._shapes(handle.nnz).items()})
             return
-        self._take(LayerHandle.from_split(self._handle.export(), self.in_features, self.group, device,
+        self._take(LayerHandle.from_split(handle.export(), self.in_features, self.group, device,
                                           self.threads, self.activations, self.variant))
 
     def __getstate__(self) -> dict:

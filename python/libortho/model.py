@@ -9,12 +9,13 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from . import _eligible, _handle, _library
+from ._weight import LinearWeight
 from .linear import OrthoLinear
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -119,7 +120,7 @@ def begin(model: nn.Module, kept: dict[str, str]) -> Report:
 def _rehearse(model: nn.Module, plan: _eligible.Plan, how: _Sieve,
               diagonals: Hessian | None) -> None:
     """Finds, before anything is touched, what would fail at every layer."""
-    devices = {model.get_submodule(name).weight.device for name in plan.convert}
+    devices = {_linear(model, name).weight.device for name in plan.convert}
     for device in devices or {torch.device("cpu")}:
         how.run(torch.ones(32, 256, device=device))
     if diagonals is not None and plan.convert and not any(
@@ -128,10 +129,16 @@ def _rehearse(model: nn.Module, plan: _eligible.Plan, how: _Sieve,
                          f"is {next(iter(plan.convert))!r}")
 
 
+def _linear(model: nn.Module, name: str) -> nn.Linear:
+    linear = model.get_submodule(name)
+    assert isinstance(linear, nn.Linear)
+    return linear
+
+
 def _convert(model: nn.Module, places: list[str], how: _Sieve, diagonal: torch.Tensor | None,
              keep_original: bool, report: Report) -> None:
     """One layer, in all its places. When this returns, nothing here holds the stock weight."""
-    old = model.get_submodule(places[0])
+    old = _linear(model, places[0])
     try:
         handle = how.run(old.weight, diagonal)
     except _library.LibOrthoError as error:
@@ -141,7 +148,7 @@ def _convert(model: nn.Module, places: list[str], how: _Sieve, diagonal: torch.T
         return
     new = OrthoLinear.from_handle(handle, old.bias, dtype=old.weight.dtype, threads=how.threads)
     new.rule = how.rule
-    new._weight_requires_grad = old.weight.requires_grad
+    new.__dict__["_weight_requires_grad"] = old.weight.requires_grad
     report.converted.append(places[0])
     report.bytes_before += old.weight.nbytes
     report.bytes_after += handle.bytes
@@ -193,6 +200,7 @@ def disable(model: nn.Module) -> nn.Module:
             places.setdefault(id(module), []).append(name)
     for names in places.values():
         old = model.get_submodule(names[0])
+        assert isinstance(old, OrthoLinear)
         new = old.original() or _dense_linear(old)
         if names[0] == "":
             return new
@@ -208,9 +216,10 @@ def disable(model: nn.Module) -> nn.Module:
 def _dense_linear(layer: OrthoLinear) -> nn.Linear:
     new = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta",
                     dtype=layer.dtype)
-    weight = layer.weight if layer.weight.is_meta else layer.weight.dense()
-    new.weight = nn.Parameter(weight, requires_grad=getattr(layer, "_weight_requires_grad", True))
-    new.bias = layer.bias
+    weight = layer.weight
+    new.weight = nn.Parameter(weight.dense() if isinstance(weight, LinearWeight) else weight,
+                              requires_grad=layer.__dict__.get("_weight_requires_grad", True))
+    new.register_parameter("bias", layer.bias)
     return new.train(layer.training)
 
 
@@ -280,7 +289,7 @@ def _hessian_of(diagonals: Hessian | None, name: str) -> torch.Tensor | None:
 class _File(Mapping):
     """A safetensors file as a mapping that reads a tensor when it is asked for."""
 
-    def __init__(self, file) -> None:
+    def __init__(self, file: Any) -> None:
         self._file, self._keys = file, set(file.keys())
 
     def __getitem__(self, name: str) -> torch.Tensor:
