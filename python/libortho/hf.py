@@ -28,7 +28,7 @@ from . import _library as lib
 from ._handle import DTYPES, LayerHandle, Split
 from ._hf_config import METHOD, SHAPE, LibOrthoConfig, artifact_layers, settings_of
 from ._memory import trim
-from .linear import OrthoLinear
+from .linear import OrthoLinear, default_threads
 from .model import begin, disable, enable
 
 # A layer's five tensors, as an artifact names them, in the order of Split's fields.
@@ -214,8 +214,8 @@ class LibOrthoQuantizer(HfQuantizer):
         with torch.device("meta"):
             new = OrthoLinear(linear.in_features, linear.out_features, linear.bias is not None,
                               rule=config.rule, group=facts["group"], nnz=facts["nnz"],
-                              activations=config.activations, device="meta",
-                              dtype=linear.weight.dtype)
+                              activations=config.activations, threads=default_threads(),
+                              device="meta", dtype=linear.weight.dtype)
         _replace(model, name, linear, new)
 
     def _choose(self, model: Any) -> None:
@@ -256,9 +256,11 @@ class LibOrthoQuantizer(HfQuantizer):
             if tuple(weight.shape) != (linear.out_features, linear.in_features):
                 raise ValueError(f"the checkpoint's weight is {list(weight.shape)}, the model's "
                                  f"{[linear.out_features, linear.in_features]}")
-            handle = LayerHandle.sieve(weight, config.density, config.rule, config.group,
-                                       activations=config.activations)
-            new = OrthoLinear.from_handle(handle, linear.bias, dtype=weight.dtype)
+            threads = default_threads()
+            handle = LayerHandle.sieve(weight, config.density, config.rule, config.group, None,
+                                       threads, config.activations)
+            new = OrthoLinear.from_handle(handle, linear.bias, dtype=weight.dtype, threads=threads)
+            new.rule = config.rule
         except Exception as error:
             self._fail(name, error)
             return
