@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import threading
+import time
 import warnings
 
 import pytest
@@ -83,6 +84,13 @@ def test_refused(device, x, error, words):
 def test_other_device():
     with pytest.raises(RuntimeError, match="x is on cuda:0"):
         layer()(torch.randn(2, 300, device="cuda"))
+
+
+@pytest.mark.parametrize("shape, n", [((2, 299), 96), ((2, 600), 96), ((2, 300), 97), ((), 96)])
+def test_op_refuses_what_is_no_x_of_the_layer(device, shape, n):
+    o = layer(device=device)
+    with pytest.raises(RuntimeError, match="300 inputs and 96 outputs"):
+        torch.ops.libortho.linear(torch.zeros(shape, device=device), o.settle().key, n)
 
 
 def test_int8():
@@ -325,19 +333,25 @@ def test_threads(device):
     assert not wrong
 
 
-def test_threads_settle_once():
-    o = OrthoLinear(300, 96, density=0.05, device="cpu")
-    for key, tensor in layer().state_dict().items():
+def test_threads_settle_once(monkeypatch):
+    o = OrthoLinear(300, 96, density=0.05, bias=False, device="cpu")
+    for key, tensor in layer(bias=False).state_dict().items():
         parent, _, name = key.rpartition(".")
-        if parent:
-            setattr(o.get_submodule(parent), name, tensor)
-    keys = []
-    workers = [threading.Thread(target=lambda: keys.append(o.settle().key)) for _ in range(8)]
+        setattr(o.get_submodule(parent), name, tensor)
+    make, made = LayerHandle.from_split, []
+
+    def slowly(*args):
+        time.sleep(0.1)
+        made.append(make(*args))
+        return made[-1]
+
+    monkeypatch.setattr(LayerHandle, "from_split", slowly)
+    workers = [threading.Thread(target=o.settle) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len(set(keys)) == 1
+    assert made == [o.settle()]
 
 
 def test_a_graph_outlives_its_layer():
