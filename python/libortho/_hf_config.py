@@ -37,7 +37,7 @@ class LibOrthoConfig(QuantizationConfigMixin):
     def __init__(self, density: float = 0.01, rule: str = "outlier", group: int = 128,
                  activations: str = "exact", modules_to_not_convert: list[str] | None = None,
                  shapes: dict[str, dict[str, int]] | None = None) -> None:
-        self.quant_method = METHOD
+        self.quant_method: Any = METHOD
         self.density = density
         self.rule = rule
         self.group = group
@@ -77,7 +77,7 @@ def facts_of(facts: Any, where: str) -> dict[str, int]:
     if not all(type(value) is int for value in (n, k, nnz, group)) or \
             not (n > 0 and 0 < group <= k and 0 <= nnz <= n * k):
         raise ValueError(f"{where}: no layer has {facts!r}")
-    return dict(zip(SHAPE, (n, k, nnz, group)))
+    return {"n": n, "k": k, "nnz": nnz, "group": group}
 
 
 def artifact_layers(files: Iterable[str]) -> dict[str, dict[str, Any]]:

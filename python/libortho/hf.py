@@ -28,7 +28,7 @@ from . import _library as lib
 from ._handle import DTYPES, LayerHandle, Split
 from ._hf_config import METHOD, SHAPE, LibOrthoConfig, artifact_layers, settings_of
 from ._memory import trim
-from .linear import OrthoLinear, default_threads
+from .linear import OrthoLinear
 from .model import begin, disable, enable
 
 # A layer's five tensors, as an artifact names them, in the order of Split's fields.
@@ -54,7 +54,7 @@ class SieveOnLoad(_Operation):
     """A weight that has arrived becomes an OrthoLinear in the model."""
 
     def convert(self, input_dict: dict[str, Any], *args: Any, model: Any = None,
-                missing_keys: set[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+                missing_keys: Any = None, **kwargs: Any) -> dict[str, Any]:
         rest = {}
         for key, values in input_dict.items():
             if self.hf_quantizer.param_needs_quantization(model, key):
@@ -70,8 +70,7 @@ class SplitOnLoad(_Operation):
     """Five tensors of a layer that have arrived become the handle of its OrthoLinear."""
 
     def convert(self, input_dict: dict[str, Any], *args: Any, full_layer_name: str = "",
-                model: Any = None, missing_keys: set[str] | None = None,
-                **kwargs: Any) -> dict[str, Any]:
+                model: Any = None, missing_keys: Any = None, **kwargs: Any) -> dict[str, Any]:
         name = full_layer_name.removesuffix("." + PARTS[0])
         by_part = {pattern.replace("\\", "").strip(".$"): _leaf(values)
                    for pattern, values in input_dict.items()}
@@ -91,6 +90,7 @@ class LibOrthoQuantizer(HfQuantizer):
         super().__init__(copy.deepcopy(quantization_config), **kwargs)
         self._targets: set[str] = set()  # Linears that are still to be sieved
         self._kept: dict[str, str] = {}
+        self._rooms: set[str] = set()  # OrthoLinears that still wait for their five tensors
         self._device_map: dict[str, Any] | None = None
         self._planning = False  # True while Transformers decides where modules go
         self._failure: Exception | None = None
@@ -214,15 +214,16 @@ class LibOrthoQuantizer(HfQuantizer):
         with torch.device("meta"):
             new = OrthoLinear(linear.in_features, linear.out_features, linear.bias is not None,
                               rule=config.rule, group=facts["group"], nnz=facts["nnz"],
-                              activations=config.activations, threads=default_threads(),
+                              activations=config.activations, threads=torch.get_num_threads(),
                               device="meta", dtype=linear.weight.dtype)
         _replace(model, name, linear, new)
+        self._rooms.add(name)
 
     def _choose(self, model: Any) -> None:
         """Which Linears shall be sieved as their weights come."""
         config = self.quantization_config
-        keep = self.get_modules_to_not_convert(
-            model, config.modules_to_not_convert, model._keep_in_fp32_modules)
+        keep = [name.removesuffix(".bias") for name in self.get_modules_to_not_convert(
+            model, config.modules_to_not_convert, model._keep_in_fp32_modules)]
         tied = {*model.all_tied_weights_keys, *model.all_tied_weights_keys.values()}
         selection = _eligible.Selection(None, (), config.density, config.group)
         seen: dict[int, str] = {}
@@ -256,7 +257,7 @@ class LibOrthoQuantizer(HfQuantizer):
             if tuple(weight.shape) != (linear.out_features, linear.in_features):
                 raise ValueError(f"the checkpoint's weight is {list(weight.shape)}, the model's "
                                  f"{[linear.out_features, linear.in_features]}")
-            threads = default_threads()
+            threads = torch.get_num_threads()
             handle = LayerHandle.sieve(weight, config.density, config.rule, config.group, None,
                                        threads, config.activations)
             new = OrthoLinear.from_handle(handle, linear.bias, dtype=weight.dtype, threads=threads)
@@ -277,6 +278,7 @@ class LibOrthoQuantizer(HfQuantizer):
             layer = model.get_submodule(name)
             layer._place(self._device_of(name))
             layer._load_split(Split(*(parts[part] for part in PARTS)), assign=True)
+            self._rooms.remove(name)
         except Exception as error:
             self._fail(name, error)
 
@@ -300,7 +302,7 @@ class LibOrthoQuantizer(HfQuantizer):
             raise self._failure
         layers = {name: module for name, module in model.named_modules()
                   if isinstance(module, OrthoLinear)}
-        empty = [name for name, layer in layers.items() if layer.weight.is_meta]
+        empty = sorted(self._rooms)  # Transformers has put something at random there
         if empty:
             raise ValueError(f"libortho: the checkpoint holds nothing of {', '.join(empty[:3])}"
                              + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
@@ -313,6 +315,8 @@ class LibOrthoQuantizer(HfQuantizer):
         self._report(model, layers)
         _as_stock(model)
         trim()
+        if any(layer.device.type == "cuda" for layer in layers.values()):
+            torch.cuda.empty_cache()  # libortho allocates beside PyTorch's cache
         return model
 
     def _report(self, model: Any, layers: dict[str, OrthoLinear]) -> None:
@@ -348,7 +352,7 @@ def _submodule(model: nn.Module, name: str) -> nn.Module | None:
 def _replace(model: nn.Module, name: str, linear: nn.Linear, new: OrthoLinear) -> None:
     new.train(linear.training)
     for module in new.modules():
-        module._is_hf_initialized = True  # else Transformers would initialise it
+        vars(module)["_is_hf_initialized"] = True  # else Transformers would initialise it
     model.set_submodule(name, new)
 
 
@@ -402,8 +406,8 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], use_libortho: bool = Tr
     if kwargs.get("quantization_config") is not None:
         raise ValueError("libortho: quantization_config beside use_libortho=True; give density, rule "
                          "and group, or call Transformers' own from_pretrained with LibOrthoConfig")
-    asked = {key: value for key, value in
-             (("density", density), ("rule", rule), ("group", group)) if value is not None}
+    settings: dict[str, Any] = {"density": density, "rule": rule, "group": group}
+    asked = {key: value for key, value in settings.items() if value is not None}
     config = LibOrthoConfig(**asked, activations=activations,
                             modules_to_not_convert=modules_to_not_convert)
     if kwargs.get("gguf_file") is not None:
@@ -446,20 +450,21 @@ def _from_gguf(load: Callable, name_or_dir: str | os.PathLike[str], config: LibO
                   activations=config.activations)
 
 
-def attach(model: nn.Module, config: LibOrthoConfig) -> None:
+def attach(model: Any, config: LibOrthoConfig) -> None:
     """Tells a model of Transformers whose layers were sieved in place what it is, so that
     save_pretrained writes a checkpoint that from_pretrained knows. Any other model, and one that
     somebody else quantised, stays as it is."""
     if not isinstance(model, PreTrainedModel) or \
             getattr(model, "quantization_method", METHOD) != METHOD:
         return
-    model.hf_quantizer = LibOrthoQuantizer(config, pre_quantized=True)
-    model.config.quantization_config = model.hf_quantizer.quantization_config
-    model.quantization_method = METHOD
+    quantizer = LibOrthoQuantizer(config, pre_quantized=True)
+    vars(model).update(hf_quantizer=quantizer, quantization_method=METHOD)
+    model.config.quantization_config = quantizer.quantization_config
     _as_stock(model)
 
 
-def detach(model: nn.Module) -> None:
+def detach(model: Any) -> None:
     """Undoes attach and from_pretrained, for a model whose layers are stock again."""
     if isinstance(model, PreTrainedModel) and getattr(model, "quantization_method", None) == METHOD:
-        model.hf_quantizer.remove_quantization_config(model)
+        quantizer: Any = model.hf_quantizer
+        quantizer.remove_quantization_config(model)

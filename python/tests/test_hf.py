@@ -10,12 +10,13 @@ import json
 import pytest
 import torch
 from conftest import tiny_llama
-from hf_models import (dense_model, greedy, ids, logits, make_artifact, sieved, tensors_of)
+from hf_models import dense_model, greedy, ids, logits, make_artifact, sieved, tensors_of
 from torch import nn
-from transformers import AutoModel, AutoModelForCausalLM, LlamaForCausalLM
+from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification,
+                          BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel,
+                          LlamaForCausalLM)
 
 import libortho
-from libortho import OrthoLinear
 from libortho.hf import LibOrthoConfig, from_pretrained
 
 TOKENS = ids(320)
@@ -123,6 +124,30 @@ def test_tied_embeddings(tmp_path):
     again = load(tmp_path / "sieved")
     assert again.lm_head.weight is again.model.embed_tokens.weight
     assert torch.equal(logits(loaded, TOKENS), logits(again, TOKENS))
+
+
+def test_another_architecture(tmp_path):
+    config = BertConfig(vocab_size=320, hidden_size=128, num_hidden_layers=2, num_attention_heads=4,
+                        intermediate_size=256, num_labels=3)
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path / "stock")
+    loaded = from_pretrained(tmp_path / "stock", density=0.1,
+                             model_class=AutoModelForSequenceClassification)
+    assert len(sieved(loaded)) == 13 and set(loaded.libortho_report.kept) == {"classifier"}
+    assert (logits(loaded, TOKENS) - logits(model, TOKENS)).abs().max() < 0.1
+    loaded.save_pretrained(tmp_path / "sieved")
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "sieved")
+    assert torch.equal(logits(again, TOKENS), logits(loaded, TOKENS))
+
+
+def test_nothing_to_sieve(tmp_path):
+    config = GPT2Config(vocab_size=320, n_embd=64, n_layer=1, n_head=2, n_positions=32)
+    GPT2LMHeadModel(config).eval().save_pretrained(tmp_path / "stock")  # it has Conv1D, no Linear
+    loaded = from_pretrained(tmp_path / "stock")
+    assert not loaded.libortho_report.converted
+    loaded.save_pretrained(tmp_path / "sieved")
+    assert torch.equal(logits(load(tmp_path / "sieved"), TOKENS), logits(loaded, TOKENS))
+    assert torch.equal(logits(load(tmp_path / "stock"), TOKENS), logits(loaded, TOKENS))
 
 
 def test_without_libortho_it_is_stock(stock):
