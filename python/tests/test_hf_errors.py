@@ -78,7 +78,7 @@ def test_dtype(stock):
 
 
 @pytest.mark.parametrize("device_map, words", [
-    ({"model.embed_tokens": "cpu", "model": "disk", "lm_head": "cpu"}, "disk"),
+    ({"model.embed_tokens": "cpu", "model": "disk", "lm_head": "cpu"}, "to the disk"),
     ({"model.embed_tokens": "cpu", "model": 0, "lm_head": "cpu"}, "cpu, cuda:0"),
 ])
 def test_device_map(stock, device_map, words, tmp_path):
