@@ -414,8 +414,11 @@ def test_progress(capsys):
     assert "7/7 model.layers.0.mlp.down_proj\n" in capsys.readouterr().err
 
 
-def test_peak_memory():
-    """Converting holds no more than the model and one layer twice."""
-    done = subprocess.run([sys.executable, str(pathlib.Path(__file__).with_name("peak.py"))],
-                          capture_output=True, text=True)
+@pytest.mark.parametrize("hidden, layers", [(576, 30), (1536, 4)])
+def test_peak_memory(hidden, layers):
+    """Converting holds no more than the model and one layer twice, and then what it has to."""
+    script = pathlib.Path(__file__).with_name("peak.py")
+    done = subprocess.run([sys.executable, script, str(hidden), str(layers)], capture_output=True,
+                          text=True)
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
