@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _malloc_trim() -> Callable[[int], int] | None:
     """glibc's; None: another libc."""
     try:
