@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from . import _eligible, _handle, _library
+from ._memory import trim
 from ._weight import LinearWeight
 from .linear import OrthoLinear
 
@@ -157,6 +158,7 @@ def _convert(model: nn.Module, places: list[str], how: _Sieve, diagonal: torch.T
         old.weight.data = old.weight.data.to("cpu")
         new.keep(old)
     del old
+    trim()
     if new.device.type == "cuda":
         torch.cuda.empty_cache()  # libortho allocates beside PyTorch's cache
 

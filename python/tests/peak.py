@@ -1,7 +1,7 @@
 """The peak resident memory of libortho.enable over a Llama of several hundred MB made at random,
 against what the model takes before. Exit 1: it is more than the model and one layer twice.
 
-usage: peak.py [LAYERS]
+usage: peak.py HIDDEN LAYERS
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def clear_peak() -> None:
 
 
 def main() -> None:
-    layers = int(sys.argv[1]) if len(sys.argv) > 1 else 6
-    model = tiny_llama(hidden_size=1536, intermediate_size=4096, num_hidden_layers=layers,
-                       num_attention_heads=12, num_key_value_heads=4)
+    hidden, layers = int(sys.argv[1]), int(sys.argv[2])
+    model = tiny_llama(hidden_size=hidden, intermediate_size=hidden * 8 // 3,
+                       num_hidden_layers=layers, num_attention_heads=hidden // 64,
+                       num_key_value_heads=hidden // 192)
     libortho.enable(tiny_llama())  # what is loaded and allocated once
     weights = sum(p.nbytes for p in model.parameters())
     largest = max(p.nbytes for p in model.parameters())
