@@ -15,7 +15,8 @@ _READ_ONLY = "libortho: the weight of an OrthoLinear can't be written; sieve the
 
 class LinearWeight(torch.Tensor):
     """Shape, dtype and device of a weight, without storage. Any operation on it works on
-    W = Base + Ortho, made dense for that operation alone: slow, never wrong. It can't be written; a view of it is a copy."""
+    W = Base + Ortho, made dense for that operation alone: slow, never wrong. It can't be written; a
+    view of it is a copy."""
 
     handle: LayerHandle
 

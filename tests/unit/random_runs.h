@@ -347,6 +347,7 @@ static inline void random_cases_run(const random_side *side, int usual)
     const uint64_t seed = (uint64_t)random_number("ORTHO_RANDOM_SEED", 1);
     const int alone = (int)random_number("ORTHO_RANDOM_CASE", -1);
     int forms[3] = {0};
+    assert_true(count > 0); /* nothing run proves nothing */
     print_message("  ORTHO_RANDOM_SEED=%llu\n", (unsigned long long)seed);
     for (int i = alone < 0 ? 0 : alone; i < (alone < 0 ? count : alone + 1); i++)
         forms[random_case_run(side, seed, i)]++;

@@ -16,7 +16,7 @@ namespace
 constexpr int TOKENS_MOST = 8, GEMV_ORTHO = 3, GEMV_THREADS = (SET_WARPS + 1 + GEMV_ORTHO) * 32,
               GEMV_RESIDENT = 2, GEMV_STATIC = 256; /* of shared memory */
 /* Of a warp of Ortho. Where a group of 128 weights has less than an entry on average the short ring
- * does, and what the long one adds is better spent on a slot of Base: of gate's launch a tenth. */
+ * does, and what the long one adds is better spent on a slot of Base. */
 constexpr int BUNDLE_SLOTS_FEW = 2, BUNDLE_SLOTS = 4, WEIGHTS_PER_ENTRY_FEW = 128;
 /* Where two blocks are resident, of 80 a thread. */
 constexpr int BASE_REGISTERS = 96, ORTHO_REGISTERS = 48;
