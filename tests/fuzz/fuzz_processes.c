@@ -3,27 +3,10 @@
 #include "tests/fuzz/fuzz_documents.h"
 
 /* Names of what a row is made of. Their files would bring in the whole harness, and a merge makes
- * no row: it names the caches alone. */
-const char *ob_l2_name(ob_l2 l2)
-{
-    return l2 == OB_L2_WARM ? "warm" : "cold";
-}
-
+ * no row. */
 const char *ob_role_name(ortho_role role)
 {
     (void)role;
-    abort();
-}
-
-const char *ob_backend_name(ortho_backend backend)
-{
-    (void)backend;
-    abort();
-}
-
-const char *ob_rule_name(ortho_rule rule)
-{
-    (void)rule;
     abort();
 }
 
