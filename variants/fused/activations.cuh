@@ -73,9 +73,21 @@ struct half_activations {
         return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
     }
 
+    static __device__ __forceinline__ float2 pair(uint32_t bits)
+    {
+        return __half22float2(*reinterpret_cast<const __half2 *>(&bits));
+    }
+
     static __device__ __forceinline__ uint16_t digit(element v, int)
     {
         return __half_as_ushort(v);
+    }
+
+    /* Two fp16 values of Ortho as operands, in ENTRY_DIGITS that add up to them. */
+    static constexpr int ENTRY_DIGITS = 1;
+    static __device__ __forceinline__ void entry_digits(uint32_t pair, uint32_t out[ENTRY_DIGITS])
+    {
+        out[0] = pair;
     }
 
     static __device__ __forceinline__ element rounded(float v)
@@ -86,6 +98,19 @@ struct half_activations {
 
 struct bfloat_arithmetic {
     static constexpr uint32_t FIRST = 0xc308c308u, SECOND = 0xc308c308u;
+
+    /* fp16 has 11 bits, bf16 8: what the first leaves fits the second. */
+    static constexpr int ENTRY_DIGITS = 2;
+    static __device__ __forceinline__ void entry_digits(uint32_t pair, uint32_t out[ENTRY_DIGITS])
+    {
+        const float low = half_activations::value(pair & 0xffff),
+                    high = half_activations::value(pair >> 16);
+        const __nv_bfloat162 first = __floats2bfloat162_rn(low, high);
+        const float2 had = __bfloat1622float2(first);
+        const __nv_bfloat162 second = __floats2bfloat162_rn(low - had.x, high - had.y);
+        out[0] = *reinterpret_cast<const uint32_t *>(&first);
+        out[1] = *reinterpret_cast<const uint32_t *>(&second);
+    }
 
     static __device__ __forceinline__ void unpack(uint32_t v, uint32_t a[4])
     {

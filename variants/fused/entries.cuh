@@ -97,6 +97,15 @@ template <typename A, int T> struct entries {
         asked = (asked + 1) & (slots - 1);
     }
 
+    /* Until the slot that is next to be taken has what this lane asked for. */
+    __device__ __forceinline__ void wait() const
+    {
+        if (slots == 2)
+            asm volatile("cp.async.wait_group 1;" ::: "memory");
+        else
+            asm volatile("cp.async.wait_group 3;" ::: "memory");
+    }
+
     /* The bundle that is next to be taken. */
     __device__ __forceinline__ bundle_task next() const
     {
@@ -207,10 +216,7 @@ template <typename A, int T> struct entries {
         const uint32_t at = data + slot * BUNDLE_BYTES;
         const int count = task.steps();
         to += task.row() * (T * 4);
-        if (slots == 2)
-            asm volatile("cp.async.wait_group 1;" ::: "memory");
-        else
-            asm volatile("cp.async.wait_group 3;" ::: "memory");
+        wait();
         if (count == 4)
             steps<4>(at, from, to, task.alpha);
         else if (count == 3)

@@ -78,38 +78,6 @@ ortho_status enqueue(launch *l, ortho_dtype dtype, cudaStream_t stream)
     return ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, *l), "gemv_kernel");
 }
 
-/* Of a launch whose alpha isn't 0 for `entries` of its weights. */
-int bundle_slots(int64_t entries, int64_t weights)
-{
-    return entries > weights / WEIGHTS_PER_ENTRY_FEW ? BUNDLE_SLOTS : BUNDLE_SLOTS_FEW;
-}
-
-/* The linears of a launch; the parts of each are turned by the remainders of those before it, so
- * that the units too many don't all meet in the first blocks. */
-void add_jobs(launch *l, const void *const *states, const ortho_gemm_call *calls, int count)
-{
-    int turn = 0, units[ORTHO_GROUP_MAX], sizes[ORTHO_GROUP_MAX];
-    int64_t entries = 0, weights = 0;
-    for (int i = 0; i < count; i++) {
-        const state *s = static_cast<const state *>(states[i]);
-        l->jobs[i].w = s->w;
-        l->jobs[i].alpha = s->nnz > 0 ? calls[i].alpha : 0.0f;
-        l->jobs[i].turn = turn;
-        entries += l->jobs[i].alpha != 0 ? s->nnz : 0;
-        weights += s->w.s.n * s->w.s.k;
-        l->blocks = s->w.s.parts > l->blocks ? s->w.s.parts : l->blocks;
-        units[i] = s->w.s.units_of(0);
-        turn += s->w.s.extra;
-    }
-    mark_rounds(units, count, sizes);
-    for (int i = 0; i < count; i++) {
-        l->jobs[i].turn %= l->blocks;
-        l->jobs[i].round = sizes[i];
-    }
-    l->count = count;
-    l->bundle_slots = bundle_slots(entries, weights);
-}
-
 } // namespace
 
 typedef entries<half_activations, 1> any_entries;
@@ -122,6 +90,8 @@ namespace
 /* Linears with the same groups of an image, of which there is a kernel each. */
 ortho_status run_alike(const void *const *states, const ortho_gemm_call *calls, int count)
 {
+    if (takes_batch(calls[0].dtype, calls[0].m))
+        return run_batch(states, calls, count);
     const int most = TOKENS_MOST / digits_of(calls[0].dtype);
     const size_t element = ortho_dtype_bytes(calls[0].dtype);
     const state *first = static_cast<const state *>(states[0]);
@@ -164,6 +134,10 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
+    if (takes_batch(s->dtype, m)) {
+        batch_kernels(opaque, m, sink);
+        return;
+    }
     const int64_t most = TOKENS_MOST / digits_of(s->dtype);
     int memory = 0;
     ortho_gemm_call call = {};

@@ -4,7 +4,7 @@
 
 #include "variants/fused/consumer.cuh"
 #include "variants/fused/entries.cuh"
-#include "variants/fused/rounds.h"
+#include "variants/fused/jobs.cuh"
 
 namespace ortho_fused
 {
@@ -15,31 +15,11 @@ namespace
 /* Warps of Base, the one that fills the ring, warps of Ortho. */
 constexpr int TOKENS_MOST = 8, GEMV_ORTHO = 3, GEMV_THREADS = (SET_WARPS + 1 + GEMV_ORTHO) * 32,
               GEMV_RESIDENT = 2, GEMV_STATIC = 256; /* of shared memory */
-/* Of a warp of Ortho. Where a group of 128 weights has less than an entry on average the short ring
- * does, and what the long one adds is better spent on a slot of Base. */
-constexpr int BUNDLE_SLOTS_FEW = 2, BUNDLE_SLOTS = 4, WEIGHTS_PER_ENTRY_FEW = 128;
 /* Where two blocks are resident, of 80 a thread. */
 constexpr int BASE_REGISTERS = 96, ORTHO_REGISTERS = 48;
 
 template <int T> using gemv_sums = partial_sums<T, 1, GEMV_ORTHO>;
 template <typename A, int T, int GROUPS> using gemv_base = consumer<A, T, GROUPS, 1, GEMV_ORTHO>;
-
-/* A linear of a launch. */
-struct job {
-    linear w;
-    void *y;     /* [tokens, n] */
-    float alpha; /* 0 also where there are no entries */
-    int turn;    /* block i has part i + turn */
-    int round;   /* linears of the round that begins here; 0 within one */
-};
-
-struct launch {
-    job jobs[ORTHO_GROUP_MAX];
-    const void *x; /* [tokens, k] */
-    int count, blocks, tokens;
-    int slots, slot_bytes, flight;
-    int bundle_slots; /* of a warp of Ortho: what entries ask for; after size_ring what they get */
-};
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
@@ -340,8 +320,8 @@ __device__ __forceinline__ section_steps fetch_steps(const launch &l, const roun
     return s;
 }
 
-/* A warp's bundles of a section: every GEMV_ORTHO-th, over the linears of a round. */
-struct dealt_bundles {
+/* A warp's bundles of a section: every WARPS-th, over the linears of a round. */
+template <int WARPS> struct dealt_bundles {
     section_steps all, now; /* of all linears, in lanes; of the linear at work */
     int linears, linear, step;
 
@@ -374,7 +354,7 @@ struct dealt_bundles {
         const uint32_t steps = static_cast<uint32_t>(min(now.each, now.count - step));
         e.ask(j.w.ortho + static_cast<size_t>(now.begin + step) * STEP_BYTES,
               {steps | static_cast<uint32_t>(now.row) << 8, 0, j.alpha, 0});
-        step += GEMV_ORTHO * now.each;
+        step += WARPS * now.each;
         settle();
     }
 };
@@ -392,7 +372,7 @@ __device__ __forceinline__ void multiply_ortho(const launch &l, entries<A, T> &e
         sums.open(S::BASE_WARPS + warp);
 #pragma unroll 1
         for (int w = 0; w < s.windows; w++) {
-            dealt_bundles bundles(fetch_steps(l, r, batch, w), r.count, warp);
+            dealt_bundles<GEMV_ORTHO> bundles(fetch_steps(l, r, batch, w), r.count, warp);
             e.stride = s.images_of(w) * IMAGE_COLUMNS;
             for (int i = 0; i < e.slots; i++)
                 bundles.ask(l, r, e);

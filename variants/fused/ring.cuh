@@ -42,6 +42,13 @@ __device__ __forceinline__ uint32_t load_shared_2(uint32_t at)
     return v;
 }
 
+__device__ __forceinline__ uint32_t load_shared_4(uint32_t at)
+{
+    uint32_t v;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
+    return v;
+}
+
 __device__ __forceinline__ float load_shared_float(uint32_t at)
 {
     float v;
@@ -52,6 +59,18 @@ __device__ __forceinline__ float load_shared_float(uint32_t at)
 __device__ __forceinline__ void store_shared_float(uint32_t at, float v)
 {
     asm volatile("st.shared.f32 [%0], %1;" ::"r"(at), "f"(v) : "memory");
+}
+
+__device__ __forceinline__ float2 load_shared_8(uint32_t at)
+{
+    float2 v;
+    asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(at) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_shared_8(uint32_t at, float a, float b)
+{
+    asm volatile("st.shared.v2.f32 [%0], {%1,%2};" ::"r"(at), "f"(a), "f"(b) : "memory");
 }
 
 __device__ __forceinline__ void store_shared_16(uint32_t at, uint4 v)
@@ -92,15 +111,22 @@ __device__ __forceinline__ uint64_t weights_policy()
     return policy;
 }
 
-/* Global to shared memory by one thread; `full` is through once all bytes have come. */
-__device__ __forceinline__ void bulk_copy(uint32_t to, const uint8_t *from, uint32_t bytes,
-                                          uint32_t full, uint64_t policy)
+/* Global to shared memory by one thread; bytes that `full` was told to expect. */
+__device__ __forceinline__ void bulk_piece(uint32_t to, const uint8_t *from, uint32_t bytes,
+                                           uint32_t full, uint64_t policy)
 {
-    barrier_expect(full, bytes);
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
                  ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
                  "l"(from), "r"(bytes), "r"(full), "l"(policy)
                  : "memory");
+}
+
+/* `full` is through once all bytes have come. */
+__device__ __forceinline__ void bulk_copy(uint32_t to, const uint8_t *from, uint32_t bytes,
+                                          uint32_t full, uint64_t policy)
+{
+    barrier_expect(full, bytes);
+    bulk_piece(to, from, bytes, full, policy);
 }
 
 /* A place in the ring as shared addresses, and which time round it is. `full` and `empty` barriers
@@ -184,7 +210,8 @@ struct producer {
     {
     }
 
-    __device__ __forceinline__ void push(const uint8_t *from, uint32_t bytes)
+    /* Waits until the next slot may be filled. */
+    __device__ __forceinline__ void make_room()
     {
         barrier_wait(at.empty(), at.phase ^ 1);
         if (flight == 0) {
@@ -193,7 +220,23 @@ struct producer {
         } else {
             flight--;
         }
+    }
+
+    __device__ __forceinline__ void push(const uint8_t *from, uint32_t bytes)
+    {
+        make_room();
         bulk_copy(at.data, from, bytes, at.full(), policy);
+        at.next(r);
+    }
+
+    /* A slot of two pieces, one behind the other. */
+    __device__ __forceinline__ void push_two(const uint8_t *from, uint32_t bytes,
+                                             const uint8_t *second, uint32_t second_bytes)
+    {
+        make_room();
+        barrier_expect(at.full(), bytes + second_bytes);
+        bulk_piece(at.data, from, bytes, at.full(), policy);
+        bulk_piece(at.data + bytes, second, second_bytes, at.full(), policy);
         at.next(r);
     }
 

@@ -32,10 +32,15 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu and chain.cu; in NAME.cu each. */
+/* Launches of gemv.cu, batch.cu and chain.cu. */
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
+/* Are so many tokens batch.cu's? Those of fp32 are not. */
+bool takes_batch(ortho_dtype dtype, int64_t m);
+/* Linears that share x and have the same groups of an image. */
+ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, int count);
+void batch_kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
 extern const ortho_loop steps_loop;
 extern const ortho_chain_hooks chain_hooks;
 

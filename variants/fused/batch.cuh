@@ -1,0 +1,442 @@
+/*
+ * batch.cuh: the kernel of batch.cu: 16 tokens at once.
+ *
+ * Tokens are the rows of mma.m16n8k16 and a unit's 8 rows its columns, so that an image's words are
+ * B fragments as they stand. A warp of Base has images of its own, whose x it keeps in registers
+ * while the units come by in a ring; nibbles stay the exact numbers that they are, and scales meet
+ * sums in fp32, as for few tokens. Ortho has warps of its own (patches.cuh), for which the warps of
+ * Base leave x in shared memory, transposed: as many columns as there is room for, a chunk. At the
+ * end of a round the warps' sums are added and y is written.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_BATCH_CUH
+#define ORTHO_VARIANTS_FUSED_BATCH_CUH
+
+#include "variants/fused/gemv.cuh"
+#include "variants/fused/patches.cuh"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+/* Warps of Base, the one that fills the ring, warps of Ortho. */
+constexpr int BATCH_ORTHO = 7, BATCH_THREADS = (SET_WARPS + 1 + BATCH_ORTHO) * 32,
+              BATCH_SUMS = SET_WARPS + BATCH_ORTHO, BATCH_MEETING = BATCH_SUMS * 32;
+constexpr int BATCH_BASE_REGISTERS = 184, BATCH_OTHER_REGISTERS = 72; /* of 128 */
+constexpr int BATCH_IMAGES = 4; /* of a warp of Base and a chunk, at most */
+constexpr int UNIT_SUMS_BYTES = BATCH_SUMS * UNIT_SUM_BYTES;
+
+/* What of a launch depends on the room. */
+struct batch_plan {
+    int chunk;   /* images of x at once */
+    int units;   /* of a round, at most */
+    int x_bytes; /* of shared memory; 0: no entry is looked at */
+};
+
+/* Some of the images of a panel. */
+struct chunk_at {
+    int window, panel;
+    int first, images; /* counted from the panel's first */
+    int before, all;   /* images of the window before the panel; of the panel */
+};
+
+/* Calls f(chunk) for all columns, in order. */
+template <typename F>
+__device__ __forceinline__ void each_chunk(const shape &s, int most, const F &f)
+{
+#pragma unroll 1
+    for (int w = 0; w < s.windows; w++)
+#pragma unroll 1
+        for (int p = 0; p < s.panels_of(w); p++) {
+            const int all = s.panel_images(w, p);
+#pragma unroll 1
+            for (int i = 0; i < all; i += most)
+                f(chunk_at{w, p, i, min(most, all - i), s.panel_first(w, p), all});
+        }
+}
+
+/* Units of all linears of a round. */
+__device__ __forceinline__ int round_units(const launch &l, const round_at &r, int batch)
+{
+    int units = 0;
+    for (int i = 0; i < r.count; i++)
+        units += l.jobs[r.first + i].w.s.units_of_batch(part_of(l, r.first + i), batch);
+    return units;
+}
+
+/* ---- Base ------------------------------------------------------------------------------------ */
+
+template <typename A, int GROUPS> struct batch_base {
+    typedef typename A::element element;
+    /* Sums of an image that are kept apart: by groups, and two chains at least. */
+    static constexpr int PARTS = GROUPS == 1 ? 2 : GROUPS;
+
+    ring r;
+    cursor c;
+    int lane, warp;
+    uint32_t x, sums; /* shared addresses: Ortho's x or 0; of this warp and unit 0 */
+
+    __device__ __forceinline__ batch_base(const ring &of, uint32_t x_at, uint32_t sums_at)
+        : r(of), c(of), lane(threadIdx.x % 32), warp(uniform(static_cast<int>(threadIdx.x / 32))),
+          x(x_at), sums(sums_at + warp * UNIT_SUM_BYTES)
+    {
+    }
+    /* Of k-step 2 * word + side. */
+    static __device__ __forceinline__ constexpr int part_of_step(int word, int side)
+    {
+        return GROUPS == 4 ? word / 2 * 2 + side : GROUPS == 2 ? word / 2 : side;
+    }
+    /* d = the products of an image and a unit; weights(word, b) gives both sides' B fragments. */
+    template <typename F>
+    static __device__ __forceinline__ void products(const tile_image &image, float d[PARTS][4],
+                                                    const F &weights)
+    {
+        bool begun[PARTS] = {};
+#pragma unroll
+        for (int word = 0; word < 4; word++) {
+            uint32_t b[4];
+            weights(word, b);
+#pragma unroll
+            for (int side = 0; side < 2; side++) {
+                const int part = part_of_step(word, side);
+                const uint32_t(&a)[4] = image.a[2 * word + side];
+                if (begun[part])
+                    A::mma(d[part], a, b[side], b[2 + side]);
+                else
+                    A::first_mma(d[part], a, b[side], b[2 + side]);
+                begun[part] = true;
+            }
+        }
+    }
+    /* Sums of a group, of an image's parts. */
+    static __device__ __forceinline__ float group_sum(const float d[PARTS][4], int group, int i)
+    {
+        return GROUPS == 1 ? d[0][i] + d[1][i] : d[group][i];
+    }
+    /* What nibbles have too many, for all rows alike: of a lane's two tokens. */
+    static __device__ __forceinline__ void load_start(const tile_image &image,
+                                                      float start[GROUPS][TILE_HALVES])
+    {
+        float d[PARTS][4];
+        products(image, d, [](int, uint32_t b[4]) {
+            b[0] = b[1] = A::FIRST;
+            b[2] = b[3] = A::SECOND;
+        });
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+#pragma unroll
+            for (int half = 0; half < TILE_HALVES; half++)
+                start[g][half] = group_sum(d, g, half * 2);
+    }
+    /* Adds the products of an image and a unit. */
+    static __device__ __forceinline__ void multiply(const tile_image &image,
+                                                    const float start[GROUPS][TILE_HALVES],
+                                                    uint32_t words_at, uint32_t scales_at,
+                                                    float sum[4])
+    {
+        const uint4 words = load_shared_16(words_at);
+        const uint32_t w[4] = {words.x, words.y, words.z, words.w};
+        float d[PARTS][4];
+        products(image, d, [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++) {
+            const float2 scale = half_activations::pair(load_shared_4(scales_at + g * SCALE_BYTES));
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                sum[i] = fmaf(i % 2 == 0 ? scale.x : scale.y, group_sum(d, g, i) + start[g][i / 2],
+                              sum[i]);
+        }
+    }
+    /* A warp's x of a chunk, into registers and, where entries want it, into shared memory. */
+    template <int H, typename X>
+    __device__ __forceinline__ void load(const tile_source<element> &from, const chunk_at &at,
+                                         const share &mine, tile_image image[H],
+                                         const X &x_is_here) const
+    {
+        raw_image raw[H];
+        if (at.images == H * SET_WARPS && from.vectors &&
+            from.columns >= at.images * IMAGE_COLUMNS) {
+#pragma unroll
+            for (int h = 0; h < H; h++)
+                raw[h].load(from, mine.own + h);
+        } else {
+#pragma unroll
+            for (int h = 0; h < H; h++)
+                raw[h].load_some(from, mine.own + h, h < mine.here);
+        }
+        if (x != 0) {
+#pragma unroll
+            for (int h = 0; h < H; h++)
+                if (h < mine.here)
+                    raw[h].store(x + (mine.own + h) * IMAGE_TILE_BYTES, lane);
+            __syncwarp();
+            x_is_here();
+        }
+#pragma unroll
+        for (int h = 0; h < H; h++)
+            image[h].take(raw[h]);
+    }
+    /* A chunk: H images a warp, of which `here` are there; own: the first. What isn't there has an
+     * x of zeros and the weights of another: nobody has to branch. wait() is called once x is to be
+     * read, x_is_here() once it is in shared memory. */
+    template <int H, typename W, typename X>
+    __device__ __forceinline__ void chunk(const tile_source<element> &from, const chunk_at &at,
+                                          int units, bool fresh, const W &wait, const X &x_is_here)
+    {
+        const share mine = share_of(0, at.images, warp);
+        tile_image image[H];
+        float start[H][GROUPS][TILE_HALVES];
+        uint32_t words[H], scales[H];
+        wait();
+        load<H>(from, at, mine, image, x_is_here);
+#pragma unroll
+        for (int h = 0; h < H; h++) {
+            const int i = h < mine.here ? mine.own + h : 0;
+            load_start(image[h], start[h]);
+            words[h] = i * IMAGE_BYTES + lane * 16;
+            scales[h] = at.images * IMAGE_BYTES + i * GROUPS * SCALE_BYTES + lane % 4 * 4;
+        }
+#pragma unroll 1
+        for (int u = 0; u < units; u++) {
+            float sum[4] = {};
+            barrier_wait(c.full(), c.phase);
+#pragma unroll
+            for (int h = 0; h < H; h++)
+                multiply(image[h], start[h], c.data + words[h], c.data + scales[h], sum);
+            __syncwarp();
+            if (lane < ARRIVING_LANES)
+                barrier_arrive(c.empty());
+            c.next(r);
+            keep(u, sum, fresh);
+        }
+    }
+    __device__ __forceinline__ void keep(int unit, const float sum[4], bool fresh) const
+    {
+        const uint32_t to = sums + unit * UNIT_SUMS_BYTES + lane_sums(lane);
+        if (!fresh) {
+            add_sums(to, sum);
+            return;
+        }
+        store_shared_8(to, sum[0], sum[1]);
+        store_shared_8(to + 8 * UNIT_ROWS * 4, sum[2], sum[3]);
+    }
+    template <typename W, typename X>
+    __device__ __forceinline__ void any_chunk(const tile_source<element> &from, const chunk_at &at,
+                                              int units, bool fresh, const W &wait,
+                                              const X &x_is_here)
+    {
+        static_assert(BATCH_IMAGES == 4, "one of these");
+        const int each = (at.images + SET_WARPS - 1) / SET_WARPS;
+        if (each == 1)
+            chunk<1>(from, at, units, fresh, wait, x_is_here);
+        else if (each == 2)
+            chunk<2>(from, at, units, fresh, wait, x_is_here);
+        else if (each == 3)
+            chunk<3>(from, at, units, fresh, wait, x_is_here);
+        else
+            chunk<4>(from, at, units, fresh, wait, x_is_here);
+    }
+};
+
+/* ---- y --------------------------------------------------------------------------------------- */
+
+__device__ __forceinline__ float4 load_shared_floats(uint32_t at)
+{
+    const uint4 v = load_shared_16(at);
+    return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                       __uint_as_float(v.w));
+}
+
+/* The sum of `count` warps' sums. */
+__device__ __forceinline__ float4 total(uint32_t at, int count)
+{
+    float4 sum = load_shared_floats(at);
+#pragma unroll 7
+    for (int w = 1; w < count; w++) {
+        const float4 v = load_shared_floats(at + w * UNIT_SUM_BYTES);
+        sum = make_float4(sum.x + v.x, sum.y + v.y, sum.z + v.z, sum.w + v.w);
+    }
+    return sum;
+}
+
+/* Four rows of a token, of which `left` are there. */
+template <typename A>
+__device__ __forceinline__ void store_rows(typename A::element *to, int64_t left, float4 v)
+{
+    typename A::element four[4] = {A::rounded(v.x), A::rounded(v.y), A::rounded(v.z),
+                                   A::rounded(v.w)};
+    if (left >= 4 && reinterpret_cast<uintptr_t>(to) % sizeof four == 0) {
+        *reinterpret_cast<uint2 *>(to) = *reinterpret_cast<const uint2 *>(four);
+        return;
+    }
+    for (int i = 0; i < 4 && i < left; i++)
+        to[i] = four[i];
+}
+
+/* Adds up the warps' sums of a batch and writes y, by Base's warps. */
+template <typename A>
+__device__ __forceinline__ void store_tile(const launch &l, const round_at &r, int batch,
+                                           uint32_t sums, bool patched)
+{
+    constexpr int EACH = TILE_TOKENS * 2; /* fours of rows of a unit */
+    const int first = blockIdx.y * TILE_TOKENS;
+    for (int i = 0; i < r.count; i++) {
+        const job &j = l.jobs[r.first + i];
+        const int part = part_of(l, r.first + i), here = j.w.s.units_of_batch(part, batch);
+        const uint32_t *unit = j.w.unit + j.w.s.first_unit(part) + batch * BATCH_UNITS;
+#pragma unroll 1
+        for (int at = threadIdx.x; at < here * EACH; at += SET_WARPS * 32) {
+            const int u = at / EACH, token = at % EACH / 2, four = at % 2;
+            const float4 sum = total(sums + u * UNIT_SUMS_BYTES + (token * 2 + four) * 16,
+                                     patched ? BATCH_SUMS : SET_WARPS);
+            const int64_t row = static_cast<int64_t>(__ldg(unit + u)) * UNIT_ROWS + four * 4;
+            if (first + token < l.tokens)
+                store_rows<A>(static_cast<typename A::element *>(j.y) + (first + token) * j.w.s.n +
+                                  row,
+                              j.w.s.n - row, sum);
+        }
+        sums += here * UNIT_SUMS_BYTES;
+    }
+}
+
+/* ---- a round --------------------------------------------------------------------------------- */
+
+/* The warps of Base: x, products, y. */
+template <typename A, int GROUPS>
+__device__ __forceinline__ void multiply_tile(const launch &l, const batch_plan &plan,
+                                              batch_base<A, GROUPS> &b, const round_at &r,
+                                              uint32_t sums, bool *waited)
+{
+    typedef typename A::element element;
+    const shape &s = l.jobs[r.first].w.s;
+    const int first = blockIdx.y * TILE_TOKENS;
+    const element *x = static_cast<const element *>(l.x) + first * s.k;
+#pragma unroll 1
+    for (int batch = 0; batch < r.batches; batch++) {
+        const int units = round_units(l, r, batch);
+        bool fresh = true;
+        each_chunk(s, plan.chunk, [&](const chunk_at &c) {
+            const int64_t column = static_cast<int64_t>(c.window) * WINDOW_COLUMNS +
+                                   (c.before + c.first) * IMAGE_COLUMNS;
+            const tile_source<element> from(x, s.k, column, l.tokens - first, b.lane);
+            meeting_sync<MEETING, BATCH_MEETING>(); /* x and sums have been read */
+            b.any_chunk(
+                from, c, units, fresh,
+                [&] {
+                    if (!*waited)
+                        ortho_cuda_wait_for_previous();
+                    *waited = true;
+                },
+                [] { meeting_arrive<X_IS_HERE, BATCH_MEETING>(); });
+            fresh = false;
+        });
+        __syncwarp();
+        meeting_sync<MEETING, BATCH_MEETING>(); /* all sums are there */
+        store_tile<A>(l, r, batch, sums, plan.x_bytes > 0);
+    }
+}
+
+/* A warp of Ortho. */
+template <typename A>
+__device__ __forceinline__ void patch_tile(const launch &l, const batch_plan &plan, patches<A> &p,
+                                           const round_at &r, int warp)
+{
+    const shape &s = l.jobs[r.first].w.s;
+#pragma unroll 1
+    for (int batch = 0; batch < r.batches; batch++) {
+        bool fresh = true;
+        each_chunk(s, plan.chunk, [&](const chunk_at &c) {
+            if (plan.x_bytes == 0) {
+                meeting_sync<MEETING, BATCH_MEETING>();
+                return;
+            }
+            dealt_bundles<BATCH_ORTHO> bundles(fetch_steps(l, r, batch, c.window), r.count, warp);
+            for (int i = 0; i < p.queue.slots; i++)
+                bundles.ask(l, r, p.queue);
+            meeting_sync<MEETING, BATCH_MEETING>();
+            if (fresh)
+                p.open(round_units(l, r, batch));
+            fresh = false;
+            p.here = {(c.before + c.first) * IMAGE_COLUMNS, c.images * IMAGE_COLUMNS,
+                      c.images == s.images_of(c.window)};
+            meeting_sync<X_IS_HERE, BATCH_MEETING>();
+#pragma unroll 1
+            for (bundle_task task = p.queue.next(); task.steps() > 0; task = p.queue.next()) {
+                p.take(task);
+                bundles.ask(l, r, p.queue);
+            }
+            p.turn_to(-1);
+            p.queue.restart();
+        });
+        __syncwarp();
+        meeting_sync<MEETING, BATCH_MEETING>();
+    }
+}
+
+/* The thread that fills the ring: of each unit a chunk's nibbles and their scales. */
+__device__ __forceinline__ void feed_tile(const launch &l, const batch_plan &plan, producer &p,
+                                          const round_at &r)
+{
+    const shape &s = l.jobs[r.first].w.s;
+    const int scale_bytes = s.groups * SCALE_BYTES;
+    for (int batch = 0; batch < r.batches; batch++)
+        each_chunk(s, plan.chunk, [&](const chunk_at &c) {
+            for (int i = 0; i < r.count; i++) {
+                const linear &m = l.jobs[r.first + i].w;
+                const int part = part_of(l, r.first + i), units = m.s.units_of_batch(part, batch);
+                const uint8_t *from = m.base + m.s.panel_at(part, batch, c.window, c.panel);
+                for (int u = 0; u < units; u++, from += c.all * s.image_bytes())
+                    p.push_two(from + c.first * IMAGE_BYTES, c.images * IMAGE_BYTES,
+                               from + c.all * IMAGE_BYTES + c.first * scale_bytes,
+                               c.images * scale_bytes);
+            }
+        });
+}
+
+template <typename A, int GROUPS>
+__global__ void __launch_bounds__(BATCH_THREADS, 1)
+    batch_kernel(const __grid_constant__ launch l, const __grid_constant__ batch_plan plan)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    ortho_cuda_release_dependents();
+    __shared__ __align__(128) bundle_task tasks[BATCH_ORTHO][BUNDLE_SLOTS];
+    unsigned char *memory = dynamic_shared();
+    const uint32_t bundles = shared_address(memory);
+    const uint32_t x = bundles + BATCH_ORTHO * l.bundle_slots * BUNDLE_BYTES,
+                   sums = x + plan.x_bytes, slots = sums + plan.units * UNIT_SUMS_BYTES;
+    if (threadIdx.x == 0)
+        meetings_open(BATCH_MEETING);
+    const ring r =
+        ring_open(memory + (slots - bundles), l.slots, l.slot_bytes, SET_WARPS, threadIdx.x == 0);
+    __syncthreads();
+    if (threadIdx.x < SET_WARPS * 32) {
+        take_registers<BATCH_BASE_REGISTERS>();
+        batch_base<A, GROUPS> b(r, plan.x_bytes > 0 ? x : 0, sums);
+        bool waited = false;
+#pragma unroll 1
+        for (int i = 0; i < l.count; i += l.jobs[i].round)
+            multiply_tile<A, GROUPS>(l, plan, b, round_at(l, i), sums, &waited);
+        return;
+    }
+    give_registers<BATCH_OTHER_REGISTERS>();
+    const int warp = uniform(static_cast<int>(threadIdx.x / 32)) - SET_WARPS - 1;
+    if (warp >= 0) {
+        patches<A> p(bundles + warp * l.bundle_slots * BUNDLE_BYTES, tasks[warp], l.bundle_slots, x,
+                     sums + (SET_WARPS + warp) * UNIT_SUM_BYTES, UNIT_SUMS_BYTES);
+#pragma unroll 1
+        for (int i = 0; i < l.count; i += l.jobs[i].round)
+            patch_tile<A>(l, plan, p, round_at(l, i), warp);
+    } else if (threadIdx.x == SET_WARPS * 32) {
+        producer p(r, l.flight);
+        for (int i = 0; i < l.count; i += l.jobs[i].round)
+            feed_tile(l, plan, p, round_at(l, i));
+    }
+#endif
+}
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif
