@@ -56,15 +56,17 @@ batch_plan make_plan(launch *l)
     bool patched = false;
     for (int i = 0; i < l->count; i++)
         patched = patched || l->jobs[i].alpha != 0;
-    batch_plan p = {smaller(s.panel_images(0, 0), BATCH_IMAGES * SET_WARPS), round_most(*l), 0};
+    batch_plan p = {smaller(s.panel_images(0, 0), BATCH_IMAGES * SET_WARPS), round_most(*l), 0,
+                    false, patched};
     l->bundle_slots = BUNDLE_SLOTS_FEW;
     l->slots = BATCH_SLOTS_LEAST;
     for (;; p.chunk = (p.chunk - 1) / SET_WARPS * SET_WARPS) {
-        p.x_bytes = patched ? p.chunk * IMAGE_TILE_BYTES : 0;
+        p.x_bytes = p.chunk * IMAGE_TILE_BYTES;
         l->slot_bytes = (p.chunk * s.image_bytes() + 127) / 128 * 128;
         if (p.chunk <= SET_WARPS || batch_bytes(*l, p) <= BATCH_MOST)
             break;
     }
+    p.all = p.chunk >= s.images;
     const int room = BATCH_MOST - batch_bytes(*l, p);
     l->slots += smaller(room / ring_bytes(1, l->slot_bytes), BATCH_SLOTS_MOST - BATCH_SLOTS_LEAST);
     l->flight = smaller(l->slots, 3);

@@ -29,9 +29,11 @@ constexpr int UNIT_SUMS_BYTES = BATCH_SUMS * UNIT_SUM_BYTES;
 
 /* What of a launch depends on the room. */
 struct batch_plan {
-    int chunk;   /* images of x at once */
-    int units;   /* of a round, at most */
-    int x_bytes; /* of shared memory; 0: no entry is looked at */
+    int chunk;    /* images of x at once */
+    int units;    /* of a round, at most */
+    int x_bytes;  /* of shared memory */
+    bool all;     /* of x is in one chunk: several rounds have it brought once */
+    bool patched; /* entries are looked at */
 };
 
 /* Some of the images of a panel. */
@@ -75,7 +77,7 @@ template <typename A, int GROUPS> struct batch_base {
     ring r;
     cursor c;
     int lane, warp;
-    uint32_t x, sums; /* shared addresses: Ortho's x or 0; of this warp and unit 0 */
+    uint32_t x, sums; /* shared addresses: of x transposed; of this warp and unit 0 */
 
     __device__ __forceinline__ batch_base(const ring &of, uint32_t x_at, uint32_t sums_at)
         : r(of), c(of), lane(threadIdx.x % 32), warp(uniform(static_cast<int>(threadIdx.x / 32))),
@@ -87,10 +89,11 @@ template <typename A, int GROUPS> struct batch_base {
     {
         return GROUPS == 4 ? word / 2 * 2 + side : GROUPS == 2 ? word / 2 : side;
     }
-    /* d = the products of an image and a unit; weights(word, b) gives both sides' B fragments. */
-    template <typename F>
+    /* d = what sums begin with + the products of an image and a unit. begin(part, c) gives the
+     * former, weights(word, b) both sides' B fragments. */
+    template <typename C, typename F>
     static __device__ __forceinline__ void products(const tile_image &image, float d[PARTS][4],
-                                                    const F &weights)
+                                                    const C &begin, const F &weights)
     {
         bool begun[PARTS] = {};
 #pragma unroll
@@ -100,34 +103,33 @@ template <typename A, int GROUPS> struct batch_base {
 #pragma unroll
             for (int side = 0; side < 2; side++) {
                 const int part = part_of_step(word, side);
-                const uint32_t(&a)[4] = image.a[2 * word + side];
-                if (begun[part])
-                    A::mma(d[part], a, b[side], b[2 + side]);
-                else
-                    A::first_mma(d[part], a, b[side], b[2 + side]);
+                if (!begun[part])
+                    begin(part, d[part]);
+                A::mma(d[part], image.a[2 * word + side], b[side], b[2 + side]);
                 begun[part] = true;
             }
         }
     }
-    /* Sums of a group, of an image's parts. */
-    static __device__ __forceinline__ float group_sum(const float d[PARTS][4], int group, int i)
+    static __device__ __forceinline__ void nothing(float c[4])
     {
-        return GROUPS == 1 ? d[0][i] + d[1][i] : d[group][i];
+        c[0] = c[1] = c[2] = c[3] = 0;
     }
     /* What nibbles have too many, for all rows alike: of a lane's two tokens. */
     static __device__ __forceinline__ void load_start(const tile_image &image,
                                                       float start[GROUPS][TILE_HALVES])
     {
         float d[PARTS][4];
-        products(image, d, [](int, uint32_t b[4]) {
-            b[0] = b[1] = A::FIRST;
-            b[2] = b[3] = A::SECOND;
-        });
+        products(
+            image, d, [](int, float c[4]) { nothing(c); },
+            [](int, uint32_t b[4]) {
+                b[0] = b[1] = A::FIRST;
+                b[2] = b[3] = A::SECOND;
+            });
 #pragma unroll
         for (int g = 0; g < GROUPS; g++)
 #pragma unroll
             for (int half = 0; half < TILE_HALVES; half++)
-                start[g][half] = group_sum(d, g, half * 2);
+                start[g][half] = GROUPS == 1 ? d[0][half * 2] + d[1][half * 2] : d[g][half * 2];
     }
     /* Adds the products of an image and a unit. */
     static __device__ __forceinline__ void multiply(const tile_image &image,
@@ -138,58 +140,65 @@ template <typename A, int GROUPS> struct batch_base {
         const uint4 words = load_shared_16(words_at);
         const uint32_t w[4] = {words.x, words.y, words.z, words.w};
         float d[PARTS][4];
-        products(image, d, [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
+        products(
+            image, d,
+            [&](int part, float c[4]) {
+                nothing(c);
+                if (part < GROUPS) {
+                    c[0] = c[1] = start[part][0];
+                    c[2] = c[3] = start[part][1];
+                }
+            },
+            [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
 #pragma unroll
         for (int g = 0; g < GROUPS; g++) {
             const float2 scale = half_activations::pair(load_shared_4(scales_at + g * SCALE_BYTES));
 #pragma unroll
-            for (int i = 0; i < 4; i++)
-                sum[i] = fmaf(i % 2 == 0 ? scale.x : scale.y, group_sum(d, g, i) + start[g][i / 2],
-                              sum[i]);
+            for (int i = 0; i < 4; i++) {
+                const float s = i % 2 == 0 ? scale.x : scale.y;
+                sum[i] = fmaf(s, d[g][i], sum[i]);
+                if (GROUPS == 1)
+                    sum[i] = fmaf(s, d[1][i], sum[i]);
+            }
         }
     }
-    /* A warp's x of a chunk, into registers and, where entries want it, into shared memory. */
-    template <int H, typename X>
-    __device__ __forceinline__ void load(const tile_source<element> &from, const chunk_at &at,
-                                         const share &mine, tile_image image[H],
-                                         const X &x_is_here) const
+    /* A warp's x of a chunk, into shared memory. */
+    __device__ __forceinline__ void bring(const tile_source<element> &from, const chunk_at &at,
+                                          const share &mine) const
     {
-        raw_image raw[H];
-        if (at.images == H * SET_WARPS && from.vectors &&
-            from.columns >= at.images * IMAGE_COLUMNS) {
-#pragma unroll
-            for (int h = 0; h < H; h++)
-                raw[h].load(from, mine.own + h);
-        } else {
-#pragma unroll
-            for (int h = 0; h < H; h++)
-                raw[h].load_some(from, mine.own + h, h < mine.here);
-        }
-        if (x != 0) {
-#pragma unroll
-            for (int h = 0; h < H; h++)
-                if (h < mine.here)
-                    raw[h].store(x + (mine.own + h) * IMAGE_TILE_BYTES, lane);
-            __syncwarp();
-            x_is_here();
-        }
-#pragma unroll
-        for (int h = 0; h < H; h++)
-            image[h].take(raw[h]);
+        const uint32_t to = x + mine.own * IMAGE_TILE_BYTES;
+        const bool all = from.vectors && from.columns >= at.images * IMAGE_COLUMNS;
+#pragma unroll 1
+        for (int h = 0; h < mine.here; h++)
+            if (all)
+                ask_image(from, mine.own + h, to + h * IMAGE_TILE_BYTES, lane);
+            else
+                bring_some(from, mine.own + h, to + h * IMAGE_TILE_BYTES, lane);
+        asm volatile("cp.async.commit_group;\n"
+                     "cp.async.wait_group 0;" ::
+                         : "memory");
+#pragma unroll 1
+        for (int h = 0; h < mine.here; h++)
+            transpose_image(to + h * IMAGE_TILE_BYTES, lane);
     }
     /* A chunk: H images a warp, of which `here` are there; own: the first. What isn't there has an
-     * x of zeros and the weights of another: nobody has to branch. wait() is called once x is to be
-     * read, x_is_here() once it is in shared memory. */
-    template <int H, typename W, typename X>
+     * x of zeros and the weights of another: nobody has to branch. x_is_here() is called once it
+     * is in shared memory, where it may be from before. */
+    template <int H, typename X>
     __device__ __forceinline__ void chunk(const tile_source<element> &from, const chunk_at &at,
-                                          int units, bool fresh, const W &wait, const X &x_is_here)
+                                          int units, bool fresh, bool had_x, const X &x_is_here)
     {
         const share mine = share_of(0, at.images, warp);
         tile_image image[H];
         float start[H][GROUPS][TILE_HALVES];
         uint32_t words[H], scales[H];
-        wait();
-        load<H>(from, at, mine, image, x_is_here);
+        if (!had_x)
+            bring(from, at, mine);
+        __syncwarp();
+        x_is_here();
+#pragma unroll
+        for (int h = 0; h < H; h++)
+            image[h].load(x + (mine.own + h) * IMAGE_TILE_BYTES, h < mine.here, lane);
 #pragma unroll
         for (int h = 0; h < H; h++) {
             const int i = h < mine.here ? mine.own + h : 0;
@@ -221,21 +230,20 @@ template <typename A, int GROUPS> struct batch_base {
         store_shared_8(to, sum[0], sum[1]);
         store_shared_8(to + 8 * UNIT_ROWS * 4, sum[2], sum[3]);
     }
-    template <typename W, typename X>
+    template <typename X>
     __device__ __forceinline__ void any_chunk(const tile_source<element> &from, const chunk_at &at,
-                                              int units, bool fresh, const W &wait,
-                                              const X &x_is_here)
+                                              int units, bool fresh, bool had_x, const X &x_is_here)
     {
         static_assert(BATCH_IMAGES == 4, "one of these");
         const int each = (at.images + SET_WARPS - 1) / SET_WARPS;
         if (each == 1)
-            chunk<1>(from, at, units, fresh, wait, x_is_here);
+            chunk<1>(from, at, units, fresh, had_x, x_is_here);
         else if (each == 2)
-            chunk<2>(from, at, units, fresh, wait, x_is_here);
+            chunk<2>(from, at, units, fresh, had_x, x_is_here);
         else if (each == 3)
-            chunk<3>(from, at, units, fresh, wait, x_is_here);
+            chunk<3>(from, at, units, fresh, had_x, x_is_here);
         else
-            chunk<4>(from, at, units, fresh, wait, x_is_here);
+            chunk<4>(from, at, units, fresh, had_x, x_is_here);
     }
 };
 
@@ -306,7 +314,7 @@ __device__ __forceinline__ void store_tile(const launch &l, const round_at &r, i
 template <typename A, int GROUPS>
 __device__ __forceinline__ void multiply_tile(const launch &l, const batch_plan &plan,
                                               batch_base<A, GROUPS> &b, const round_at &r,
-                                              uint32_t sums, bool *waited)
+                                              uint32_t sums, bool *had_x)
 {
     typedef typename A::element element;
     const shape &s = l.jobs[r.first].w.s;
@@ -321,19 +329,16 @@ __device__ __forceinline__ void multiply_tile(const launch &l, const batch_plan 
                                    (c.before + c.first) * IMAGE_COLUMNS;
             const tile_source<element> from(x, s.k, column, l.tokens - first, b.lane);
             meeting_sync<MEETING, BATCH_MEETING>(); /* x and sums have been read */
-            b.any_chunk(
-                from, c, units, fresh,
-                [&] {
-                    if (!*waited)
-                        ortho_cuda_wait_for_previous();
-                    *waited = true;
-                },
-                [] { meeting_arrive<X_IS_HERE, BATCH_MEETING>(); });
+            if (!*had_x)
+                ortho_cuda_wait_for_previous();
+            b.any_chunk(from, c, units, fresh, *had_x,
+                        [] { meeting_arrive<X_IS_HERE, BATCH_MEETING>(); });
+            *had_x = plan.all;
             fresh = false;
         });
         __syncwarp();
         meeting_sync<MEETING, BATCH_MEETING>(); /* all sums are there */
-        store_tile<A>(l, r, batch, sums, plan.x_bytes > 0);
+        store_tile<A>(l, r, batch, sums, plan.patched);
     }
 }
 
@@ -347,8 +352,9 @@ __device__ __forceinline__ void patch_tile(const launch &l, const batch_plan &pl
     for (int batch = 0; batch < r.batches; batch++) {
         bool fresh = true;
         each_chunk(s, plan.chunk, [&](const chunk_at &c) {
-            if (plan.x_bytes == 0) {
+            if (!plan.patched) {
                 meeting_sync<MEETING, BATCH_MEETING>();
+                meeting_sync<X_IS_HERE, BATCH_MEETING>();
                 return;
             }
             dealt_bundles<BATCH_ORTHO> bundles(fetch_steps(l, r, batch, c.window), r.count, warp);
@@ -412,11 +418,10 @@ __global__ void __launch_bounds__(BATCH_THREADS, 1)
     __syncthreads();
     if (threadIdx.x < SET_WARPS * 32) {
         take_registers<BATCH_BASE_REGISTERS>();
-        batch_base<A, GROUPS> b(r, plan.x_bytes > 0 ? x : 0, sums);
-        bool waited = false;
-#pragma unroll 1
-        for (int i = 0; i < l.count; i += l.jobs[i].round)
-            multiply_tile<A, GROUPS>(l, plan, b, round_at(l, i), sums, &waited);
+        batch_base<A, GROUPS> b(r, x, sums);
+        bool had_x = false;
+        each_round(
+            l, [&](const round_at &at) { multiply_tile<A, GROUPS>(l, plan, b, at, sums, &had_x); });
         return;
     }
     give_registers<BATCH_OTHER_REGISTERS>();

@@ -92,9 +92,9 @@ template <typename A> struct patches {
         return twice(entry) < 2 * static_cast<uint32_t>(here.count);
     }
     /* A segment's values, two and two; 0 where a column isn't here. */
-    __device__ __forceinline__ uint2 values(uint4 e) const
+    template <bool WHOLE> __device__ __forceinline__ uint2 values(uint4 e) const
     {
-        if (!here.whole) {
+        if (!WHOLE) {
             e.x = is_here(e.x) ? e.x : 0;
             e.y = is_here(e.y) ? e.y : 0;
             e.z = is_here(e.z) ? e.z : 0;
@@ -103,9 +103,10 @@ template <typename A> struct patches {
         return make_uint2(__byte_perm(e.x, e.y, 0x7632), __byte_perm(e.z, e.w, 0x7632));
     }
     /* x at 16 entries, of which this lane has the one whose line it points at. */
+    template <bool WHOLE>
     __device__ __forceinline__ void gather(uint32_t entry, uint32_t a[4]) const
     {
-        const uint32_t at = here.whole || is_here(entry) ? twice(entry) : 0;
+        const uint32_t at = WHOLE ? entry & 0x3ffe : is_here(entry) ? twice(entry) : 0;
         load_transposed(x + half_line(at, queue.lane / 8 % 2), a);
     }
     __device__ __forceinline__ void multiply(const uint32_t a[4], uint2 b, float to[4])
@@ -117,66 +118,88 @@ template <typename A> struct patches {
         for (int d = 0; d < A::ENTRY_DIGITS; d++)
             A::mma(to, a, first[d], second[d]);
     }
-    /* Four segments of each of `count` steps: chains of latencies side by side. at, entry: shared
-     * addresses, of this lane's segment in step 0 and of the entry whose x it points at. */
-    __device__ __forceinline__ void quarter(uint32_t at, uint32_t entry, int count,
-                                            const bundle_task &task)
+    /* What is in `row` of unit u, which is at work. */
+    template <int N>
+    __device__ __forceinline__ void multiply_unit(const uint32_t a[N][4], const uint2 b[N],
+                                                  const int row[N], int u)
     {
-        uint2 b[BUNDLE_STEPS];
-        int row[BUNDLE_STEPS];
-        uint32_t a[BUNDLE_STEPS][4];
-        bool any = false;
+        const int mine = u * UNIT_ROWS + queue.lane / 4;
 #pragma unroll
-        for (int j = 0; j < BUNDLE_STEPS; j++)
-            if (j < count) {
-                const uint4 e = load_shared_16(at + j * STEP_BYTES);
-                b[j] = values(e);
-                row[j] = task.row() + static_cast<int>(entries<A, 1>::row_of(e));
-                any |= (b[j].x | b[j].y) != 0;
-            }
-        if (!here.whole && !__any_sync(ALL_LANES, any))
-            return;
-#pragma unroll
-        for (int j = 0; j < BUNDLE_STEPS; j++)
-            if (j < count)
-                gather(load_shared_4(entry + j * STEP_BYTES), a[j]);
-        /* Rows ascend from a lane's steps to the next lane's. */
-        const int first = __shfl_sync(ALL_LANES, row[0], 0) / UNIT_ROWS;
-        const int last = __shfl_sync(ALL_LANES, row[0], 3); /* at least */
-#pragma unroll 1
-        for (int u = first;; u++) {
-            if (u != unit)
-                turn_to(u);
-            alpha = task.alpha;
-            const int mine = u * UNIT_ROWS + queue.lane / 4;
-            bool more = last >= (u + 1) * UNIT_ROWS;
-#pragma unroll
-            for (int j = 0; j < BUNDLE_STEPS; j++)
-                if (j < count) {
-                    const bool is = row[j] == mine;
-                    multiply(a[j], make_uint2(is ? b[j].x : 0, is ? b[j].y : 0), acc[j % CHAINS]);
-                    more |= row[j] >= (u + 1) * UNIT_ROWS;
-                }
-            if (!__any_sync(ALL_LANES, more))
-                break;
+        for (int j = 0; j < N; j++) {
+            const bool is = row[j] == mine;
+            multiply(a[j], make_uint2(is ? b[j].x : 0, is ? b[j].y : 0), acc[j % CHAINS]);
         }
     }
+    /* Four segments of each of N steps: chains of latencies side by side. at, entry: shared
+     * addresses, of this lane's segment in step 0 and of the entry whose x it points at. */
+    template <int N, bool WHOLE>
+    __device__ __forceinline__ void quarter(uint32_t at, uint32_t entry, int first_row,
+                                            float task_alpha)
+    {
+        uint2 b[N];
+        int row[N], others = 0;
+        uint32_t a[N][4], any = 0;
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            const uint4 e = load_shared_16(at + j * STEP_BYTES);
+            b[j] = values<WHOLE>(e);
+            row[j] = first_row + static_cast<int>(entries<A, 1>::row_of(e));
+            any |= b[j].x | b[j].y;
+            others |= (row[j] ^ unit * UNIT_ROWS) & -UNIT_ROWS; /* rows not of the unit at work */
+        }
+        if (!WHOLE && !__any_sync(ALL_LANES, any != 0))
+            return;
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            gather<WHOLE>(load_shared_4(entry + j * STEP_BYTES), a[j]);
+        if (!__any_sync(ALL_LANES, others != 0)) {
+            multiply_unit<N>(a, b, row, unit);
+            return;
+        }
+        /* Rows ascend from a lane's steps to the next lane's. */
+        const int last = __shfl_sync(ALL_LANES, row[N - 1], 3) / UNIT_ROWS;
+#pragma unroll 1
+        for (int u = __shfl_sync(ALL_LANES, row[0], 0) / UNIT_ROWS; u <= last; u++) {
+            if (u != unit)
+                turn_to(u);
+            alpha = task_alpha;
+            multiply_unit<N>(a, b, row, u);
+        }
+    }
+    template <int N, bool WHOLE>
     __device__ __forceinline__ void steps(uint32_t at, const bundle_task &task)
     {
-        const int lane = queue.lane, count = task.steps();
-        ORTHO_COUNT_LANES_HERE(count);
+        const int lane = queue.lane, first_row = task.row();
         uint32_t segment = at + lane % 4 * 16;
         uint32_t entry = at + lane % 8 / 2 * 16 + (lane % 2 + lane / 16 * 2) * 4;
+        ORTHO_COUNT_LANES_HERE(N);
 #pragma unroll 1
         for (int i = 0; i < SEGMENTS / 4; i++, segment += 64, entry += 64)
-            quarter(segment, entry, count, task);
+            quarter<N, WHOLE>(segment, entry, first_row, task.alpha);
+    }
+    template <bool WHOLE>
+    __device__ __forceinline__ void any_steps(uint32_t at, const bundle_task &task)
+    {
+        const int count = task.steps();
+        if (count == 4)
+            steps<4, WHOLE>(at, task);
+        else if (count == 3)
+            steps<3, WHOLE>(at, task);
+        else if (count == 2)
+            steps<2, WHOLE>(at, task);
+        else
+            steps<1, WHOLE>(at, task);
     }
     /* Takes the bundle that is next. */
     __device__ __forceinline__ void take(const bundle_task &task)
     {
         queue.wait();
         __syncwarp(); /* every lane reads what others asked for */
-        steps(ring + queue.slot * BUNDLE_BYTES, task);
+        const uint32_t at = ring + queue.slot * BUNDLE_BYTES;
+        if (here.whole)
+            any_steps<true>(at, task);
+        else
+            any_steps<false>(at, task);
         queue.slot = (queue.slot + 1) & (queue.slots - 1);
         __syncwarp(); /* the slot is asked for anew */
     }

@@ -82,66 +82,66 @@ static __device__ __noinline__ uint4 load_columns(const uint16_t *from, int left
                       static_cast<uint32_t>(high), static_cast<uint32_t>(high >> 32));
 }
 
-/* An image of x as loads leave it. */
-struct raw_image {
-    uint4 v[IMAGE_STRIPS][TILE_HALVES];
+/* Asks for all columns of an image: its strips as they are, 16 bytes a lane, to where its lines
+ * will stand. Copies that pass the L1 by: beside all that shared memory it is too small for as many
+ * loads. */
+template <typename E>
+__device__ __forceinline__ void ask_image(const tile_source<E> &from, int image, uint32_t to,
+                                          int lane)
+{
+#pragma unroll
+    for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
+        asm volatile(
+            "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + i * 512 + lane * 16),
+            "l"(from.row[i % TILE_HALVES] + image * IMAGE_COLUMNS + i / TILE_HALVES * STRIP_COLUMNS)
+            : "memory");
+}
 
-    /* All columns of which are there. */
-    template <typename E>
-    __device__ __forceinline__ void load(const tile_source<E> &from, int image)
-    {
-#pragma unroll
-        for (int s = 0; s < IMAGE_STRIPS; s++)
-#pragma unroll
-            for (int half = 0; half < TILE_HALVES; half++)
-                v[s][half] = __ldcg(reinterpret_cast<const uint4 *>(
-                    from.row[half] + image * IMAGE_COLUMNS + s * STRIP_COLUMNS));
+/* Brings an image some of whose columns are there, to the same place. */
+template <typename E>
+__device__ __forceinline__ void bring_some(const tile_source<E> &from, int image, uint32_t to,
+                                           int lane)
+{
+#pragma unroll 1
+    for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++) {
+        const int at = image * IMAGE_COLUMNS + i / TILE_HALVES * STRIP_COLUMNS;
+        const int64_t left = min(from.left - at, static_cast<int64_t>(8));
+        const E *row = i % TILE_HALVES == 0 ? from.row[0] : from.row[1];
+        store_shared_16(
+            to + i * 512 + lane * 16,
+            load_columns(reinterpret_cast<const uint16_t *>(row + at), static_cast<int>(left)));
     }
-    /* Some or none of which are. */
-    template <typename E>
-    __device__ __forceinline__ void load_some(const tile_source<E> &from, int image, bool exists)
-    {
-#pragma unroll
-        for (int s = 0; s < IMAGE_STRIPS; s++)
-#pragma unroll
-            for (int half = 0; half < TILE_HALVES; half++) {
-                const int at = image * IMAGE_COLUMNS + s * STRIP_COLUMNS;
-                const int64_t left = exists ? from.left - at : 0;
-                v[s][half] = load_columns(reinterpret_cast<const uint16_t *>(from.row[half] + at),
-                                          static_cast<int>(min(left, static_cast<int64_t>(8))));
-            }
-    }
-    /* Into the image's lines of shared memory. */
-    __device__ __forceinline__ void store(uint32_t to, int lane) const
-    {
-        const uint32_t column =
-            lane % 8 / 2 * 8 + lane / 8 * 2 + lane % 2; /* of this lane's line */
-#pragma unroll
-        for (int s = 0; s < IMAGE_STRIPS; s++)
-#pragma unroll
-            for (int half = 0; half < TILE_HALVES; half++)
-                store_transposed(to + half_line(2 * (s * STRIP_COLUMNS + column), half),
-                                 v[s][half]);
-    }
-};
+}
 
-/* The same as A fragments of its eight k-steps, k-step 2 * word + side. */
+/* Its strips become its lines, by the warp that brought them. */
+__device__ __forceinline__ void transpose_image(uint32_t at, int lane)
+{
+    const uint32_t column = lane % 8 / 2 * 8 + lane / 8 * 2 + lane % 2; /* of this lane's line */
+    uint4 v[IMAGE_STRIPS * TILE_HALVES];
+#pragma unroll
+    for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
+        v[i] = load_shared_16(at + i * 512 + lane * 16);
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
+        store_transposed(
+            at + half_line(2 * (i / TILE_HALVES * STRIP_COLUMNS + column), i % TILE_HALVES), v[i]);
+}
+
+/* An image of x as A fragments of its eight k-steps, k-step 2 * word + side. */
 struct tile_image {
     uint32_t a[8][4];
 
-    __device__ __forceinline__ void take(const raw_image &raw)
+    /* From shared memory; zeros where there is no such image. */
+    __device__ __forceinline__ void load(uint32_t from, bool exists, int lane)
     {
+        const uint32_t column = lane % 8 / 2 * 8 + lane / 16 * 2 + lane % 2;
 #pragma unroll
         for (int step = 0; step < 8; step++) {
-            const int word = step / 2, strip = word / 2 * 2 + step % 2;
-            const uint4 &low = raw.v[strip][0], &high = raw.v[strip][1];
-            a[step][0] = word % 2 == 0 ? low.x : low.z;
-            a[step][1] = word % 2 == 0 ? high.x : high.z;
-            a[step][2] = word % 2 == 0 ? low.y : low.w;
-            a[step][3] = word % 2 == 0 ? high.y : high.w;
-            /* Or the compiler leaves them as they were loaded, and moves them with each use. */
-            asm volatile(""
-                         : "+r"(a[step][0]), "+r"(a[step][1]), "+r"(a[step][2]), "+r"(a[step][3]));
+            const uint32_t at = step / 4 * 64 + step % 2 * 32 + step / 2 % 2 * 4 + column;
+            a[step][0] = a[step][1] = a[step][2] = a[step][3] = 0;
+            if (exists)
+                load_transposed(from + half_line(2 * at, lane / 8 % 2), a[step]);
         }
     }
 };
