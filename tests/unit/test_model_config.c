@@ -169,6 +169,8 @@ static void hostile_texts(void **state)
         TEXT("{}\0"),
         TEXT("\0{}"),
         TEXT("{\0}"),
+        TEXT("{\"a\": null\0}"),
+        TEXT("{\"quantization_config\": null\0}"),
         TEXT("{\"a\0\": 1}"),
         TEXT("{\"a\": \"\\u0000\"}"),
         TEXT("{\"a\": \"\xff\"}"),
