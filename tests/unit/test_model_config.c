@@ -92,6 +92,7 @@ static void numbers_of_python(void **state)
     becomes("{\"a\": [0.0, Infinity], \"b\": -Infinity, \"c\": NaN, \"d\": \"x\\\" NaN\"}",
             "{\"a\": [0.0, Infinity], \"b\": -Infinity, \"c\": NaN, \"d\": \"x\\\" NaN\", " TOLD
             "}");
+    becomes("{\"a\": \"\\\"\", \"b\": NaN}", "{\"a\": \"\\\"\", \"b\": NaN, " TOLD "}");
     static const char *const bad[] = {
         "{\"a\": 1NaN}",     "{\"a\": 1e-Infinity}", "{\"a\": NaNNaN}",
         "{NaN: 1}",          "{\"a\": Infinity1}",   "{\"a\": 5-Infinity}",
