@@ -188,7 +188,7 @@ static ortho_status put(const char *file, const splice *s, const char *told, cha
         return no_memory(file);
     memcpy(at, *text, s->from);
     memcpy(at += s->from, s->before, before);
-    memcpy(at += before, told, added);
+    memcpy(at += before, told, added + 1); /* its NUL gives way to what follows */
     memcpy(at += added, *text + s->to, *length - s->to);
     made[all] = '\0';
     free(*text);
