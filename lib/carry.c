@@ -1,9 +1,11 @@
 /* carry.c: the small files beside a checkpoint that make it a model: configuration, tokenizer,
- * licence. Which they are is a list of patterns; weights in any other form stay behind. */
+ * licence. Which they are is a list of patterns; weights in any other form stay behind. All are
+ * copied byte for byte, but config.json is told what it stands beside. */
 #define _GNU_SOURCE
 #include "common/error.h"
 #include "common/output.h"
 #include "datasets/file.h"
+#include "lib/model_config.h"
 #include "lib/target.h"
 
 #include <dirent.h>
@@ -19,13 +21,20 @@
 #define MOST_BYTES (64u << 20)
 
 static const char *const patterns[] = {
-    "config.json",       "generation_config.json",
-    "tokenizer*",        "special_tokens_map.json",
-    "added_tokens.json", "vocab.*",
-    "merges.txt",        "chat_template*",
-    "*.jinja",           "README.md",
-    "LICENSE*",          "LICENCE*",
-    "NOTICE*",           "USE_POLICY*",
+    ORTHO_MODEL_CONFIG_NAME,
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template*",
+    "*.jinja",
+    "README.md",
+    "LICENSE*",
+    "LICENCE*",
+    "NOTICE*",
+    "USE_POLICY*",
 };
 
 static bool is_carried(const char *name)
@@ -41,11 +50,11 @@ static ortho_status is_there(const char *path, const char *text, size_t length, 
                              bool *differs)
 {
     char *old;
-    size_t old_length;
+    size_t old_length, most = MOST_BYTES + ORTHO_MODEL_CONFIG_ROOM;
     *same = *differs = false;
     if (!ortho_path_is_file(path))
         return ORTHO_OK;
-    ortho_status status = ortho_file_slurp(path, MOST_BYTES, &old, &old_length);
+    ortho_status status = ortho_file_slurp(path, most, &old, &old_length);
     if (status != ORTHO_OK)
         return status;
     *same = old_length == length && memcmp(old, text, length) == 0;
@@ -103,7 +112,8 @@ ortho_status ortho_put_small(const ortho_small *file)
     return status;
 }
 
-static ortho_status carry_file(const char *source, const char *name, ortho_small *file)
+static ortho_status carry_file(const char *source, const char *name,
+                               const ortho_sieve_options *sieve, ortho_small *file)
 {
     char *from = ortho_path_join(source, name), *text = NULL;
     ortho_status status = ORTHO_OK;
@@ -111,6 +121,8 @@ static ortho_status carry_file(const char *source, const char *name, ortho_small
         return ortho_fail(ORTHO_E_MEMORY, "no memory for a file name");
     if (ortho_path_is_file(from)) {
         status = ortho_file_slurp(from, MOST_BYTES, &text, &file->length);
+        if (status == ORTHO_OK && strcmp(name, ORTHO_MODEL_CONFIG_NAME) == 0)
+            status = ortho_model_config_tell(from, sieve, &text, &file->length);
         file->name = name;
         file->text = text;
         if (status == ORTHO_OK)
@@ -132,13 +144,15 @@ static void source_folder(const char *path, char folder[PATH_MAX])
         strcpy(folder, ".");
     else
         *slash = '\0';
-    config = ortho_path_join(folder, "config.json"); /* else it is only a file in some folder */
+    config = ortho_path_join(folder,
+                             ORTHO_MODEL_CONFIG_NAME); /* else it is only a file in some folder */
     if (config == NULL || !ortho_path_is_file(config))
         folder[0] = '\0';
     free(config);
 }
 
-static ortho_status carry_all(const char *source, ortho_small *file)
+static ortho_status carry_all(const char *source, const ortho_sieve_options *sieve,
+                              ortho_small *file)
 {
     DIR *dir = opendir(source);
     if (dir == NULL)
@@ -146,19 +160,20 @@ static ortho_status carry_all(const char *source, ortho_small *file)
     ortho_status status = ORTHO_OK;
     for (struct dirent *e; status == ORTHO_OK && (e = readdir(dir)) != NULL;)
         if (is_carried(e->d_name))
-            status = carry_file(source, e->d_name, file);
+            status = carry_file(source, e->d_name, sieve, file);
     closedir(dir);
     return status;
 }
 
-ortho_status ortho_carry(const char *path, const char *folder, const char *work)
+ortho_status ortho_carry(const char *path, const ortho_sieve_options *sieve, const char *folder,
+                         const char *work)
 {
     char source[PATH_MAX];
     ortho_small file = {.folder = folder, .work = work, .check_only = true};
     source_folder(path, source);
     if (source[0] == '\0')
         return ORTHO_OK;
-    ortho_status status = carry_all(source, &file); /* none, unless all may be put there */
+    ortho_status status = carry_all(source, sieve, &file); /* none, unless all may be put there */
     file.check_only = false;
-    return status == ORTHO_OK ? carry_all(source, &file) : status;
+    return status == ORTHO_OK ? carry_all(source, sieve, &file) : status;
 }

@@ -222,7 +222,8 @@ static ortho_status open_target(ortho_target *t, const char *folder, bool resume
     status = make_work_folder(t, resume);
     if (status != ORTHO_OK)
         return status;
-    status = ortho_carry(ortho_dataset_facts(t->plan->dataset)->path, t->folder, t->work);
+    status = ortho_carry(ortho_dataset_facts(t->plan->dataset)->path, &t->plan->options.sieve,
+                         t->folder, t->work);
     if (status == ORTHO_OK)
         status = open_work(t, resume);
     if (status != ORTHO_OK)

@@ -53,7 +53,9 @@ typedef struct ortho_small {
 ortho_status ortho_put_small(const ortho_small *file);
 
 /* Copies config, tokenizer and licence files that lie beside the source, a file or a folder (""
- * when it is generated), into `folder`, as ortho_put_small does. */
-ortho_status ortho_carry(const char *source, const char *folder, const char *work);
+ * when it is generated), into `folder`, as ortho_put_small does; config.json gets a
+ * quantization_config (lib/model_config.h). */
+ortho_status ortho_carry(const char *source, const ortho_sieve_options *sieve, const char *folder,
+                         const char *work);
 
 #endif

@@ -418,14 +418,16 @@ typedef struct ortho_checkpoint_report {
  * a generator: whatever ortho-bench takes) through the sieve into an artifact in folder `out`,
  * sharded like its source: selected linear layers become Base and Ortho, everything else is copied
  * byte for byte (GGUF blocks, which safetensors can't hold, as F32), config and tokenizer files are
- * carried along. Never more than a few layers are in memory.
+ * carried along; config.json gets a quantization_config, by which Transformers knows libortho's.
+ * Never more than a few layers are in memory.
  * A file appears under its final name only whole and synced. Killed or failed at any moment, the
  * folder keeps what was finished, and `resume` goes on to the very bytes that an uninterrupted run
  * gives. Two runs on one folder: the second is refused.
  * report may be NULL; it is filled on failure, too.
  * Errors: ARGUMENT (options; a budget too small: says which would do), NOT_FOUND, FORMAT (the
- * source contradicts itself, or became shorter), NONFINITE (names tensor, row, column), IO (disk
- * full, not writable, in use), CANCELLED, MEMORY, UNSUPPORTED, DEVICE. */
+ * source contradicts itself, or became shorter; its config.json is no JSON object), NONFINITE
+ * (names tensor, row, column), IO (disk full, not writable, in use), CANCELLED, MEMORY, UNSUPPORTED
+ * (the source is quantised already, ...), DEVICE. */
 ORTHO_API ortho_status ortho_checkpoint_sieve(const char *model, const char *out,
                                               const ortho_checkpoint_options *options,
                                               ortho_checkpoint_report *report);

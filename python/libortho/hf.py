@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -34,6 +35,10 @@ from .model import begin, disable, enable
 # A layer's five tensors, as an artifact names them, in the order of Split's fields.
 PARTS = ("base.q", "base.scale", "ortho.row_ptr", "ortho.col", "ortho.val")
 _BUFFERS = {part.rpartition(".")[2] for part in PARTS}
+
+# What from_pretrained was asked for: Transformers passes a quantizer nothing but what config.json
+# says, where that says something.
+_activations: ContextVar[str | None] = ContextVar("libortho_activations", default=None)
 
 
 def _leaf(values: Any) -> torch.Tensor:
@@ -88,6 +93,9 @@ class LibOrthoQuantizer(HfQuantizer):
 
     def __init__(self, quantization_config: LibOrthoConfig, **kwargs: Any) -> None:
         super().__init__(copy.deepcopy(quantization_config), **kwargs)
+        asked = _activations.get()
+        if asked is not None:
+            self.quantization_config.activations = asked
         self._targets: set[str] = set()  # Linears that are still to be sieved
         self._kept: dict[str, str] = {}
         self._rooms: set[str] = set()  # OrthoLinears that still wait for their five tensors
@@ -193,7 +201,8 @@ class LibOrthoQuantizer(HfQuantizer):
         if self.pre_quantized and config.shapes is None and not layers:
             raise ValueError("libortho: config.json says that this checkpoint is sieved, but has no "
                              "quantization_config.shapes, and its files no metadata that tell of "
-                             "layers; save it anew with save_pretrained")
+                             "layers; save it anew with save_pretrained, or sieve the original "
+                             "checkpoint again")
         if not layers and not self.pre_quantized:
             return None
         rename = _renaming(model)
@@ -381,17 +390,17 @@ def shapes_of(model: nn.Module) -> dict[str, dict[str, int]]:
 
 def from_pretrained(name_or_dir: str | os.PathLike[str], use_libortho: bool = True, *,
                     density: float | None = None, rule: str | None = None, group: int | None = None,
-                    activations: str = "exact", modules_to_not_convert: list[str] | None = None,
+                    activations: str | None = None, modules_to_not_convert: list[str] | None = None,
                     model_class: Any = None, **kwargs: Any) -> Any:
     """A model of Transformers whose linear layers are served by libortho.
 
     name_or_dir: a stock checkpoint, which is sieved while it loads; a folder that save_pretrained
         of a sieved model wrote; or an artifact, as ortho_checkpoint_sieve and `ortho-bench sieve`
-        write them, with the config.json of the model that it was made of. With gguf_file=... a GGUF
-        file, which is loaded whole and dense before it is sieved
+        write them. With gguf_file=... a GGUF file, which is loaded whole and dense before it is sieved
     use_libortho: False is model_class.from_pretrained(name_or_dir, **kwargs) and nothing else
     density, rule, group: as in LibOrthoConfig; None: its defaults, or for what is sieved already
         what it was sieved with
+    activations: as in LibOrthoConfig; None: "exact", or what save_pretrained wrote
     model_class: AutoModelForCausalLM unless another of Transformers' is given
     kwargs: as for from_pretrained of Transformers: dtype, device_map, revision, ...
     Raises ValueError (options; a sieved checkpoint that was sieved otherwise than asked for),
@@ -408,13 +417,17 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], use_libortho: bool = Tr
                          "and group, or call Transformers' own from_pretrained with LibOrthoConfig")
     settings: dict[str, Any] = {"density": density, "rule": rule, "group": group}
     asked = {key: value for key, value in settings.items() if value is not None}
-    config = LibOrthoConfig(**asked, activations=activations,
+    config = LibOrthoConfig(**asked, activations="exact" if activations is None else activations,
                             modules_to_not_convert=modules_to_not_convert)
     if kwargs.get("gguf_file") is not None:
         return _from_gguf(load, name_or_dir, config, kwargs)
     if _stored_method(name_or_dir, kwargs) != METHOD:
         kwargs["quantization_config"] = config
-    loaded = load(name_or_dir, **kwargs)  # with output_loading_info, a pair
+    before = _activations.set(activations)
+    try:
+        loaded = load(name_or_dir, **kwargs)  # with output_loading_info, a pair
+    finally:
+        _activations.reset(before)
     _same_as(loaded[0] if isinstance(loaded, tuple) else loaded, asked)
     return loaded
 

@@ -3,6 +3,7 @@ that a sieved one must agree with, made without libortho."""
 
 from __future__ import annotations
 
+import ctypes as c
 import json
 import pathlib
 
@@ -35,10 +36,24 @@ def sieved(model: nn.Module) -> dict[str, OrthoLinear]:
     return {name: module for name, module in model.named_modules() if isinstance(module, OrthoLinear)}
 
 
-def make_artifact(source: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """libortho's own sieve of a checkpoint: density 0.01, rule outlier, group 128."""
+class CheckpointOptions(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("sieve", c.POINTER(lib.SieveOptions)), ("layers", c.c_char_p),
+                ("projections", c.c_char_p), ("hessian", c.c_char_p), ("memory_budget", c.c_uint64),
+                ("resume", c.c_int32), ("measure", c.c_int32), ("progress", c.c_void_p),
+                ("progress_ctx", c.c_void_p)]
+
+
+def make_artifact(source: pathlib.Path, out: pathlib.Path, density: float = 0.01,
+                  rule: str = "outlier", group: int = 128, layers: str | None = None,
+                  projections: str | None = None) -> pathlib.Path:
+    """libortho's own sieve of a checkpoint."""
+    sieve = lib.SieveOptions(size=c.sizeof(lib.SieveOptions), density=density,
+                             rule=lib.RULES.index(rule), group=group)
+    options = CheckpointOptions(size=c.sizeof(CheckpointOptions), sieve=c.pointer(sieve),
+                                layers=layers and layers.encode(),
+                                projections=projections and projections.encode())
     call = lib.library().ortho_checkpoint_sieve
-    lib.check(call(bytes(source), bytes(out), None, None))
+    lib.check(call(bytes(source), bytes(out), c.byref(options), None))
     return out
 
 

@@ -10,7 +10,7 @@ import json
 import pytest
 import torch
 from conftest import tiny_llama
-from hf_models import dense_model, greedy, ids, logits, make_artifact, sieved, tensors_of
+from hf_models import dense_model, greedy, ids, logits, sieved, tensors_of
 from safetensors.torch import save_file
 from torch import nn
 from transformers import (AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification,
@@ -282,24 +282,6 @@ def test_alpha(stock):
     assert torch.equal(logits(loaded, TOKENS), whole) and not torch.equal(base, whole)
     loaded.set_alpha(0.0)
     assert torch.equal(logits(loaded, TOKENS), base)
-
-
-# ---- an artifact of libortho's own
-
-@pytest.mark.parametrize("size", ["50GB", "200KB"])
-def test_artifact(tmp_path, size, device):
-    model = tiny_llama()
-    model.save_pretrained(tmp_path / "stock", max_shard_size=size)
-    artifact = make_artifact(tmp_path / "stock", tmp_path / "artifact")
-    wanted = logits(from_pretrained(tmp_path / "stock", device_map=device), TOKENS)
-    for loaded in (from_pretrained(artifact, device_map=device),
-                   load(artifact, quantization_config=LibOrthoConfig(density=0.7), device_map=device)):
-        assert len(sieved(loaded)) == 14 and type(loaded.lm_head) is nn.Linear
-        assert loaded.config.quantization_config.density == 0.01
-        assert torch.equal(logits(loaded, TOKENS), wanted)
-    loaded.save_pretrained(tmp_path / "again")
-    assert torch.equal(logits(load(tmp_path / "again", device_map=device), TOKENS), wanted)
-    assert len(sieved(from_pretrained(artifact, model_class=AutoModel))) == 14
 
 
 # ---- what Transformers wants to know

@@ -221,6 +221,28 @@ def test_hostile_metadata(stock, tmp_path, metadata, words):
         from_pretrained(artifact)
 
 
+def test_metadata_that_are_lost(stock, tmp_path):
+    artifact = make_artifact(stock, tmp_path / "artifact")
+    spoil(artifact, lambda tensors: None)
+    with pytest.raises(ValueError, match="metadata that tell of layers; .* or sieve the original"):
+        from_pretrained(artifact)
+
+
+def test_an_artifact_whose_config_is_no_choice(stock, tmp_path):
+    artifact = make_artifact(stock, tmp_path / "artifact")
+    spoil_config(artifact, lambda told: told.update(density=7))
+    with pytest.raises(ValueError, match="libortho: density 7"):
+        from_pretrained(artifact)
+
+
+def test_a_source_that_is_quantised(stock, tmp_path):
+    config = json.loads((stock / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "fp8"}
+    (stock / "config.json").write_text(json.dumps(config))
+    with pytest.raises(libortho.LibOrthoError, match=r"config.json: .* quantised already \(fp8\)"):
+        make_artifact(stock, tmp_path / "artifact")
+
+
 def test_another_quantisation(stock):
     config = json.loads((stock / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "fp8"}

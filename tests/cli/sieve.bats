@@ -58,7 +58,9 @@ jsonschema.validate(json.load(open(sys.argv[2])), schema)' "$SCHEMA" "$1"
     says "I/O by"
     lacks SYNTHETIC out
     [ "$(ls -A out.d | tr '\n' ' ')" = "config.json generation_config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json tokenizer.json " ]
-    cmp source/config.json out.d/config.json
+    cmp source/generation_config.json out.d/generation_config.json
+    json 'd == {"model_type": "llama", "quantization_config":
+        {"quant_method": "libortho", "density": 0.01, "rule": "outlier", "group": 128}}' out.d/config.json
     try inspect out.d
     wants 0
     says "model.layers.0.self_attn.counts"
@@ -68,6 +70,31 @@ jsonschema.validate(json.load(open(sys.argv[2])), schema)' "$SCHEMA" "$1"
     try sieve source -o out.d --resume
     wants 0
     says "none: the artifact is complete"
+}
+
+@test "a config.json that can't be carried is refused before any work" {
+    "$PYTHON" "$MODELS" many source
+    echo '{"model_type": "llama",' >source/config.json
+    try sieve source -o out.d
+    wants 1 "source/config.json"
+    grep -q "mend it, or move it away" err
+    echo '{"quantization_config": {"quant_method": "gptq"}}' >source/config.json
+    try sieve source -o out.d
+    wants 1 "quantised already (gptq)"
+    [ -z "$(ls -A out.d)" ]
+    rm source/config.json
+    try sieve source -o out.d
+    wants 0
+    [ ! -e out.d/config.json ]
+    # An artifact isn't sieved again
+    printf '{\n  "rms_norm_eps": 1e-05\n}\n' >source/config.json
+    try sieve source -o part.d --layers 0 --rule legacy --density 0.05
+    wants 0
+    [ "$(head -c 25 part.d/config.json)" = "$(head -c 25 source/config.json)" ]
+    json 'd["quantization_config"] == {"quant_method": "libortho", "density": 0.05, "rule": "legacy", "group": 0}' \
+        part.d/config.json
+    try sieve part.d -o again.d
+    wants 1 "part.d/config.json: its quantization_config says that this checkpoint is sieved already"
 }
 
 @test "--measure tells the ceilings, and which part is the slowest" {

@@ -233,12 +233,24 @@ def document_seeds():
     yield "cut", compact(results)[:40]
 
 
+def config_seeds():
+    yield "indented", b'{\n  "rms_norm_eps": 1e-05,\n  "layers": [{"a": null}]\n}\n'
+    yield "compact", b'{"model_type":"llama"}'
+    yield "empty", b"{}"
+    yield "null", b'{"a": "quantization_config", "quantization_config" : null, "b": {"quantization_config": null}}'
+    yield "python", b'{"limit": [0.0, Infinity], "least": -Infinity, "none": NaN, "text": "\\" NaN"}'
+    yield "quantised", b'{"quantization_config": {"quant_method": "fp8"}}'
+    yield "escaped", b'{"quantization\\u005fconfig": null}'
+    yield "behind", b"{} \0"
+    yield "nul", b'{"quantization_config": null\0}'  # a find: jansson passes over it
+
+
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "corpus"
     for kind, seeds in (("safetensors", safetensors_seeds), ("gguf", gguf_seeds),
                         ("index", index_seeds), ("artifact", artifact_seeds), ("results", results_seeds),
                         ("comparison", comparison_seeds), ("document", document_seeds),
-                        ("slices", slices_seeds), ("http", http_seeds)):
+                        ("slices", slices_seeds), ("http", http_seeds), ("config", config_seeds)):
         (root / kind).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():
             (root / kind / name).write_bytes(content)

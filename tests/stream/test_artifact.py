@@ -3,7 +3,7 @@
 
 Read with the safetensors library. Tensors that weren't sieved are the source's, byte for byte; each layer
 is what the NumPy definition of the sieve (tests/golden-sieve) makes of the source's weights; the small
-files are the source's. Then the same bytes must come of any number of threads, either engine of I/O and
+files are the source's, and config.json says how it was sieved. Then the same bytes must come of any number of threads, either engine of I/O and
 any memory budget. Exit 77: no NumPy or no safetensors here.
 """
 import itertools
@@ -93,7 +93,10 @@ def check(golden, source, folder, rule, group, density, sieved):
             assert made.get(name) == entry, f"{name} isn't what it was"
     assert len(made) == len(before) + 4 * layers, "something else is in the artifact"
     files = files_of(folder)
-    for name in ("config.json", "tokenizer.json", "generation_config.json"):
+    told = {"quant_method": "libortho", "density": density, "rule": rule,
+            "group": 0 if rule == "legacy" else group}
+    assert json.loads(files["config.json"]) == {"model_type": "llama", "quantization_config": told}
+    for name in ("tokenizer.json", "generation_config.json"):
         assert files[name] == read(os.path.join(source, name)), name
     assert "pytorch_model.bin" not in files
     index = json.loads(files["model.safetensors.index.json"])
