@@ -114,9 +114,11 @@ def headline(document: dict) -> str:
     model, options, versions = document["model"], document["options"], document["versions"]
     made = "synthetic weights" if model["synthetic"] else "a checkpoint's weights"
     status = "" if document["status"] == "ok" else f" The run: {document['status']}."
+    done = max((len(mode.get("seconds", ())) for variant in document["variants"]
+                for mode in variant["modes"].values()), default=0)
     return (f"{model['name']} ({made}, {model['layers']} layers, {model['dtype']}) on "
             f"{document['device']['name']}: batch 1, {options['prompt']} tokens of prompt, then "
-            f"{options['tokens']} timed, {options['rounds']} rounds in turns; PyTorch "
+            f"{options['tokens']} timed, {done} of {options['rounds']} rounds in turns; PyTorch "
             f"{versions['torch']}, Transformers {versions['transformers']}.{status}")
 
 
