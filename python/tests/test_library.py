@@ -45,7 +45,7 @@ def test_wide_columns():
     split = handle.export()
     assert split.col.dtype == torch.uint32
     x, y = torch.randn(3, 70000), torch.empty(3, 2)
-    handle.forward(x, y, 3, None)
+    handle.forward(x, y, 3, _library.F32, None)
     torch.testing.assert_close(y, x @ _ops.dense(split, 70000, 128).T, rtol=1e-4, atol=1e-3)
 
 
