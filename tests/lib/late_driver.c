@@ -3,7 +3,7 @@
 
 __attribute__((visibility("default"))) CUresult
 cuPointerGetAttributes(unsigned count, CUpointer_attribute *attributes, void **data,
-                                CUdeviceptr pointer)
+                       CUdeviceptr pointer)
 {
     (void)pointer;
     for (unsigned i = 0; i < count; i++)
