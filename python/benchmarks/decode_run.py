@@ -223,9 +223,11 @@ def check_layer(name: str, layer: OrthoLinear, x: torch.Tensor, y: torch.Tensor,
     """The largest error of y as a share of what is allowed."""
     bias = None if layer.bias is None else layer.bias.double()
     wanted = nn.functional.linear(x.double(), weight, bias)
+    if y.shape != wanted.shape:
+        raise Wrong(f"{name}: an output of shape {list(y.shape)}, not {list(wanted.shape)}")
     allowed = LOSS[x.dtype] * wanted.abs().max().item()
     error = (y.double() - wanted).abs().max().item()
-    if y.shape != wanted.shape or not error <= allowed:
+    if not error <= allowed:
         raise Wrong(f"{name}: an output is off by {error:.3g}, more than {allowed:.3g}, for "
                     f"{x.numel() // x.shape[-1]} tokens at once")
     return error / allowed if allowed else 0.0

@@ -210,9 +210,11 @@ def test_a_wrong_weight_for_single_tokens_alone(folder):
     layer.forward = lambda x: forward(x) * (1.01 if x.shape[-2] == 1 else 1)
     with pytest.raises(decode_run.Wrong, match=r"layers\.0\.self_attn\.v_proj.* for 1 tokens"):
         decode_run.check_layers(decoder)
-    layer.forward = lambda x: forward(x) * float("nan")
-    with pytest.raises(decode_run.Wrong):
-        decode_run.check_layers(decoder)
+    x, weight = torch.ones(1, 128, dtype=torch.float16), decode_run.dense(layer)
+    assert decode_run.check_layer("v", layer, x, forward(x), weight) <= 1
+    for wrong in (forward(x) * float("nan"), forward(x)[:, :-1], forward(x) * 0):
+        with pytest.raises(decode_run.Wrong):
+            decode_run.check_layer("v", layer, x, wrong, weight)
 
 
 def test_other_tokens(run, monkeypatch):
@@ -226,7 +228,7 @@ def test_other_tokens(run, monkeypatch):
     monkeypatch.setattr(decode_run.Decoder, "tokens", another)  # 1, 2: before; 3, 4: the first round
     code, said, document = run("--density", "0.05")
     assert code == 1 and document["variants"][1]["modes"]["eager"]["status"] == "failed"
-    assert "token 4 of 7" in document["variants"][1]["modes"]["eager"]["reason"]
+    assert "while timing: token 4 of 7" in document["variants"][1]["modes"]["eager"]["reason"]
     assert_judged(document)
 
 

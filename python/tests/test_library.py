@@ -40,6 +40,12 @@ def test_split_there_and_back():
         assert one.dtype == other.dtype and torch.equal(one.to(torch.int64), other.to(torch.int64))
 
 
+def test_a_forward_that_fails():
+    x, y = torch.randn(1, 300), torch.empty(1, 96)
+    with pytest.raises(libortho.LibOrthoError, match="dtype"):
+        LayerHandle.sieve(torch.randn(96, 300)).forward(x, y, 1, 99, None)
+
+
 def test_wide_columns():
     handle = LayerHandle.sieve(torch.randn(2, 70000), density=0.001)
     split = handle.export()
