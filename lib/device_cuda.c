@@ -2,6 +2,7 @@
  * CUDA through its runtime, which is linked statically and finds the driver by itself: without one
  * everything here says so.
  */
+#define _GNU_SOURCE /* dl_iterate_phdr */
 #include "common/error.h"
 #include "lib/device.h"
 #include "lib/device_pool.h"
@@ -9,6 +10,8 @@
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
+#include <link.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,17 +42,39 @@ bool ortho_gpu_available(char why[256])
 
 typedef CUresult attributes_fn(unsigned, CUpointer_attribute *, void **, CUdeviceptr);
 
+static int note_loads(struct dl_phdr_info *info, size_t size, void *loads)
+{
+    (void)size;
+    *(unsigned long long *)loads = info->dlpi_adds;
+    return 1; /* the first object tells it as well as any other */
+}
+
 /* The driver's, where something in this process has loaded it: who hasn't can have no pointer of
- * it. The runtime's own question would make a context, and that takes time and memory. */
+ * it. The runtime's own question would make a context, and that takes time and memory. A search
+ * reads files, a forward on the CPU asks twice: so what is found is kept, and what isn't is looked
+ * for again only when this process has loaded something since. */
 static attributes_fn *find_attributes(void)
 {
-    attributes_fn *found = NULL;
+    static _Atomic(attributes_fn *) kept;
+    static _Atomic unsigned long long searched; /* as many libraries had been loaded, in vain */
+    attributes_fn *found = atomic_load(&kept);
+    unsigned long long loads = 0; /* counted before the search: one that comes late counts again */
+    if (found != NULL)
+        return found;
+    (void)dl_iterate_phdr(note_loads, &loads);
+    if (loads == atomic_load(&searched))
+        return NULL;
     void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
     void *symbol = driver != NULL ? dlsym(driver, "cuPointerGetAttributes") : NULL;
     memcpy(&found, &symbol, sizeof found);
+    if (found != NULL) {
+        atomic_store(&kept, found); /* with the driver, which stays open */
+        return found;
+    }
     if (driver != NULL)
         dlclose(driver); /* whoever loaded it keeps it */
-    return found;
+    atomic_store(&searched, loads);
+    return NULL;
 }
 
 /* The runtime's answer, for a driver that wants a context to give one. */

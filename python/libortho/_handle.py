@@ -137,6 +137,7 @@ class LayerHandle:
         self.device = device
         self.key = next(_keys)
         self._pointer = pointer
+        self._forward = lib.library().ortho_layer_forward  # a decoded token asks it hundreds of times
         self._finalizer = weakref.finalize(self, lib.library().ortho_layer_free, pointer)
         self._finalizer.atexit = False  # CUDA may be gone by then; the process ends anyway
         info = self.inspect()
@@ -235,12 +236,14 @@ class LayerHandle:
             self._pointer, _split_of(split, self.n, self.k, self.group)))
         return split
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor, m: int, stream: int | None) -> None:
-        """y [m, n] = x [m, k] * (Base + alpha * Ortho)^T. x and y are contiguous, of one dtype and
-        on the layer's device; on a GPU this only enqueues on the stream (a cudaStream_t)."""
-        lib.check(lib.library().ortho_layer_forward(
-            self._pointer, x.data_ptr(), m, dtype_code(x.dtype, "activations"), y.data_ptr(),
-            stream or None))
+    def forward(self, x: torch.Tensor, y: torch.Tensor, m: int, dtype: int,
+                stream: int | None) -> None:
+        """y [m, n] = x [m, k] * (Base + alpha * Ortho)^T. x and y are contiguous, of one dtype (its
+        ortho_dtype) and on the layer's device; on a GPU this only enqueues on the stream (a
+        cudaStream_t)."""
+        status = self._forward(self._pointer, x.data_ptr(), m, dtype, y.data_ptr(), stream or None)
+        if status:
+            lib.check(status)
 
 
 def handle_of(key: int) -> LayerHandle:

@@ -22,22 +22,27 @@ def linear(x: torch.Tensor, handle: int, n: int) -> torch.Tensor:
     Runs on the current stream of x's device. A non-contiguous x is made contiguous: the only copy.
     Raises TypeError (dtype), RuntimeError (device, a dead handle), LibOrthoError."""
     layer = _handle.handle_of(handle)
-    _handle.dtype_code(x.dtype, "activations")
-    if x.device != layer.device:
-        raise RuntimeError(f"libortho: x is on {x.device}, but the layer is on {layer.device}")
-    if x.dim() == 0 or x.shape[-1] != layer.k or n != layer.n:
-        raise RuntimeError(f"libortho: x of shape {list(x.shape)} and {n} outputs for a layer of "
+    dtype = _handle.dtype_code(x.dtype, "activations")
+    shape, device = x.shape, x.device
+    if device != layer.device:
+        raise RuntimeError(f"libortho: x is on {device}, but the layer is on {layer.device}")
+    if not shape or shape[-1] != layer.k or n != layer.n:
+        raise RuntimeError(f"libortho: x of shape {list(shape)} and {n} outputs for a layer of "
                            f"{layer.k} inputs and {layer.n} outputs")
-    y = x.new_empty((*x.shape[:-1], n))
+    y = x.new_empty((*shape[:-1], n))
     m = x.numel() // layer.k
     if m == 0:
         return y
-    x = x.contiguous()
-    stream = None
-    if x.device.type == "cuda":
-        stream = torch.cuda.current_stream(x.device).cuda_stream
-    layer.forward(x, y, m, stream)
+    stream = None if device.type == "cpu" else _current_stream(device)
+    layer.forward(x.contiguous(), y, m, dtype, stream)
     return y
+
+
+def _current_stream(device: torch.device) -> int:
+    """The cudaStream_t. torch.cuda.current_stream makes an object of it first, which takes longer
+    than the rest of a call."""
+    raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+    return torch.cuda.current_stream(device).cuda_stream if raw is None else raw(device.index)
 
 
 @linear.register_fake

@@ -24,6 +24,7 @@ from ._handle import LayerHandle, Split
 from ._weight import LinearWeight
 
 _PARTS = {"base": ("q", "scale"), "ortho": ("row_ptr", "col", "val")}
+_LINEAR = torch.ops.libortho.linear.default  # the overload: its name needs no look-up at each call
 KEYS = tuple(f"{part}.{name}" for part, names in _PARTS.items() for name in names)
 
 
@@ -257,18 +258,20 @@ class OrthoLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in_features] to [..., out_features], fresh, of x's dtype; under autocast of the
         autocast dtype. Raises TypeError (dtype), RuntimeError (shape, device, no weights yet)."""
-        if x.dtype in _handle.DTYPES and x.device.type != "meta" \
-                and torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        if x.dim() == 0 or x.shape[-1] != self.in_features:
-            raise RuntimeError(f"libortho: x of shape {list(x.shape)} for a layer of "
+        kind = x.device.type
+        if kind != "meta" and torch.is_autocast_enabled(kind) and x.dtype in _handle.DTYPES:
+            x = x.to(torch.get_autocast_dtype(kind))
+        shape = x.shape
+        if not shape or shape[-1] != self.in_features:
+            raise RuntimeError(f"libortho: x of shape {list(shape)} for a layer of "
                                f"{self.in_features} inputs")
-        if x.device.type == "meta":
-            return x.new_empty((*x.shape[:-1], self.out_features))
-        handle = self.settle()
-        y = torch.ops.libortho.linear(x, handle.key, self.out_features)
-        if self.bias is not None:
-            y.add_(self.bias.to(y.dtype))  # y is this call's own
+        if kind == "meta":
+            return x.new_empty((*shape[:-1], self.out_features))
+        handle = self._handle or self.settle()
+        y = _LINEAR(x, handle.key, self.out_features)
+        bias = self.bias
+        if bias is not None:
+            y.add_(bias.to(y.dtype))  # y is this call's own
         return y
 
     # ---- state_dict

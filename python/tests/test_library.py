@@ -40,12 +40,18 @@ def test_split_there_and_back():
         assert one.dtype == other.dtype and torch.equal(one.to(torch.int64), other.to(torch.int64))
 
 
+def test_a_forward_that_fails():
+    x, y = torch.randn(1, 300), torch.empty(1, 96)
+    with pytest.raises(libortho.LibOrthoError, match="dtype"):
+        LayerHandle.sieve(torch.randn(96, 300)).forward(x, y, 1, 99, None)
+
+
 def test_wide_columns():
     handle = LayerHandle.sieve(torch.randn(2, 70000), density=0.001)
     split = handle.export()
     assert split.col.dtype == torch.uint32
     x, y = torch.randn(3, 70000), torch.empty(3, 2)
-    handle.forward(x, y, 3, None)
+    handle.forward(x, y, 3, _library.F32, None)
     torch.testing.assert_close(y, x @ _ops.dense(split, 70000, 128).T, rtol=1e-4, atol=1e-3)
 
 
