@@ -9,6 +9,7 @@
 #define BATCH    500 /* launches of a graph */
 #define GROUP    3
 #define PASS     6
+#define TOKENS   16 /* of a batch */
 #define LAUNCHES 2000
 
 typedef struct form {
@@ -41,6 +42,17 @@ static ortho_status launch_single(const void *what, int i)
 static void check_single(const char *y)
 {
     must_be_near(&square, host_x, 1, ORTHO_F16, 1.0f, y);
+}
+
+static ortho_status launch_batch(const void *what, int i)
+{
+    const form *f = what;
+    return ortho_layer_forward(square.gpu, x, TOKENS, ORTHO_F16, y_of(f, i), f->stream);
+}
+
+static void check_batch(const char *y)
+{
+    must_be_near(&square, host_x, TOKENS, ORTHO_F16, 1.0f, y);
 }
 
 static ortho_status launch_group(const void *what, int i)
@@ -121,7 +133,11 @@ static void launches_repeat(void **state)
         {.name = "group",
          .bytes = 2 * (3072 + 2 * 1024),
          .launch = launch_group,
-         .check = check_group}};
+         .check = check_group},
+        {.name = "batch",
+         .bytes = 2 * TOKENS * 3072,
+         .launch = launch_batch,
+         .check = check_batch}};
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         must_repeat(&forms[i]);
@@ -159,8 +175,8 @@ static int setup(void **state)
         small[i] = linear_open(1024, 3072, 0.02);
     wide = linear_open(8192, 3072, 0.01);
     down = linear_open(3072, 8192, 0.05);
-    host_x = activations(ORTHO_F16, 3072, 11, NULL);
-    x = device_copy(host_x, 2 * 3072);
+    host_x = activations(ORTHO_F16, TOKENS * 3072, 11, NULL);
+    x = device_copy(host_x, 2 * TOKENS * 3072);
     return 0;
 }
 

@@ -148,7 +148,7 @@ static inline random_case random_case_draw(uint64_t seed, int number, int64_t mo
     const int form = random_below(g, 4);
     c.form = form < 2 ? RANDOM_SINGLE : form == 2 ? RANDOM_GROUP : RANDOM_CHAIN;
     c.count = form < 2 ? 1 : 2 + random_below(g, form == 2 ? 2 : 4);
-    c.m = form == 3 ? 1 : 1 + random_below(g, 8);
+    c.m = form == 3 ? 1 : 1 + random_below(g, random_below(g, 4) == 0 ? 40 : 8);
     c.dtype = form == 3 ? (random_below(g, 2) == 0 ? ORTHO_F16 : ORTHO_BF16)
                         : (ortho_dtype)random_below(g, 3);
     c.x_off = form == 3 || random_below(g, 2) == 0 ? 0 : random_below(g, 8);

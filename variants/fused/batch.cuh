@@ -89,11 +89,10 @@ template <typename A, int GROUPS> struct batch_base {
     {
         return GROUPS == 4 ? word / 2 * 2 + side : GROUPS == 2 ? word / 2 : side;
     }
-    /* d = what sums begin with + the products of an image and a unit. begin(part, c) gives the
-     * former, weights(word, b) both sides' B fragments. */
-    template <typename C, typename F>
+    /* d = the products of an image and a unit; weights(word, b) gives both sides' B fragments. */
+    template <typename F>
     static __device__ __forceinline__ void products(const tile_image &image, float d[PARTS][4],
-                                                    const C &begin, const F &weights)
+                                                    const F &weights)
     {
         bool begun[PARTS] = {};
 #pragma unroll
@@ -103,33 +102,34 @@ template <typename A, int GROUPS> struct batch_base {
 #pragma unroll
             for (int side = 0; side < 2; side++) {
                 const int part = part_of_step(word, side);
-                if (!begun[part])
-                    begin(part, d[part]);
-                A::mma(d[part], image.a[2 * word + side], b[side], b[2 + side]);
+                const uint32_t(&a)[4] = image.a[2 * word + side];
+                if (begun[part])
+                    A::mma(d[part], a, b[side], b[2 + side]);
+                else
+                    A::first_mma(d[part], a, b[side], b[2 + side]);
                 begun[part] = true;
             }
         }
     }
-    static __device__ __forceinline__ void nothing(float c[4])
+    /* Of a group. */
+    static __device__ __forceinline__ float group_sum(const float d[PARTS][4], int group, int i)
     {
-        c[0] = c[1] = c[2] = c[3] = 0;
+        return GROUPS == 1 ? d[0][i] + d[1][i] : d[group][i];
     }
     /* What nibbles have too many, for all rows alike: of a lane's two tokens. */
     static __device__ __forceinline__ void load_start(const tile_image &image,
                                                       float start[GROUPS][TILE_HALVES])
     {
         float d[PARTS][4];
-        products(
-            image, d, [](int, float c[4]) { nothing(c); },
-            [](int, uint32_t b[4]) {
-                b[0] = b[1] = A::FIRST;
-                b[2] = b[3] = A::SECOND;
-            });
+        products(image, d, [](int, uint32_t b[4]) {
+            b[0] = b[1] = A::FIRST;
+            b[2] = b[3] = A::SECOND;
+        });
 #pragma unroll
         for (int g = 0; g < GROUPS; g++)
 #pragma unroll
             for (int half = 0; half < TILE_HALVES; half++)
-                start[g][half] = GROUPS == 1 ? d[0][half * 2] + d[1][half * 2] : d[g][half * 2];
+                start[g][half] = group_sum(d, g, half * 2);
     }
     /* Adds the products of an image and a unit. */
     static __device__ __forceinline__ void multiply(const tile_image &image,
@@ -140,26 +140,14 @@ template <typename A, int GROUPS> struct batch_base {
         const uint4 words = load_shared_16(words_at);
         const uint32_t w[4] = {words.x, words.y, words.z, words.w};
         float d[PARTS][4];
-        products(
-            image, d,
-            [&](int part, float c[4]) {
-                nothing(c);
-                if (part < GROUPS) {
-                    c[0] = c[1] = start[part][0];
-                    c[2] = c[3] = start[part][1];
-                }
-            },
-            [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
+        products(image, d, [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
 #pragma unroll
         for (int g = 0; g < GROUPS; g++) {
             const float2 scale = half_activations::pair(load_shared_4(scales_at + g * SCALE_BYTES));
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const float s = i % 2 == 0 ? scale.x : scale.y;
-                sum[i] = fmaf(s, d[g][i], sum[i]);
-                if (GROUPS == 1)
-                    sum[i] = fmaf(s, d[1][i], sum[i]);
-            }
+            for (int i = 0; i < 4; i++)
+                sum[i] = fmaf(i % 2 == 0 ? scale.x : scale.y, group_sum(d, g, i) + start[g][i / 2],
+                              sum[i]);
         }
     }
     /* A warp's x of a chunk, into shared memory. */
@@ -420,8 +408,9 @@ __global__ void __launch_bounds__(BATCH_THREADS, 1)
         take_registers<BATCH_BASE_REGISTERS>();
         batch_base<A, GROUPS> b(r, x, sums);
         bool had_x = false;
-        each_round(
-            l, [&](const round_at &at) { multiply_tile<A, GROUPS>(l, plan, b, at, sums, &had_x); });
+#pragma unroll 1
+        for (int i = 0; i < l.count; i += l.jobs[i].round)
+            multiply_tile<A, GROUPS>(l, plan, b, round_at(l, i), sums, &had_x);
         return;
     }
     give_registers<BATCH_OTHER_REGISTERS>();
