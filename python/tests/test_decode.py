@@ -21,7 +21,7 @@ import decode_report  # noqa: E402
 import decode_run  # noqa: E402
 
 SCHEMA = json.loads((ROOT / "reports/schema/ortho-python-decode-1.schema.json").read_text())
-RECORDED = ROOT / "reports/results/h100/pytorch/decode.json"
+RECORDED = ROOT / "reports/results/h200/pytorch/decode.json"
 TINY = {**decode_run.LLAMA_3_2_3B, "hidden_size": 128, "intermediate_size": 336, "vocab_size": 320,
         "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32}
 SPEED = re.compile(r"\d\.\.\d")

@@ -98,7 +98,8 @@ def test_report(llama):
     assert report.kept == {"lm_head": "skipped by name"}
     assert report.bytes_after == sum(layer.nbytes for layer in layers)
     assert report.bytes_before == sum(4 * m.in_features * m.out_features for m in layers)
-    assert report.bytes_after < report.bytes_before / 5
+    # On a GPU rows are padded to 128 columns: these have 64 to 192.
+    assert report.bytes_after < report.bytes_before / (4 if layers[0].device.type == "cuda" else 5)
     assert "14 linear layers converted, 1 kept" in repr(report) and "lm_head: skipped" in str(report)
 
 
