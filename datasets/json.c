@@ -180,6 +180,13 @@ ortho_status ortho_json_parse(const ortho_json_text *json, json_t **out)
         ortho_place place = {json->file, name, json->base + at};
         return ortho_reject(ORTHO_E_FORMAT, place, "JSON: %s", error.text);
     }
+    /* Which jansson passes over behind true, false and null. */
+    const char *nul = memchr(json->text, '\0', json->length);
+    if (nul != NULL) {
+        ortho_place place = {json->file, NULL, json->base + (uint64_t)(nul - json->text)};
+        json_decref(root);
+        return ortho_reject(ORTHO_E_FORMAT, place, "JSON: a NUL byte");
+    }
     *out = root;
     return ORTHO_OK;
 }

@@ -76,16 +76,6 @@ static void mask_words(char *text, size_t length)
     }
 }
 
-/* jansson passes over a NUL behind true, false and null. */
-static ortho_status parse(const ortho_json_text *json, json_t **root)
-{
-    const char *nul = memchr(json->text, '\0', json->length);
-    if (nul == NULL)
-        return ortho_json_parse(json, root);
-    ortho_place place = {json->file, NULL, json->base + (uint64_t)(nul - json->text)};
-    return ortho_reject(ORTHO_E_FORMAT, place, "JSON: a NUL byte");
-}
-
 static ortho_status read_object(const ortho_json_text *json, json_t **root)
 {
     char *copy = malloc(json->length + 1);
@@ -96,7 +86,7 @@ static ortho_status read_object(const ortho_json_text *json, json_t **root)
     ortho_json_text masked = *json;
     masked.text = copy;
     masked.name_depth = 0; /* no key is a tensor's name */
-    ortho_status status = parse(&masked, root);
+    ortho_status status = ortho_json_parse(&masked, root);
     free(copy);
     return status == ORTHO_E_FORMAT
                ? ortho_fail_prefix(status, "a model's " ORTHO_MODEL_CONFIG_NAME

@@ -87,6 +87,15 @@ static void refuses_header(void **state)
     }
 }
 
+/* Which jansson passes over behind a word. */
+static void refuses_a_nul(void **state)
+{
+    static const char header[] = "{\"a\":null\0}";
+    const char *path = in_folder(state, "nul.safetensors");
+    safetensors_write(path, header, sizeof header - 1, "", 0);
+    expect_refusal(path, ORTHO_E_FORMAT, "nul.safetensors", NULL, 8 + strlen(header), "a NUL byte");
+}
+
 /* Two tensors of 4 bytes at these offsets, `data` bytes of data: the fault is at byte `at` of it.
  */
 static void refuse_layout(void **state, int begin_a, int begin_b, size_t data, const char *tensor,
@@ -303,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(refuses_header, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(refuses_a_nul, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(refuses_layout, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(refuses_length, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(refuses_names, folder_make, folder_remove),

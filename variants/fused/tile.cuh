@@ -1,10 +1,10 @@
 /*
- * tile.cuh: x of 16 tokens: in registers, as A fragments of mma.m16n8k16 for Base, and transposed
- * in shared memory for Ortho.
+ * tile.cuh: x of 16 tokens in shared memory, transposed, from which come A fragments of
+ * mma.m16n8k16: those of an image for Base, those of any 16 columns for Ortho.
  *
- * Eight columns of a token that a lane loads at once are what it holds of four A fragments: an
- * image's words have their columns in that order (layout.cuh). Transposed, a line holds one column
- * of x for all tokens, so that an A fragment can be gathered from any 16 columns by one ldmatrix.
+ * A line holds one column of x for all tokens, so that a fragment is one ldmatrix whatever its
+ * columns are. A warp brings strips of 32 columns, eight of a token a lane, and stmatrix turns
+ * them; Base reads them back in the order that an image's words have (layout.cuh).
  */
 #ifndef ORTHO_VARIANTS_FUSED_TILE_CUH
 #define ORTHO_VARIANTS_FUSED_TILE_CUH
@@ -70,8 +70,7 @@ template <typename E> struct tile_source {
     }
 };
 
-/* Eight columns or those of them that are there: kept apart, for it would be unrolled everywhere.
- */
+/* Eight columns or those of them that are there; a call, since few images want it. */
 static __device__ __noinline__ uint4 load_columns(const uint16_t *from, int left)
 {
     uint64_t low = 0, high = 0;
