@@ -214,12 +214,13 @@ static void profiling_gives_each_case_one_range(void **state)
     free(text);
 }
 
-/* One launch takes longer than the timeout allows: cases end in the middle of their first phase. */
+/* One launch takes longer than the timeout allows, even null's, for which none may be measured:
+ * cases end in the middle of their first phase. */
 static void a_skipped_case_closes_its_ranges(void **state)
 {
     ob_options o = options();
     (void)state;
-    o.case_timeout = 1e-12;
+    o.case_timeout = -1;
     char *text = heard_of(&o, OB_EXIT_SKIPPED);
     assert_true(count_of(text, " verify\n") > 0);
     assert_int_equal(count_of(text, " time\n"), 0);
