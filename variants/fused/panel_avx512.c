@@ -167,7 +167,7 @@ static void multiply(const ortho_fused_tile *tile)
 }
 
 const ortho_fused_panels ortho_fused_panels_avx512 = {
-    .from = 9,
+    .from = 8,
     .blocks = BLOCKS,
     .tokens = TOKENS,
     .unpack = unpack,
