@@ -41,13 +41,11 @@ static inline scaling make_scaling(const uint16_t *scale)
     return s;
 }
 
-/* The nibble at place i of each word, as a column of the panel. */
+/* The nibble at place i of each word, as a column of the panel: words & mask | one is 0xea. */
 static inline void put(const scaling *s, __m512i words, int i, float *to)
 {
-    const int and_or = 0xea; /* words & mask | one */
     __m512i one = _mm512_set1_epi32((127 + 23 - places[i]) << 23);
-    __m512i value =
-        _mm512_ternarylogic_epi32(words, _mm512_set1_epi32(15 << places[i]), one, and_or);
+    __m512i value = _mm512_ternarylogic_epi32(words, _mm512_set1_epi32(15 << places[i]), one, 0xea);
     _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_castsi512_ps(value), s->scale, s->offset[i]));
 }
 
