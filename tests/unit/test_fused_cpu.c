@@ -97,10 +97,10 @@ static void activations_are_integers_exactly_or_not_at_all(void **unused)
 static void y_is_the_same_with_any_number_of_threads(void **unused)
 {
     (void)unused;
-    const int64_t tokens[] = {1, 2, 4, 5, 16, 35};
+    const int64_t tokens[] = {1, 2, 4, 5, 16, 35, 200};
     const int threads[] = {1, 2, 3, 5, 40};
     ortho_split s = split_make(16 * 21 + 5, 200, 64, 20, 3);
-    for (int i = 0; i < 18; i++) {
+    for (int i = 0; i < 21; i++) {
         input in = input_make(tokens[i / 3], s.k, ORTHO_BF16, 4);
         size_t bytes = (size_t)(in.m * s.n) * 2;
         setenv("ORTHO_CPU", levels[i % 3], 1);
@@ -118,13 +118,14 @@ static void y_is_the_same_with_any_number_of_threads(void **unused)
     unsetenv("ORTHO_CPU");
 }
 
-/* Token by token: what stands in fp32 beside digits, zeros and NaN gives what it gives alone. */
+/* Token by token: what stands in fp32 beside digits, zeros and NaN gives what it gives alone, among
+ * few tokens and many. */
 static void tokens_do_not_touch_each_other(void **unused)
 {
     (void)unused;
     ortho_split s = split_make(150, 300, 128, 20, 5);
-    for (int i = 0; i < 3; i++) {
-        input in = input_make(4, s.k, ORTHO_F32, 6), one = in;
+    for (int i = 0; i < 6; i++) {
+        input in = input_make(i < 3 ? 4 : 12, s.k, ORTHO_F32, 6), one = in;
         float *x = in.x;
         for (int64_t c = 0; c < s.k; c++) {
             x[c] = (float)(c % 200) - 100;    /* digits */
@@ -132,7 +133,7 @@ static void tokens_do_not_touch_each_other(void **unused)
             x[3 * s.k + c] *= 1 + 0x1p-20f;   /* fp32 */
         }
         x[s.k + 7] = NAN;
-        setenv("ORTHO_CPU", levels[i], 1);
+        setenv("ORTHO_CPU", levels[i % 3], 1);
         float *y = run_once(&s, &in);
         one.m = 1;
         for (int t = 0; t < 4; t++) {
@@ -146,6 +147,51 @@ static void tokens_do_not_touch_each_other(void **unused)
         }
         free(y);
         free(in.x);
+    }
+    split_free(&s);
+    unsetenv("ORTHO_CPU");
+}
+
+/* Many tokens are cut into batches and tiles: not seen in any token's y. */
+static void a_token_has_the_same_y_in_any_batch(void **unused)
+{
+    (void)unused;
+    ortho_split s = split_make(100, 300, 64, 20, 10);
+    size_t row = (size_t)s.n * sizeof(float), x_row = (size_t)s.k * sizeof(float);
+    for (int i = 0; i < 3; i++) {
+        setenv("ORTHO_CPU", levels[i], 1);
+        input all = input_make(200, s.k, ORTHO_F32, 11), some = all;
+        char *y = run_once(&s, &all);
+        for (int64_t first = 0; first + 15 <= all.m; first += some.m) {
+            some.m = 9 + first % 7;
+            some.x = (char *)all.x + (size_t)first * x_row;
+            char *same = run_once(&s, &some);
+            assert_memory_equal(same, y + (size_t)first * row, (size_t)some.m * row);
+            free(same);
+        }
+        free(y);
+        free(all.x);
+    }
+    split_free(&s);
+    unsetenv("ORTHO_CPU");
+}
+
+/* Whoever cuts a batch into pieces has one workspace for all of them, the last one included. */
+static void a_workspace_is_enough_for_fewer_tokens(void **unused)
+{
+    (void)unused;
+    ortho_split s = split_make(33, 400, 32, 0, 12);
+    for (int i = 0; i < 12; i++) {
+        const int64_t tokens[] = {17, 193, 400, 4096};
+        int64_t most = tokens[i / 3];
+        setenv("ORTHO_CPU", levels[i % 3], 1);
+        for (int int8 = 0; int8 < 2; int8++) {
+            ortho_activation_mode mode = int8 ? ORTHO_ACTIVATIONS_INT8 : ORTHO_ACTIVATIONS_EXACT;
+            void *state = state_make_for(&s, most, 40, mode);
+            for (int64_t m = 1; m < most; m++)
+                assert_true(hooks()->workspace(state, m) <= hooks()->workspace(state, most));
+            state_free(state);
+        }
     }
     split_free(&s);
     unsetenv("ORTHO_CPU");
@@ -292,6 +338,8 @@ int main(void)
         cmocka_unit_test(activations_are_integers_exactly_or_not_at_all),
         cmocka_unit_test(y_is_the_same_with_any_number_of_threads),
         cmocka_unit_test(tokens_do_not_touch_each_other),
+        cmocka_unit_test(a_token_has_the_same_y_in_any_batch),
+        cmocka_unit_test(a_workspace_is_enough_for_fewer_tokens),
         cmocka_unit_test(a_group_gives_what_each_alone_gives),
         cmocka_unit_test(a_chain_gives_what_its_steps_give),
         cmocka_unit_test(a_chain_that_cannot_be_is_refused),

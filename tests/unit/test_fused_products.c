@@ -2,8 +2,9 @@
  * How `fused` on the CPU lays weights out, and that whole numbers come out of it exactly, whatever
  * the shape, the entries, the level and the threads.
  */
+#include "kernels/cpu.h"
 #include "tests/unit/fused_cpu.h"
-#include "variants/fused/packed.h"
+#include "variants/fused/levels.h"
 #include "variants/reference/oracle.h"
 
 /* ---- layout --------------------------------------------------------------------------------- */
@@ -50,6 +51,60 @@ static void a_block_is_one_stream_of_lines(void **unused)
             check_block(&p, &s, block);
         assert_int_equal(ortho_fused_base_bytes(&p), p.blocks * p.stride);
         assert_int_equal(ortho_fused_bytes_before(&p, p.blocks), p.blocks * p.stride);
+        ortho_fused_packed_free(&p, &services);
+        split_free(&s);
+    }
+}
+
+/* ---- panels --------------------------------------------------------------------------------- */
+
+static const ortho_fused_panels *panels_of(int level)
+{
+#if defined(__x86_64__)
+    if (level == 1 && ortho_cpu_detect() >= ORTHO_CPU_AVX2)
+        return &ortho_fused_panels_avx2;
+    if (level == 2 && ortho_cpu_detect() >= ORTHO_CPU_AVX512)
+        return &ortho_fused_panels_avx512;
+#endif
+    return level == 0 ? &ortho_fused_panels_portable : NULL;
+}
+
+/* All segments of block 0 as one slab: q times its scale without a rounding. */
+static void check_panel(const ortho_fused_packed *p, const ortho_split *s, int level)
+{
+    float *panel = make(ORTHO_FUSED_PANEL_FLOATS * sizeof *panel);
+    panels_of(level)->unpack(
+        p, &(ortho_fused_slab){.to = p->segments, .columns = s->k, .panel = panel});
+    for (int64_t r = 0; r < s->n; r++)
+        for (int64_t c = 0; c < s->k; c++) {
+            int nibble = s->q[r * ((s->k + 1) / 2) + c / 2] >> (4 * (c % 2)) & 15;
+            double q = nibble < 8 ? nibble : nibble - 16;
+            double scale = (double)ortho_fp16_to_float(s->scale[r * p->groups + c / s->group]);
+            if ((double)panel[c * ORTHO_FUSED_ROWS + r] != q * scale)
+                fail_msg("%s: row %d, column %d is %a, not %g times %a", levels[level], (int)r,
+                         (int)c, (double)panel[c * ORTHO_FUSED_ROWS + r], q, scale);
+        }
+    free(panel);
+}
+
+/* Scales of every size and either sign, subnormal ones too. */
+static void a_panel_holds_weights_exactly(void **unused)
+{
+    (void)unused;
+    ortho_services services = ortho_services_default();
+    uint64_t seed = 13;
+    for (int i = 0; i < 60; i++) {
+        int64_t k = random_size(&seed, ORTHO_FUSED_PANEL);
+        ortho_split s = split_make(random_size(&seed, 16), k, random_size(&seed, k), 0, seed);
+        ortho_fused_packed p;
+        for (int64_t g = 0; g < s.n * ((k + s.group - 1) / s.group); g++) {
+            uint64_t bits = random_next(&seed);
+            s.scale[g] = (uint16_t)(bits % 0x7c00 | (bits >> 32 & 0x8000));
+        }
+        assert_int_equal(ortho_fused_pack(&p, &s, &services), ORTHO_OK);
+        for (int level = 0; level < 3; level++)
+            if (panels_of(level) != NULL)
+                check_panel(&p, &s, level);
         ortho_fused_packed_free(&p, &services);
         split_free(&s);
     }
@@ -114,12 +169,35 @@ static void they_do_with_any_shape_and_entries(void **unused)
     }
 }
 
+/* Tiles of every size, several batches, odd numbers of blocks; slabs of one segment and of many,
+ * that begin where no entry does; columns beyond 65536. */
+static void they_do_with_many_tokens(void **unused)
+{
+    (void)unused;
+    const int64_t groups[] = {32, 64, 128, 5, 100, 600};
+    for (int64_t m = 5; m < 26; m++) {
+        ortho_split s = split_make(16 * (m % 5) + m, 600, groups[m % 6], m % 3 * 20, (uint64_t)m);
+        check_whole_numbers(&s, m, 1 + (int)(m % 3));
+        split_free(&s);
+    }
+    for (int i = 0; i < 3; i++) {
+        ortho_split s = split_make(70, 300, 128, 10, 3);
+        check_whole_numbers(&s, 192 * (i + 1) + i % 2, 2);
+        split_free(&s);
+    }
+    ortho_split wide = split_make(5, 66000, 128, 50, 4);
+    check_whole_numbers(&wide, 9, 2);
+    split_free(&wide);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_one_stream_of_lines),
+        cmocka_unit_test(a_panel_holds_weights_exactly),
         cmocka_unit_test(small_integers_come_out_exactly),
         cmocka_unit_test(they_do_with_any_shape_and_entries),
+        cmocka_unit_test(they_do_with_many_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

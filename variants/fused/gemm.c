@@ -1,14 +1,14 @@
 /*
  * fused, dual GEMM on the CPU: one pass over the weights for up to 16 tokens, Base and Ortho
  * together; linears that share x prepare it once and need one parallel region; a chain of linears
- * needs one as well (chain.c).
+ * needs one as well (chain.c). Many tokens meet weights that are fp32 for a while (panel.c).
  *
  * One token is bound by memory: 0.5 byte a weight and 4 an entry, in the order of their use, from
  * four places at once a thread. What computes has to fit under it: 9 operations for 128 weights
  * with AVX-512 (gemm_avx512.c), 33 with AVX2. docs/KERNELS.md has what was measured.
  */
 #include "kernels/cpu.h"
-#include "variants/fused/pass.h"
+#include "variants/fused/panel.h"
 
 #include <omp.h>
 
@@ -98,9 +98,22 @@ static ortho_status export_split(const void *opaque, ortho_split *out,
     return ORTHO_OK;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Whoever cuts a batch into pieces has one workspace for them and for the shorter last piece, which
+ * may go another way and may need more: of one token each thread has its own x. */
 static size_t workspace(const void *opaque, int64_t m)
 {
-    return (size_t)ortho_fused_workspace(opaque, m);
+    const ortho_fused_state *st = opaque;
+    int64_t bytes = ortho_fused_workspace(st, m);
+    if (m > ORTHO_FUSED_TOKENS)
+        bytes = larger(bytes, ortho_fused_workspace(st, 1));
+    if (ortho_fused_takes_panels(st, m))
+        bytes = larger(bytes, ortho_fused_panels_workspace(st, m));
+    return (size_t)bytes;
 }
 
 /* ---- the run -------------------------------------------------------------------------------- */
@@ -123,6 +136,10 @@ static void run_linears(const void *const *states, const ortho_gemm_call *calls,
     ortho_fused_worker before = {0};
     for (int i = 0; i < count; i++) {
         const ortho_fused_state *st = states[i];
+        if (ortho_fused_takes_panels(st, calls[i].m)) {
+            ortho_fused_panels_run(st, calls + i, omp_get_num_threads());
+            continue;
+        }
         ortho_fused_worker w = ortho_fused_worker_begin(st, calls + i, omp_get_num_threads());
         if (calls[i].m > 1) {
             run_tokens(&w);

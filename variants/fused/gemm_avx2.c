@@ -155,5 +155,6 @@ const ortho_fused_level ortho_fused_level_avx2 = {
     .digits = make_all_digits,
     .int8 = make_all_int8,
     .segments = segments_sums,
+    .panels = &ortho_fused_panels_avx2,
 };
 #endif

@@ -283,5 +283,6 @@ const ortho_fused_level ortho_fused_level_avx512 = {
     .int8 = make_all_int8,
     .segments = segments_sums,
     .rows = rows,
+    .panels = &ortho_fused_panels_avx512,
 };
 #endif

@@ -74,4 +74,5 @@ const ortho_fused_level ortho_fused_level_portable = {
     .digits = digits,
     .int8 = make_all_int8,
     .segments = segments_sums,
+    .panels = &ortho_fused_panels_portable,
 };
