@@ -60,9 +60,9 @@ static inline void must_be_near(const linear *l, const void *x, int64_t m, ortho
         largest = fmaxf(largest, fabsf(floats[i]));
     }
     ok(ortho_layer_forward(l->cpu, floats, m, ORTHO_F32, wanted, NULL));
+    const float sums = fabsf(scale) * sum_error(&l->split, dtype) * (float)k * largest;
     for (int64_t i = 0; i < m * n; i++) {
         const float got = ortho_dtype_load(dtype, y, i), right = scale * wanted[i];
-        const float sums = fabsf(scale) * sum_error(&l->split, dtype) * (float)k * largest;
         const float coarse = dtype == ORTHO_F16 ? 0x1p-24f : 0.0f;
         if (!(fabsf(got - right) <= unit[dtype] * fabsf(right) + sums + coarse))
             fail_msg("%d x %d %s, %d tokens: y[%d] is %g, not %g", (int)n, (int)k,

@@ -56,7 +56,9 @@ ortho_split make(int64_t n, int64_t k, const ortho_services *s)
         nnz += lengths[r];
     }
     ortho_split split;
-    assert_int_equal(ortho_split_alloc(n, k, k, nnz, s, ORTHO_WORKING, &split), ORTHO_OK);
+    assert_int_equal(
+        ortho_split_alloc(n, k, std::min(k, int64_t{128}), nnz, s, ORTHO_WORKING, &split),
+        ORTHO_OK);
     split.row_ptr[0] = 0;
     for (int64_t r = 0; r < n; r++) {
         for (int64_t i = 0; i < lengths[r]; i++, at++) {
@@ -93,7 +95,42 @@ void must_be_dealt(const ortho_fused::shape &s, const ortho_fused::plan &p, cons
     assert_true(most <= in.nnz / s.parts + heaviest);
 }
 
-void check(int64_t n, int64_t k, int multiprocessors)
+int part_with(const ortho_fused::shape &s, int unit)
+{
+    int part = 0;
+    while (unit >= s.first_unit(part + 1))
+        part++;
+    return part;
+}
+
+/* A row's entries stand where `first` and `count` say, in the order of their columns. */
+void must_be_found(const ortho_fused::shape &s, const ortho_fused::plan &p, const ortho_split &in)
+{
+    for (int64_t u = 0; u < s.units * 8; u++) {
+        const int64_t row = p.unit[u / 8] * int64_t{8} + u % 8;
+        int64_t at = row < in.n ? in.row_ptr[row] : 0;
+        const int part = part_with(s, static_cast<int>(u / 8));
+        const int batch = (static_cast<int>(u / 8) - s.first_unit(part)) / ortho_fused::BATCH_UNITS;
+        for (int w = 0; w < s.windows; w++) {
+            const uint32_t *begin = p.begin + s.section(part, batch, w);
+            const uint32_t *section = reinterpret_cast<const uint32_t *>(p.steps) + begin[0] * 128;
+            int64_t entry = p.first[w * int64_t{s.units} * 8 + u] * int64_t{4};
+            for (int image = w * 64; image < w * 64 + s.images_of(w); image++)
+                for (int i = p.count[(u / 8 * s.images + image) * 8 + u % 8]; i > 0; i--) {
+                    const int place = ortho_fused::segment_place(
+                        static_cast<int>(begin[1] - begin[0]), static_cast<int>(entry / 4));
+                    const uint32_t word = section[place * 4 + entry++ % 4];
+                    assert_int_equal(word >> 16, in.val[at]);
+                    assert_int_equal(w * 8192 + (word >> 1 & 8191), ortho_split_col(&in, at++));
+                    assert_int_equal((w * 8192 + (word >> 1 & 8191)) / 128, image);
+                }
+        }
+        assert_int_equal(at, row < in.n ? in.row_ptr[row + 1] : 0);
+    }
+}
+
+/* Whether there is an index. */
+bool check(int64_t n, int64_t k, int multiprocessors)
 {
     const ortho_services s = services();
     ortho_split in = make(n, k, &s), out;
@@ -101,7 +138,10 @@ void check(int64_t n, int64_t k, int multiprocessors)
     ortho_fused::plan p = {};
     assert_int_equal(ortho_fused::plan_make(sizes, &in, &s, &p), ORTHO_OK);
     must_be_dealt(sizes, p, in);
-    assert_int_equal(ortho_split_alloc(n, k, k, in.nnz, &s, ORTHO_WORKING, &out), ORTHO_OK);
+    const bool indexed = p.count_bytes > 0;
+    if (indexed)
+        must_be_found(sizes, p, in);
+    assert_int_equal(ortho_split_alloc(n, k, in.group, in.nnz, &s, ORTHO_WORKING, &out), ORTHO_OK);
     assert_int_equal(ortho_fused::plan_export(sizes, p, &s, &out), ORTHO_OK);
     assert_memory_equal(in.row_ptr, out.row_ptr, static_cast<size_t>(n + 1) * 4);
     assert_memory_equal(in.col, out.col, static_cast<size_t>(in.nnz) * ortho_split_col_bytes(k));
@@ -109,15 +149,19 @@ void check(int64_t n, int64_t k, int multiprocessors)
     ortho_fused::plan_free(&p, &s);
     ortho_split_free(&out, &s);
     ortho_split_free(&in, &s);
+    return indexed;
 }
 
 void entries_come_back(void **)
 {
-    const int64_t shapes[][2] = {{1, 1},      {7, 129},   {64, 3072},
-                                 {1000, 300}, {33, 8193}, {20, 70001}};
+    const int64_t shapes[][2] = {{1, 1},      {7, 129},   {64, 3072},   {512, 3072},
+                                 {1000, 300}, {33, 8193}, {200, 20000}, {20, 70001}};
+    int indexed = 0;
     for (const auto &shape : shapes)
         for (int multiprocessors : {1, 7, 132})
-            check(shape[0], shape[1], multiprocessors);
+            indexed += check(shape[0], shape[1], multiprocessors);
+    print_message("  %d of 24 have an index\n", indexed);
+    assert_in_range(indexed, 6, 24);
 }
 
 /* Bytes held, of those of an artifact, where rows have `density` of their columns, unevenly. */
@@ -139,9 +183,12 @@ double held(int64_t n, int64_t k, int64_t group, double density)
     ortho_fused::plan p = {};
     assert_int_equal(ortho_fused::plan_make(sizes, &in, &s, &p), ORTHO_OK);
     const double bytes = static_cast<double>(sizes.base_bytes()) +
-                         static_cast<double>(p.step_bytes + p.begin_bytes + p.unit_bytes);
+                         static_cast<double>(p.step_bytes + p.begin_bytes + p.unit_bytes +
+                                             p.first_bytes + p.count_bytes);
     const double artifact =
         static_cast<double>(ortho_split_base_bytes(&in) + ortho_split_ortho_bytes(&in));
+    if (density >= 0.01 && group <= 128) /* what wide.cu wants */
+        assert_true(p.count_bytes > 0);
     ortho_fused::plan_free(&p, &s);
     ortho_split_free(&in, &s);
     return bytes / artifact;

@@ -111,6 +111,28 @@ static inline void random_shapes(random_case *c, int64_t most)
     }
 }
 
+/* Many tokens and long rows, whose x and k are multiples of 16 bytes: what kernels of their own are
+ * for. No chains. */
+static inline void random_many(random_case *c, int64_t most)
+{
+    ortho_random *g = &c->random;
+    const int64_t k = 2048 + 8 * random_below(g, 1100);
+    if (c->form == RANDOM_CHAIN) {
+        c->form = RANDOM_SINGLE;
+        c->count = 1;
+    }
+    c->m = 17 + random_below(g, 250);
+    c->dtype = random_below(g, 4) > 0 ? ORTHO_F16 : ORTHO_BF16;
+    c->x_off = 8 * random_below(g, 2);
+    for (int i = 0; i < c->count; i++) {
+        random_linear *l = &c->linear[i];
+        l->n = random_size(g, most / c->count / k);
+        l->k = k;
+        l->group = random_group(g, k, false);
+        l->scale = 1;
+    }
+}
+
 /* Steps over the chain's x or over what those before gave; of groups that are alike. */
 static inline void random_steps(random_case *c, int64_t most)
 {
@@ -140,7 +162,7 @@ static inline void random_steps(random_case *c, int64_t most)
 }
 
 /* Everything but the splits. `most`: weights of all its linears. */
-static inline random_case random_case_draw(uint64_t seed, int number, int64_t most)
+static inline random_case random_case_draw(uint64_t seed, int number, int64_t most, bool many)
 {
     random_case c = {.seed = seed, .number = number};
     c.random = ortho_random_seeded(seed + (uint64_t)number * 0x9e3779b97f4a7c15u);
@@ -156,7 +178,9 @@ static inline random_case random_case_draw(uint64_t seed, int number, int64_t mo
     c.positive = random_below(g, 4) == 0;
     for (int i = 0; i < c.count; i++)
         random_entries(g, &c.linear[i]);
-    if (form == 3)
+    if (many)
+        random_many(&c, most);
+    else if (form == 3)
         random_steps(&c, most);
     else
         random_shapes(&c, most);

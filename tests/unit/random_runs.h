@@ -30,6 +30,7 @@ typedef struct random_side {
     double lost[3]; /* by dtype */
     int64_t most;   /* weights of a case */
     bool int8;      /* three linears of four take x as int8 */
+    bool many;      /* tokens, see random_many() */
 } random_side;
 
 /* A case at work: x of the host, and of the side. */
@@ -312,7 +313,7 @@ static inline void random_release(random_run *run)
 /* One case, from its drawing to its verdict. Returns its form. */
 static inline random_form random_case_run(const random_side *side, uint64_t seed, int number)
 {
-    random_case c = random_case_draw(seed, number, side->most);
+    random_case c = random_case_draw(seed, number, side->most, side->many);
     random_run run = {.side = side, .c = &c};
     const size_t off = (size_t)c.x_off * random_element(&c),
                  bytes = (size_t)(c.m * random_width(&c)) * random_element(&c);

@@ -11,8 +11,8 @@
  */
 #include "common/dtype.h"
 #include "kernels/cuda/base_gemm.h"
-#include "kernels/cuda/status.h"
 #include "variants/fused/batch.cuh"
+#include "variants/fused/dependent.cuh"
 
 namespace ortho_fused
 {
@@ -90,25 +90,13 @@ choice choose(launch *l, ortho_dtype dtype)
     return c;
 }
 
-ortho_status enqueue(launch *l, ortho_dtype dtype, cudaStream_t stream)
+ortho_status enqueue(launch *l, ortho_dtype dtype, void *stream)
 {
     const choice c = choose(l, dtype);
-    const cudaError_t set =
-        cudaFuncSetAttribute(c.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, c.memory);
-    if (set != cudaSuccess)
-        return ortho_cuda_status(set, "shared memory of batch_kernel");
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(static_cast<unsigned>(l->blocks),
-                          static_cast<unsigned>((l->tokens + TILE_TOKENS - 1) / TILE_TOKENS));
-    config.blockDim = dim3(BATCH_THREADS);
-    config.dynamicSmemBytes = static_cast<size_t>(c.memory);
-    config.stream = stream;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    return ortho_cuda_status(cudaLaunchKernelEx(&config, c.kernel, *l, c.plan), "batch_kernel");
+    const dim3 grid(static_cast<unsigned>(l->blocks),
+                    static_cast<unsigned>((l->tokens + TILE_TOKENS - 1) / TILE_TOKENS));
+    return launch_dependent(c.kernel, grid, BATCH_THREADS, c.memory, stream, "batch_kernel", *l,
+                            c.plan);
 }
 
 constexpr int64_t TOKENS_LEAST = 9, TOKENS_A_LAUNCH = 32768; /* a grid dimension ends at 65,535 */
@@ -134,7 +122,7 @@ ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, 
         for (int i = 0; i < count; i++)
             l.jobs[i].y = static_cast<char *>(calls[i].y) +
                           static_cast<size_t>(t * l.jobs[i].w.s.n) * element;
-        status = enqueue(&l, dtype, static_cast<cudaStream_t>(calls[0].stream));
+        status = enqueue(&l, dtype, calls[0].stream);
     }
     return status;
 }

@@ -21,22 +21,6 @@ namespace
 {
 
 constexpr int BUNDLE_BYTES = BUNDLE_STEPS * STEP_BYTES;
-/* Hopper's own: registers move from warps that need few to those of Base. All warps of a group of
- * four. */
-template <int REGISTERS> __device__ __forceinline__ void take_registers()
-{
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
-#endif
-}
-
-template <int REGISTERS> __device__ __forceinline__ void give_registers()
-{
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
-#endif
-}
-
 constexpr const char *STEP_FILE = __FILE__;
 
 /* What is to be done with a bundle. */

@@ -11,8 +11,8 @@
  */
 #include "common/dtype.h"
 #include "kernels/cuda/base_gemm.h"
-#include "kernels/cuda/status.h"
 #include "variants/fused/consumer.cuh"
+#include "variants/fused/dependent.cuh"
 #include "variants/fused/gemv.cuh"
 
 namespace ortho_fused
@@ -54,28 +54,12 @@ gemv_fn *pick(launch *l, ortho_dtype dtype, int *memory)
                                  : pick_tokens<float_activations>(laid, groups);
 }
 
-ortho_status enqueue(launch *l, ortho_dtype dtype, cudaStream_t stream)
+ortho_status enqueue(launch *l, ortho_dtype dtype, void *stream)
 {
     int memory = 0;
     gemv_fn *kernel = pick(l, dtype, &memory);
-    cudaError_t set =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, memory);
-    if (set == cudaSuccess) /* or the multiprocessor stops to make room for the next launch */
-        set = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                   cudaSharedmemCarveoutMaxShared);
-    if (set != cudaSuccess)
-        return ortho_cuda_status(set, "shared memory of gemv_kernel");
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(static_cast<unsigned>(l->blocks));
-    config.blockDim = dim3(GEMV_THREADS);
-    config.dynamicSmemBytes = static_cast<size_t>(memory);
-    config.stream = stream;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    return ortho_cuda_status(cudaLaunchKernelEx(&config, kernel, *l), "gemv_kernel");
+    return launch_dependent(kernel, dim3(static_cast<unsigned>(l->blocks)), GEMV_THREADS, memory,
+                            stream, "gemv_kernel", *l);
 }
 
 } // namespace
@@ -106,7 +90,7 @@ ortho_status run_alike(const void *const *states, const ortho_gemm_call *calls, 
         for (int i = 0; i < count; i++)
             l.jobs[i].y = static_cast<char *>(calls[i].y) +
                           static_cast<size_t>(t * l.jobs[i].w.s.n) * element;
-        status = enqueue(&l, calls[0].dtype, static_cast<cudaStream_t>(calls[0].stream));
+        status = enqueue(&l, calls[0].dtype, calls[0].stream);
     }
     return status;
 }
@@ -117,10 +101,17 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
 {
     ortho_status status = ORTHO_OK;
     for (int i = 0, end; i < count && status == ORTHO_OK; i = end) {
-        const int groups = static_cast<const state *>(states[i])->w.s.groups;
-        for (end = i + 1; end < count; end++)
-            if (static_cast<const state *>(states[end])->w.s.groups != groups)
+        const state &first = *static_cast<const state *>(states[i]);
+        end = i + 1;
+        if (takes_wide(first, calls[i])) {
+            status = run_wide(first, calls[i]);
+            continue;
+        }
+        for (; end < count; end++) {
+            const state &other = *static_cast<const state *>(states[end]);
+            if (other.w.s.groups != first.w.s.groups || takes_wide(other, calls[end]))
                 break;
+        }
         status = run_alike(states + i, calls + i, end - i);
     }
     return status;
@@ -134,15 +125,21 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
+    ortho_gemm_call call = {};
+    call.m = m;
+    call.alpha = 1.0f;
+    call.dtype = s->dtype;
+    if (takes_wide(*s, call)) {
+        wide_kernels(*s, m, sink);
+        return;
+    }
     if (takes_batch(s->dtype, m)) {
         batch_kernels(opaque, m, sink);
         return;
     }
     const int64_t most = TOKENS_MOST / digits_of(s->dtype);
     int memory = 0;
-    ortho_gemm_call call = {};
     launch l = {};
-    call.alpha = 1.0f;
     add_jobs(&l, &opaque, &call, 1);
     l.tokens = static_cast<int>(m < most ? m : most);
     const void *kernel = reinterpret_cast<const void *>(pick(&l, s->dtype, &memory));

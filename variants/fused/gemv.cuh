@@ -23,9 +23,6 @@ template <typename A, int T, int GROUPS> using gemv_base = consumer<A, T, GROUPS
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
-/* Of shared memory; a block takes 1 KiB for itself. */
-constexpr int MULTIPROCESSOR_BYTES = 228 << 10, BLOCK_MOST = 227 << 10, BLOCK_RESERVED = 1 << 10;
-
 inline int window_columns(const shape &s)
 {
     return smaller(s.images, WINDOW_IMAGES) * IMAGE_COLUMNS;

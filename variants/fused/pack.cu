@@ -185,7 +185,7 @@ ortho_status pack_base(state *st, const ortho_split *split, const ortho_services
 /* The plan's arrays to the device. They stay until the stream was waited for. */
 ortho_status keep_plan(state *st, const plan &p, const ortho_services *s)
 {
-    void *ortho = nullptr, *begin = nullptr, *unit = nullptr;
+    void *ortho = nullptr, *begin = nullptr, *unit = nullptr, *first = nullptr, *count = nullptr;
     ortho_status status = ortho_cuda_keep(p.steps, p.step_bytes, s, &ortho);
     st->w.ortho = static_cast<const uint8_t *>(ortho);
     if (status == ORTHO_OK)
@@ -194,26 +194,88 @@ ortho_status keep_plan(state *st, const plan &p, const ortho_services *s)
     if (status == ORTHO_OK)
         status = ortho_cuda_keep(p.unit, p.unit_bytes, s, &unit);
     st->w.unit = static_cast<const uint32_t *>(unit);
-    st->bytes += p.step_bytes + p.begin_bytes + p.unit_bytes;
+    if (status == ORTHO_OK)
+        status = ortho_cuda_keep(p.first, p.first_bytes, s, &first);
+    st->w.first = static_cast<const uint32_t *>(first);
+    if (status == ORTHO_OK)
+        status = ortho_cuda_keep(p.count, p.count_bytes, s, &count);
+    st->w.count = static_cast<const uint8_t *>(count);
+    st->indexed = p.count_bytes > 0;
+    st->bytes += p.step_bytes + p.begin_bytes + p.unit_bytes + p.first_bytes + p.count_bytes;
     return status;
 }
 
-int multiprocessors()
+/* Of the current device; `otherwise` where that can't be asked. */
+int device_attribute(cudaDeviceAttr attribute, int otherwise)
 {
-    int device = 0, count = 0;
+    int device = 0, value = 0;
     if (cudaGetDevice(&device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
-        return 1;
-    return count;
+        cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess)
+        return otherwise;
+    return value;
 }
 
 void release_state(state *st, const ortho_services *s)
 {
+    s->free(s->ctx, const_cast<uint8_t *>(st->w.count));
+    s->free(s->ctx, const_cast<uint32_t *>(st->w.first));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.unit));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.begin));
     s->free(s->ctx, const_cast<uint8_t *>(st->w.ortho));
     s->free(s->ctx, const_cast<uint8_t *>(st->w.base));
     *st = state{};
+}
+
+float magnitude(uint16_t bits)
+{
+    return fabsf(__half2float(__ushort_as_half(bits)));
+}
+
+void note_magnitude(float v, float *least, float *most)
+{
+    if (v == 0)
+        return;
+    *least = *least == 0 ? v : fminf(*least, v);
+    *most = fmaxf(*most, v);
+}
+
+/*
+ * How many standard deviations of the error that comes of rounding a row's weights to fp16 lie
+ * within the bound of verification, 8 sqrt(2 k) 2^-24 sum |w x|. A rounded weight is off by 0.2 x
+ * 2^-11 of itself (the root of the mean square, over numbers of all sizes), independently of the
+ * others; |x| is 0.8 of its root mean square on average, as that of a normal distribution is, and
+ * so is |q s|, where q is taken to be 3 in the root mean square.
+ */
+float row_deviations(double k, double scale, double sum, double squares)
+{
+    const double base = 3 * scale, all = 0.8 * k * base + sum, root = k * base * base + squares;
+    return static_cast<float>(8 * sqrt(2 * k) * 0x1p-24 * 0.8 * all / (0.2 * 0x1p-11 * sqrt(root)));
+}
+
+/* What decides whether weights may be rounded to fp16 (wide.cu). */
+void note_ranges(state *st, const ortho_split *split)
+{
+    st->deviations = INFINITY;
+    for (int64_t r = 0; r < split->n; r++) {
+        double scale = 0, sum = 0, squares = 0;
+        for (int64_t g = r * st->groups; g < (r + 1) * st->groups; g++) {
+            const float v = magnitude(split->scale[g]);
+            note_magnitude(v, &st->least, &st->most);
+            st->zero_scales = st->zero_scales || v == 0;
+            scale += static_cast<double>(v) / static_cast<double>(st->groups);
+        }
+        for (int64_t i = split->row_ptr[r]; i < split->row_ptr[r + 1]; i++) {
+            const float v = magnitude(split->val[i]);
+            note_magnitude(v, &st->least_entry, &st->entry);
+            sum += v;
+            squares += static_cast<double>(v) * v;
+        }
+        const double k = static_cast<double>(split->k);
+        if (scale > 0)
+            st->deviations = fminf(st->deviations, row_deviations(k, scale, 0, 0));
+        if (squares > 0)
+            st->deviations = fminf(st->deviations, row_deviations(k, scale, sum, squares));
+    }
 }
 
 ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
@@ -260,7 +322,10 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.group = split->group;
     made.groups = (split->k + split->group - 1) / split->group;
     made.dtype = problem->dtype;
-    made.w.s = shape_of(split->n, split->k, split->group, multiprocessors());
+    made.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, 1);
+    made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
+    made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
+    note_ranges(&made, split);
     status = fill(&made, split, s);
     if (status != ORTHO_OK)
         release_state(&made, s);

@@ -1,4 +1,5 @@
 /* fused: dealing units to parts, and entries to segments and steps. Host code only. */
+#include "kernels/split.h"
 #include "variants/fused/plan.h"
 
 #include <algorithm>
@@ -155,15 +156,36 @@ uint32_t entry_word(uint32_t value, int row, int slot, uint32_t column, uint32_t
     return value << 16 | bits << ROW_SHIFT | column << 1 | fill;
 }
 
+/* Where a row's entries are found again: from which segment on, and how many an image has. */
+void note_row(const shape &s, const ortho_split *split, const range &r, int window, int unit,
+              int row, int segment, plan *p)
+{
+    const size_t units = static_cast<size_t>(s.units);
+    p->first[(static_cast<size_t>(window) * units + static_cast<size_t>(unit)) * UNIT_ROWS +
+             static_cast<size_t>(row)] = static_cast<uint32_t>(segment);
+    for (int64_t at = r.first; at < r.end; at++) {
+        const int64_t image = ortho_split_col(split, at) / IMAGE_COLUMNS;
+        p->count[(unit * static_cast<int64_t>(s.images) + image) * UNIT_ROWS + row]++;
+    }
+}
+
 /* Writes a section's segments, then fills its last step up: with the last row, so that rows still
  * ascend. */
-void pack_section(const shape &s, const ortho_split *split, const uint32_t *unit, int part,
-                  int batch, int window, uint32_t *section, int steps)
+void pack_section(const shape &s, const ortho_split *split, int part, int batch, int window,
+                  plan *p)
 {
+    const int at_section = s.section(part, batch, window);
+    const int steps = static_cast<int>(p->begin[at_section + 1] - p->begin[at_section]);
+    uint32_t *section = reinterpret_cast<uint32_t *>(p->steps) +
+                        static_cast<size_t>(p->begin[at_section]) * (STEP_BYTES / 4);
+    const int before = s.first_unit(part) + batch * BATCH_UNITS;
     int last = 0, segment = 0;
     const int64_t from = static_cast<int64_t>(window) * WINDOW_COLUMNS;
-    each_row(s, unit, part, batch, [&](int64_t row, int local) {
+    each_row(s, p->unit, part, batch, [&](int64_t row, int local) {
         const range r = row_window(split, row, window);
+        if (p->count_bytes > 0)
+            note_row(s, split, r, window, before + local / UNIT_ROWS, local % UNIT_ROWS, segment,
+                     p);
         for (int64_t at = r.first; at < r.end; at += SEGMENT_ENTRIES, last = local) {
             uint32_t *out = section + segment_place(steps, segment++) * SEGMENT_ENTRIES;
             for (int i = 0; i < SEGMENT_ENTRIES; i++) {
@@ -213,6 +235,28 @@ ortho_status plan_alloc(const shape &s, size_t steps, const ortho_services *serv
                : ORTHO_E_MEMORY;
 }
 
+namespace
+{
+
+/* The index of entries, if it fits beside the rest. */
+ortho_status open_index(const shape &s, const ortho_split *split, const ortho_services *services,
+                        plan *p)
+{
+    const size_t first = p->unit_bytes * static_cast<size_t>(UNIT_ROWS * s.windows),
+                 count = static_cast<size_t>(s.units) * static_cast<size_t>(s.images * UNIT_ROWS);
+    const size_t all = static_cast<size_t>(s.base_bytes()) + p->step_bytes + p->begin_bytes +
+                       p->unit_bytes + first + count;
+    const size_t artifact = ortho_split_base_bytes(split) + ortho_split_ortho_bytes(split);
+    const bool fits = static_cast<double>(all) <= PLAN_MOST * static_cast<double>(artifact);
+    p->first_bytes = fits && split->nnz > 0 ? first : 0;
+    p->count_bytes = fits && split->nnz > 0 ? count : 0;
+    p->first = static_cast<uint32_t *>(host_bytes(p->first_bytes, services));
+    p->count = static_cast<uint8_t *>(host_bytes(p->count_bytes, services));
+    return p->first != nullptr && p->count != nullptr ? ORTHO_OK : ORTHO_E_MEMORY;
+}
+
+} // namespace
+
 ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_services *services,
                        plan *p)
 {
@@ -226,13 +270,13 @@ ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_ser
     p->steps = static_cast<uint8_t *>(host_bytes(p->step_bytes, services));
     if (p->steps == nullptr)
         return ORTHO_E_MEMORY;
-    uint32_t *words = reinterpret_cast<uint32_t *>(p->steps);
+    status = open_index(s, split, services, p);
+    if (status != ORTHO_OK)
+        return status;
     each_section(s, [&](int part, int batch, int window) {
         const int at = s.section(part, batch, window);
         if (p->begin[at] < p->begin[at + 1])
-            pack_section(s, split, p->unit, part, batch, window,
-                         words + static_cast<size_t>(p->begin[at]) * (STEP_BYTES / 4),
-                         static_cast<int>(p->begin[at + 1] - p->begin[at]));
+            pack_section(s, split, part, batch, window, p);
     });
     return ORTHO_OK;
 }
@@ -240,6 +284,8 @@ ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_ser
 void plan_free(plan *p, const ortho_services *services)
 {
     services->free(services->ctx, p->steps);
+    services->free(services->ctx, p->count);
+    services->free(services->ctx, p->first);
     services->free(services->ctx, p->begin);
     services->free(services->ctx, p->where);
     services->free(services->ctx, p->unit);

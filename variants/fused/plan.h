@@ -12,13 +12,19 @@
 namespace ortho_fused
 {
 
+/* Weights are held once: a twentieth is what their order may cost. */
+constexpr double PLAN_MOST = 1.05;
+
 /* Host memory (purpose WORKING). */
 struct plan {
     uint32_t *unit;  /* [units] the rows' unit, in the order of the parts */
     uint32_t *where; /* [units] the other way round */
     uint32_t *begin; /* [sections + 1] */
+    /* The index: of no bytes where all would take more than PLAN_MOST of what the artifact does. */
+    uint32_t *first; /* [windows][units][8] the row's first segment, counted from its section's */
+    uint8_t *count;  /* [units][images][8] the row's entries in an image */
     uint8_t *steps;  /* [begin[sections]][STEP_BYTES] */
-    size_t unit_bytes, begin_bytes, step_bytes;
+    size_t unit_bytes, begin_bytes, first_bytes, count_bytes, step_bytes;
 };
 
 /* Sizes for a GPU of that many multiprocessors. group: as in the split. */

@@ -18,12 +18,31 @@ namespace ortho_fused
 namespace
 {
 
+/* Of shared memory; a block takes 1 KiB for itself. */
+constexpr int MULTIPROCESSOR_BYTES = 228 << 10, BLOCK_MOST = 227 << 10, BLOCK_RESERVED = 1 << 10;
+
 constexpr uint32_t ALL_LANES = 0xffffffffu;
 
 /* A value that all lanes of a warp have alike, said so that the compiler believes it. */
 __device__ __forceinline__ int uniform(int value)
 {
     return __shfl_sync(ALL_LANES, value, 0);
+}
+
+/* Hopper's own: registers move from warps that need few to those of Base. All warps of a group of
+ * four. */
+template <int REGISTERS> __device__ __forceinline__ void take_registers()
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+#endif
+}
+
+template <int REGISTERS> __device__ __forceinline__ void give_registers()
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+#endif
 }
 
 __device__ __forceinline__ uint4 load_shared_16(uint32_t at)

@@ -1,4 +1,4 @@
-/* state.h: what a prepared linear of `fused` is; pack.cu makes it, gemv.cu and chain.cu use it. */
+/* state.h: what a prepared linear of `fused` is; pack.cu makes it, those that launch use it. */
 #ifndef ORTHO_VARIANTS_FUSED_STATE_H
 #define ORTHO_VARIANTS_FUSED_STATE_H
 
@@ -16,6 +16,8 @@ struct linear {
     const uint8_t *ortho;  /* steps */
     const uint32_t *begin; /* [sections + 1] first step of a section */
     const uint32_t *unit;  /* [units] the rows' unit, in the order of the parts */
+    const uint32_t *first; /* [windows][units][8] the first segment of a row, from its section's */
+    const uint8_t *count;  /* [units][images][8] entries of a row in an image */
 };
 
 struct state {
@@ -23,6 +25,13 @@ struct state {
     int64_t nnz, group, groups; /* as in the split; groups of a row */
     ortho_dtype dtype;          /* the problem's, for costs */
     size_t bytes;               /* of all arrays */
+    float least, most;          /* of the scales that aren't 0, by magnitude; 0 without any */
+    float least_entry, entry;   /* the same of the entries */
+    bool zero_scales;           /* there are some */
+    float deviations;           /* of what rounding costs, within the bound of verification */
+    bool indexed;               /* w.first and w.count are there */
+    bool hopper;                /* compute capability 9.x */
+    int multiprocessors;
 };
 
 ortho_status supports(const ortho_gemm_problem *problem, const ortho_services *services);
@@ -32,7 +41,7 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu, batch.cu and chain.cu. */
+/* Launches of gemv.cu, batch.cu, wide.cu and chain.cu. */
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
@@ -41,6 +50,10 @@ bool takes_batch(ortho_dtype dtype, int64_t m);
 /* Linears that share x and have the same groups of an image. */
 ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, int count);
 void batch_kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
+/* Is a call of one linear wide.cu's? */
+bool takes_wide(const state &s, const ortho_gemm_call &call);
+ortho_status run_wide(const state &s, const ortho_gemm_call &call);
+void wide_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 extern const ortho_loop steps_loop;
 extern const ortho_chain_hooks chain_hooks;
 
