@@ -125,11 +125,7 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
-    ortho_gemm_call call = {};
-    call.m = m;
-    call.alpha = 1.0f;
-    call.dtype = s->dtype;
-    if (takes_wide(*s, call)) {
+    if (usually_wide(*s, m)) {
         wide_kernels(*s, m, sink);
         return;
     }
@@ -139,7 +135,9 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
     }
     const int64_t most = TOKENS_MOST / digits_of(s->dtype);
     int memory = 0;
+    ortho_gemm_call call = {};
     launch l = {};
+    call.alpha = 1.0f;
     add_jobs(&l, &opaque, &call, 1);
     l.tokens = static_cast<int>(m < most ? m : most);
     const void *kernel = reinterpret_cast<const void *>(pick(&l, s->dtype, &memory));

@@ -201,6 +201,7 @@ ortho_status keep_plan(state *st, const plan &p, const ortho_services *s)
         status = ortho_cuda_keep(p.count, p.count_bytes, s, &count);
     st->w.count = static_cast<const uint8_t *>(count);
     st->indexed = p.count_bytes > 0;
+    st->index_bytes = p.first_bytes + p.count_bytes;
     st->bytes += p.step_bytes + p.begin_bytes + p.unit_bytes + p.first_bytes + p.count_bytes;
     return status;
 }
@@ -406,7 +407,8 @@ void cost(const void *opaque, int64_t m, ortho_cost *out)
     sizes.n = st->w.s.n;
     sizes.k = st->w.s.k;
     sizes.dtype = st->dtype;
-    ortho_cuda_base_cost(&sizes, m, st->nnz, st->bytes, out);
+    ortho_cuda_base_cost(&sizes, m, st->nnz,
+                         st->bytes - (usually_wide(*st, m) ? 0 : st->index_bytes), out);
 }
 
 } // namespace ortho_fused

@@ -30,6 +30,7 @@ struct state {
     bool zero_scales;           /* there are some */
     float deviations;           /* of what rounding costs, within the bound of verification */
     bool indexed;               /* w.first and w.count are there */
+    size_t index_bytes;         /* of these, among all bytes */
     bool hopper;                /* compute capability 9.x */
     int multiprocessors;
 };
@@ -52,6 +53,8 @@ ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, 
 void batch_kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
 /* Is a call of one linear wide.cu's? */
 bool takes_wide(const state &s, const ortho_gemm_call &call);
+/* The same of m tokens in the problem's dtype, x aligned and alpha 1. */
+bool usually_wide(const state &s, int64_t m);
 ortho_status run_wide(const state &s, const ortho_gemm_call &call);
 void wide_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 extern const ortho_loop steps_loop;

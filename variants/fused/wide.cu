@@ -174,6 +174,15 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
            encoder() != nullptr;
 }
 
+bool usually_wide(const state &s, int64_t m)
+{
+    ortho_gemm_call call = {};
+    call.m = m;
+    call.alpha = 1.0f;
+    call.dtype = s.dtype;
+    return takes_wide(s, call);
+}
+
 ortho_status run_wide(const state &s, const ortho_gemm_call &call)
 {
     const form &f = choose_form(s, call.m);
