@@ -55,7 +55,7 @@ struct __align__(16) row_of_entries
     int start, steps, each_row; /* steps of a bundle * 32 + row */
 };
 
-/* One of 64 and more entries is rare: lanes take as many each, and what is beyond one by one. */
+/* Entries that a lane asks for at once; what an image has beyond comes one by one. */
 constexpr int PATCH_ROUNDS = 6;
 
 /* A warp that brings the entries of 32 rows, a row a lane, image by image of a window. */
