@@ -29,6 +29,26 @@ static ortho_status missing(const char *from, const ortho_variant *v, const char
                       v->name, hook);
 }
 
+static ortho_status check_ways(const ortho_variant *v, const char *from)
+{
+    const ortho_gemm_hooks *h = v->gemm;
+    if (h->ways == NULL && h->way == NULL)
+        return ORTHO_OK;
+    if (h->ways == NULL || h->way == NULL)
+        return missing(from, v, h->ways == NULL ? "gemm.ways" : "gemm.way");
+    for (int i = 0; h->ways[i] != NULL; i++) {
+        if (i == ORTHO_WAYS_MAX)
+            return ortho_fail(ORTHO_E_ARGUMENT, "%s: variant '%s' has more than %d ways", from,
+                              v->name, ORTHO_WAYS_MAX);
+        if (!name_is_good(h->ways[i]))
+            return ortho_fail(ORTHO_E_ARGUMENT,
+                              "%s: variant '%s': its way '%.64s' isn't lower-case words joined by "
+                              "dashes, at most %d characters",
+                              from, v->name, h->ways[i], NAME_MAX_LENGTH);
+    }
+    return ORTHO_OK;
+}
+
 static ortho_status check_gemm(const ortho_variant *v, const char *from)
 {
     const ortho_gemm_hooks *h = v->gemm;
@@ -52,7 +72,7 @@ static ortho_status check_gemm(const ortho_variant *v, const char *from)
         return missing(from, v, "gemm.chain.run");
     if (h->chain != NULL && h->chain->release == NULL)
         return missing(from, v, "gemm.chain.release");
-    return ORTHO_OK;
+    return check_ways(v, from);
 }
 
 static ortho_status check_sieve(const ortho_variant *v, const char *from)

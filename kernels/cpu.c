@@ -1,5 +1,6 @@
 #include "kernels/cpu.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,4 +35,27 @@ ortho_cpu_level ortho_cpu_detect(void)
         if (strcmp(asked, ortho_cpu_level_name((ortho_cpu_level)i)) == 0)
             return (ortho_cpu_level)i;
     return best;
+}
+
+/* The text behind "model name   : " in a line of /proc/cpuinfo; NULL: it is another line. */
+static char *model_of(char *line)
+{
+    char *colon = strchr(line, ':');
+    if (strncmp(line, "model name", 10) != 0 || colon == NULL)
+        return NULL;
+    char *text = colon + 1 + strspn(colon + 1, " \t");
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+void ortho_cpu_device(char *name, size_t size)
+{
+    char line[256], *model = NULL;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f != NULL && model == NULL && fgets(line, sizeof line, f) != NULL)
+        model = model_of(line);
+    if (f != NULL)
+        fclose(f);
+    snprintf(name, size, "%s, %s", model != NULL ? model : "unknown",
+             ortho_cpu_level_name(ortho_cpu_detect()));
 }

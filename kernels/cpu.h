@@ -2,6 +2,8 @@
 #ifndef ORTHO_KERNELS_CPU_H
 #define ORTHO_KERNELS_CPU_H
 
+#include <stddef.h>
+
 typedef enum ortho_cpu_level {
     ORTHO_CPU_PORTABLE = 0,
     ORTHO_CPU_AVX2,  /* AVX2, FMA, F16C */
@@ -10,5 +12,9 @@ typedef enum ortho_cpu_level {
 
 ortho_cpu_level ortho_cpu_detect(void);
 const char *ortho_cpu_level_name(ortho_cpu_level level);
+
+/* "AMD EPYC 9654 96-Core Processor, avx512": the model as the kernel tells it and the level that
+ * ortho_cpu_detect gives, cut to `size`. Without a model "unknown". */
+void ortho_cpu_device(char *name, size_t size);
 
 #endif

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 6u
+#define ORTHO_VARIANT_ABI 7u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -179,6 +179,7 @@ typedef struct ortho_gemm_call {
     void *workspace; /* `workspace` bytes, 64-byte aligned (device: 256) */
     int threads;
     void *stream;
+    int way; /* 0: the variant decides; else one of its hooks' ways, counted from 1 */
 } ortho_gemm_call;
 
 /* What one call must move and compute, for floors and rooflines. */
@@ -217,6 +218,8 @@ typedef struct ortho_chain_call {
 
 #define ORTHO_CHAIN_MAX ORTHO_PASS_MAX
 
+#define ORTHO_WAYS_MAX 32 /* of a variant */
+
 typedef struct ortho_chain_hooks {
     size_t state_size;
     /* As of a GEMM: private state, services, errors; UNSUPPORTED where a step can't be had so. */
@@ -236,9 +239,11 @@ typedef struct ortho_gemm_hooks {
     ortho_status (*supports)(const ortho_gemm_problem *, const ortho_services *);
     /* Builds the variant's own layout from the canonical split. Not timed. */
     ortho_status (*prepare)(void *state, const ortho_gemm_problem *, const ortho_services *);
-    /* Optional: bytes of workspace that a call with m tokens needs. NULL: none. */
+    /* Optional: bytes of workspace that a call with m tokens needs, in any of the ways that can
+     * take it. NULL: none. */
     size_t (*workspace)(const void *state, int64_t m);
-    /* The timed call. Allocates nothing; re-entrant over one state with separate workspaces. */
+    /* The timed call. Allocates nothing; re-entrant over one state with separate workspaces. A way
+     * that can't take the call is an error (UNSUPPORTED), never another way in its place. */
     ortho_status (*run)(const void *state, const ortho_gemm_call *);
     void (*release)(void *state, const ortho_services *);
     /* Optional: NULL means weights' bytes as booked + x + y, and the formula above. */
@@ -263,6 +268,14 @@ typedef struct ortho_gemm_hooks {
     const ortho_chain_hooks *chain;
     /* Can a problem ask for ORTHO_ACTIVATIONS_INT8? A chain is of states of one mode or of both. */
     bool int8_activations;
+    /* Optional, both or neither: the ways in which calls can be taken (kernels, shapes of tiles,
+     * orders of loops), between which the variant decides by shape and batch. Names as variants
+     * have them, static storage, NULL behind the last, ORTHO_WAYS_MAX at most. `ortho-bench tune`
+     * times them all. */
+    const char *const *ways;
+    /* The way in which `run` would take this call, counted from 1; 0: it asks for one that can't.
+     * Of x and y no more than the addresses is read. */
+    int (*way)(const void *state, const ortho_gemm_call *call);
 } ortho_gemm_hooks;
 
 /* ---- sieve ---------------------------------------------------------------------------------- */

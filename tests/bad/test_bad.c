@@ -34,10 +34,12 @@ static const bad defects[] = {
 };
 
 static const bad descriptors[] = {
-    {"gemm_abi", "built for ABI 7", 1, BEFORE},
+    {"gemm_abi", "built for ABI 8", 1, BEFORE},
     {"gemm_size", "bytes", 1, BEFORE},
     {"gemm_rounds", "int8_activations are for a product with the split alone", 1, BEFORE},
     {"gemm_hook", "lacks the required hook gemm.run", 1, BEFORE},
+    {"ways_half", "lacks the required hook gemm.way", 1, BEFORE},
+    {"ways_word", "its way 'Quick' isn't lower-case words", 1, BEFORE},
     {"sieve_hook", "lacks the required hook sieve.export_split", 1, BEFORE},
     {"gemm_name", "isn't lower-case words", 1, BEFORE},
     {"gemm_empty", "neither the sieve nor the GEMM", 1, BEFORE},

@@ -343,6 +343,14 @@ inline cudaError_t cudaGetDevice(int *device)
     *device = 0;
     return cudaSuccess;
 }
+struct cudaDeviceProp {
+    char name[256];
+};
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    memcpy(properties->name, "Emulated GPU", sizeof "Emulated GPU");
+    return cudaSuccess;
+}
 inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int)
 {
     *value = 1; /* blocks that wait for one another must fit the chip: one at a time does here */

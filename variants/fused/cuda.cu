@@ -20,6 +20,8 @@ const ortho_gemm_hooks gemm = {
     .export_split = ortho_fused::export_split,
     .run_group = ortho_fused::run_group,
     .chain = &ortho_fused::chain_hooks,
+    .ways = ortho_fused::way_names,
+    .way = ortho_fused::way_of_call,
 };
 
 } // namespace

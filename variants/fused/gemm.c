@@ -7,6 +7,7 @@
  * four places at once a thread. What computes has to fit under it: 9 operations for 128 weights
  * with AVX-512 (gemm_avx512.c), 33 with AVX2. docs/KERNELS.md has what was measured.
  */
+#include "common/error.h"
 #include "kernels/cpu.h"
 #include "variants/fused/panel.h"
 
@@ -53,6 +54,23 @@ static int usual_trips(const ortho_csr *csr)
     return chosen;
 }
 
+static void name_device(char name[ORTHO_TUNED_DEVICE])
+{
+    ortho_cpu_device(name, ORTHO_TUNED_DEVICE);
+}
+
+static ortho_tuned find_tuned(const ortho_gemm_problem *problem, int threads)
+{
+    return ortho_tuned_find(ortho_tuned_tables, &(ortho_tuned_query){.variant = "fused",
+                                                                     .backend = ORTHO_CPU,
+                                                                     .threads = threads,
+                                                                     .n = problem->n,
+                                                                     .k = problem->k,
+                                                                     .group = problem->group,
+                                                                     .nnz = problem->split->nnz,
+                                                                     .device = name_device});
+}
+
 static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
                             const ortho_services *services)
 {
@@ -71,6 +89,7 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
         .trips = usual_trips(&packed.ortho),
         .straight = last->at == last->column,
         .int8 = problem->activations == ORTHO_ACTIVATIONS_INT8,
+        .tuned = find_tuned(problem, services->threads),
     };
     return ORTHO_OK;
 }
@@ -116,6 +135,35 @@ static size_t workspace(const void *opaque, int64_t m)
     return (size_t)bytes;
 }
 
+/* ---- ways ----------------------------------------------------------------------------------- */
+
+/* Weights stay packed and meet up to 16 tokens at a time; or are fp32 for a while (panel.c). */
+enum { BY_ROWS = 1, BY_PANELS };
+static const char *const ways[] = {"rows", "panel", NULL};
+
+static bool can_go(const ortho_fused_state *st, int64_t m, int way)
+{
+    return way == BY_ROWS || (way == BY_PANELS && ortho_fused_takes_panels(st, m));
+}
+
+static int way_of(const void *opaque, const ortho_gemm_call *call)
+{
+    const ortho_fused_state *st = opaque;
+    if (call->way != 0)
+        return can_go(st, call->m, call->way) ? call->way : 0;
+    int tuned = ortho_tuned_way(&st->tuned, ways, call->dtype, call->m);
+    if (can_go(st, call->m, tuned))
+        return tuned;
+    return ortho_fused_likes_panels(st, call->m) ? BY_PANELS : BY_ROWS;
+}
+
+static ortho_status refuse(const ortho_gemm_call *call)
+{
+    return ortho_fail(ORTHO_E_UNSUPPORTED,
+                      "fused: way %d (%s) can't take %lld tokens of this layer", call->way,
+                      ortho_way_name(ways, call->way), (long long)call->m);
+}
+
 /* ---- the run -------------------------------------------------------------------------------- */
 
 static void run_tokens(const ortho_fused_worker *w)
@@ -131,12 +179,13 @@ static void run_tokens(const ortho_fused_worker *w)
 }
 
 /* One thread, linears that share x: of one token it is prepared once, where it can be. */
-static void run_linears(const void *const *states, const ortho_gemm_call *calls, int count)
+static void run_linears(const void *const *states, const ortho_gemm_call *calls, const int *way,
+                        int count)
 {
     ortho_fused_worker before = {0};
     for (int i = 0; i < count; i++) {
         const ortho_fused_state *st = states[i];
-        if (ortho_fused_takes_panels(st, calls[i].m)) {
+        if (way[i] == BY_PANELS) {
             ortho_fused_panels_run(st, calls + i, omp_get_num_threads());
             continue;
         }
@@ -156,13 +205,16 @@ static void run_linears(const void *const *states, const ortho_gemm_call *calls,
 
 static ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
 {
-    int threads = calls[0].threads;
+    int threads = calls[0].threads, way[ORTHO_GROUP_MAX];
     for (int i = 0; i < count; i++) {
         const ortho_fused_state *st = states[i];
         threads = st->threads < threads ? st->threads : threads;
+        way[i] = way_of(st, calls + i);
+        if (way[i] == 0)
+            return refuse(calls + i);
     }
 #pragma omp parallel num_threads(threads)
-    run_linears(states, calls, count);
+    run_linears(states, calls, way, count);
     return ORTHO_OK;
 }
 
@@ -183,4 +235,6 @@ const ortho_gemm_hooks ortho_fused_gemm_cpu = {
     .run_group = run_group,
     .chain = &ortho_fused_chain_cpu,
     .int8_activations = true,
+    .ways = ways,
+    .way = way_of,
 };

@@ -72,10 +72,8 @@ namespace
 {
 
 /* Linears with the same groups of an image, of which there is a kernel each. */
-ortho_status run_alike(const void *const *states, const ortho_gemm_call *calls, int count)
+ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, int count)
 {
-    if (takes_batch(calls[0].dtype, calls[0].m))
-        return run_batch(states, calls, count);
     const int most = TOKENS_MOST / digits_of(calls[0].dtype);
     const size_t element = ortho_dtype_bytes(calls[0].dtype);
     const state *first = static_cast<const state *>(states[0]);
@@ -102,17 +100,21 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
     ortho_status status = ORTHO_OK;
     for (int i = 0, end; i < count && status == ORTHO_OK; i = end) {
         const state &first = *static_cast<const state *>(states[i]);
+        const int way = way_of(first, calls[i]);
         end = i + 1;
-        if (takes_wide(first, calls[i])) {
-            status = run_wide(first, calls[i]);
+        if (way == WAY_NONE)
+            return refuse_way(calls[i]);
+        if (way >= WAY_WIDE) {
+            status = run_wide(first, calls[i], way - WAY_WIDE);
             continue;
         }
         for (; end < count; end++) {
             const state &other = *static_cast<const state *>(states[end]);
-            if (other.w.s.groups != first.w.s.groups || takes_wide(other, calls[end]))
+            if (other.w.s.groups != first.w.s.groups || way_of(other, calls[end]) != way)
                 break;
         }
-        status = run_alike(states + i, calls + i, end - i);
+        status = way == WAY_MMA16 ? run_batch(states + i, calls + i, end - i)
+                                  : run_few(states + i, calls + i, end - i);
     }
     return status;
 }
@@ -125,11 +127,12 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
-    if (usually_wide(*s, m)) {
-        wide_kernels(*s, m, sink);
+    const int way = usual_way(*s, m);
+    if (way >= WAY_WIDE) {
+        wide_kernels(*s, way - WAY_WIDE, sink);
         return;
     }
-    if (takes_batch(s->dtype, m)) {
+    if (way == WAY_MMA16) {
         batch_kernels(opaque, m, sink);
         return;
     }

@@ -326,6 +326,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, 1);
     made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
     made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
+    made.tuned = find_tuned(split);
     note_ranges(&made, split);
     status = fill(&made, split, s);
     if (status != ORTHO_OK)
@@ -408,7 +409,7 @@ void cost(const void *opaque, int64_t m, ortho_cost *out)
     sizes.k = st->w.s.k;
     sizes.dtype = st->dtype;
     ortho_cuda_base_cost(&sizes, m, st->nnz,
-                         st->bytes - (usually_wide(*st, m) ? 0 : st->index_bytes), out);
+                         st->bytes - (usual_way(*st, m) >= WAY_WIDE ? 0 : st->index_bytes), out);
 }
 
 } // namespace ortho_fused

@@ -45,7 +45,12 @@ typedef struct worker {
 
 bool ortho_fused_takes_panels(const ortho_fused_state *st, int64_t m)
 {
-    return !st->int8 && m >= st->level->panels->from;
+    return !st->int8 && m > 1;
+}
+
+bool ortho_fused_likes_panels(const ortho_fused_state *st, int64_t m)
+{
+    return ortho_fused_takes_panels(st, m) && m >= st->level->panels->from;
 }
 
 /* Of each batch, at most: batches of nearly the same size. */

@@ -12,8 +12,10 @@
 
 #include "variants/fused/pass.h"
 
-/* Is a call with m tokens of any dtype taken this way? */
+/* Can a call with m tokens of any dtype be taken this way? And is it the faster one, as far as is
+ * known without a measurement? */
 bool ortho_fused_takes_panels(const ortho_fused_state *st, int64_t m);
+bool ortho_fused_likes_panels(const ortho_fused_state *st, int64_t m);
 
 /* Bytes for a call with m tokens. */
 int64_t ortho_fused_panels_workspace(const ortho_fused_state *st, int64_t m);

@@ -10,6 +10,7 @@
 #define ORTHO_VARIANTS_FUSED_PASS_H
 
 #include "variants/fused/levels.h"
+#include "variants/tuned.h"
 
 /* A variant's state. */
 typedef struct ortho_fused_state {
@@ -21,6 +22,7 @@ typedef struct ortho_fused_state {
     int trips;         /* vectors of 16 entries that a row is taken for */
     bool straight;     /* no padding between segments: x padded is x as it is */
     bool int8;         /* x is rounded to int8 for Base */
+    ortho_tuned tuned; /* what was measured of linears like this one */
 } ortho_fused_state;
 
 /* One thread's view of a call. */

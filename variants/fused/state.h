@@ -3,8 +3,7 @@
 #define ORTHO_VARIANTS_FUSED_STATE_H
 
 #include "variants/fused/layout.cuh"
-
-#include <ortho/variant.h>
+#include "variants/tuned.h"
 
 namespace ortho_fused
 {
@@ -33,6 +32,7 @@ struct state {
     size_t index_bytes;         /* of these, among all bytes */
     bool hopper;                /* compute capability 9.x */
     int multiprocessors;
+    ortho_tuned tuned; /* what was measured of linears like this one */
 };
 
 ortho_status supports(const ortho_gemm_problem *problem, const ortho_services *services);
@@ -51,12 +51,25 @@ bool takes_batch(ortho_dtype dtype, int64_t m);
 /* Linears that share x and have the same groups of an image. */
 ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, int count);
 void batch_kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
-/* Is a call of one linear wide.cu's? */
+/* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
+ * another: forms count from 0, WIDE_FORMS of them. */
 bool takes_wide(const state &s, const ortho_gemm_call &call);
+int wide_form(const state &s, int64_t m);
+ortho_status run_wide(const state &s, const ortho_gemm_call &call, int form);
+void wide_kernels(const state &s, int form, const ortho_kernel_sink *sink);
+
+/* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
+enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_WIDE };
+constexpr int WIDE_FORMS = 3; /* WAY_WIDE and on */
+extern const char *const way_names[];
+/* Of one linear's call: as hooks' `way`. */
+int way_of(const state &s, const ortho_gemm_call &call);
+int way_of_call(const void *opaque, const ortho_gemm_call *call);
 /* The same of m tokens in the problem's dtype, x aligned and alpha 1. */
-bool usually_wide(const state &s, int64_t m);
-ortho_status run_wide(const state &s, const ortho_gemm_call &call);
-void wide_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
+int usual_way(const state &s, int64_t m);
+ortho_status refuse_way(const ortho_gemm_call &call);
+/* What was measured of linears of this shape on this GPU. */
+ortho_tuned find_tuned(const ortho_split *split);
 extern const ortho_loop steps_loop;
 extern const ortho_chain_hooks chain_hooks;
 

@@ -64,6 +64,7 @@ template <int T, bool SHARED> constexpr form form_of(float image_us)
 
 constexpr form FORMS[] = {form_of<64, true>(0.6f), form_of<128, true>(0.7f),
                           form_of<128, false>(1.3f)};
+static_assert(sizeof FORMS / sizeof *FORMS == WIDE_FORMS, "ways.cu names them");
 constexpr float BLOCK_US = 3; /* beside its images: until x and weights are there, and for y */
 /* 4 KiB is static, and some barriers. */
 constexpr int WIDE_MOST = BLOCK_MOST - (5 << 10);
@@ -74,23 +75,13 @@ dim3 grid_of(const form &f, const shape &s, int64_t m)
                 static_cast<unsigned>((m + f.tokens - 1) / f.tokens));
 }
 
-/* The one that is expected to take the least time: a multiprocessor has a block at a time. */
-const form &choose_form(const state &s, int64_t m)
+/* A multiprocessor has a block at a time. */
+float expected_us(const form &f, const state &s, int64_t m)
 {
-    const form *best = nullptr;
-    float least = 0;
-    for (const form &f : FORMS) {
-        const dim3 grid = grid_of(f, s.w.s, m);
-        const int64_t blocks = static_cast<int64_t>(grid.x) * grid.y;
-        const int64_t rounds = (blocks + s.multiprocessors - 1) / s.multiprocessors;
-        const float us =
-            static_cast<float>(rounds) * (BLOCK_US + f.image_us * static_cast<float>(s.w.s.images));
-        if (best == nullptr || us < least) {
-            best = &f;
-            least = us;
-        }
-    }
-    return *best;
+    const dim3 grid = grid_of(f, s.w.s, m);
+    const int64_t blocks = static_cast<int64_t>(grid.x) * grid.y;
+    const int64_t rounds = (blocks + s.multiprocessors - 1) / s.multiprocessors;
+    return static_cast<float>(rounds) * (BLOCK_US + f.image_us * static_cast<float>(s.w.s.images));
 }
 
 int slots_of(const form &f, bool patched)
@@ -174,18 +165,18 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
            encoder() != nullptr;
 }
 
-bool usually_wide(const state &s, int64_t m)
+int wide_form(const state &s, int64_t m)
 {
-    ortho_gemm_call call = {};
-    call.m = m;
-    call.alpha = 1.0f;
-    call.dtype = s.dtype;
-    return takes_wide(s, call);
+    int best = 0;
+    for (int i = 1; i < WIDE_FORMS; i++)
+        if (expected_us(FORMS[i], s, m) < expected_us(FORMS[best], s, m))
+            best = i;
+    return best;
 }
 
-ortho_status run_wide(const state &s, const ortho_gemm_call &call)
+ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
 {
-    const form &f = choose_form(s, call.m);
+    const form &f = FORMS[chosen];
     const int groups = s.w.s.groups;
     const bool patched = is_patched(s, call.alpha);
     wide_launch l = {s.w, call.y, call.alpha, static_cast<int>(call.m), slots_of(f, patched)};
@@ -198,9 +189,9 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call)
                             "wide_kernel", l, map);
 }
 
-void wide_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink)
+void wide_kernels(const state &s, int chosen, const ortho_kernel_sink *sink)
 {
-    const form &f = choose_form(s, m);
+    const form &f = FORMS[chosen];
     const bool patched = s.nnz > 0;
     const int groups = s.w.s.groups;
     ortho_cuda_kernel_report("wide_kernel", reinterpret_cast<const void *>(f.pick(groups, patched)),

@@ -1,0 +1,158 @@
+/*
+ * Which kernel `fused` takes a call by on a GPU: plain code of the host, over kernels that say what
+ * they can. Without a table near the call it is wide.cu's, else batch.cu's, else gemv.cu's; a table
+ * changes that, where the way that it names can take the call; a way that is asked for and can't is
+ * refused.
+ */
+#include "common/error.h"
+#include "variants/fused/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+extern "C" {
+#include <cmocka.h>
+}
+
+/* ---- the kernels' words, and a GPU ----------------------------------------------------------- */
+
+namespace ortho_fused
+{
+
+bool takes_batch(ortho_dtype dtype, int64_t m)
+{
+    return m >= 9 && dtype != ORTHO_F32;
+}
+
+bool takes_wide(const state &s, const ortho_gemm_call &call)
+{
+    return s.hopper && call.m >= 17 && call.dtype == ORTHO_F16 && call.alpha == 1;
+}
+
+int wide_form(const state &, int64_t m)
+{
+    return m >= 128 ? 2 : 0;
+}
+
+} // namespace ortho_fused
+
+namespace
+{
+
+const ortho_tuned_row rows[] = {{1, "mma16"},   {16, "gemv"},     {64, "128x64"},
+                                {256, "mma16"}, {2048, "no-way"}, {8192, "gemv"}};
+const ortho_tuned_shape shapes[] = {{1024, 2048, 128, 0.01, ORTHO_F16, 6, rows}};
+
+} // namespace
+
+extern "C" const ortho_tuned_table ortho_tuned_tables[] = {
+    {"fused", ORTHO_CUDA, "Another GPU", 0, 1, shapes},
+    {"fused", ORTHO_CUDA, "Emulated GPU", 0, 1, shapes},
+    {},
+};
+
+namespace
+{
+
+using namespace ortho_fused;
+
+state state_of(int64_t n, bool hopper)
+{
+    ortho_split split = {};
+    split.n = n;
+    split.k = 2048;
+    split.group = 128;
+    split.nnz = n * split.k / 100;
+    state s = {};
+    s.hopper = hopper;
+    s.dtype = ORTHO_F16;
+    s.tuned = find_tuned(&split);
+    return s;
+}
+
+int way_for(const state &s, int64_t m, int asked, ortho_dtype dtype = ORTHO_F16, float alpha = 1)
+{
+    ortho_gemm_call call = {};
+    call.m = m;
+    call.dtype = dtype;
+    call.alpha = alpha;
+    call.way = asked;
+    const int way = way_of(s, call);
+    assert_int_equal(way_of_call(&s, &call), way);
+    return way;
+}
+
+enum { W64X64 = WAY_WIDE, W128X64, W128X128 };
+
+void without_a_table_it_is_as_the_kernels_say(void **)
+{
+    const state s = state_of(5000, true), old = state_of(5000, false);
+    assert_null(s.tuned.of[ORTHO_F16]);
+    assert_int_equal(way_for(s, 1, 0), WAY_GEMV);
+    assert_int_equal(way_for(s, 8, 0), WAY_GEMV);
+    assert_int_equal(way_for(s, 9, 0), WAY_MMA16);
+    assert_int_equal(way_for(s, 16, 0), WAY_MMA16);
+    assert_int_equal(way_for(s, 17, 0), W64X64);
+    assert_int_equal(way_for(s, 128, 0), W128X128);
+    assert_int_equal(way_for(s, 128, 0, ORTHO_F16, 0.3f), WAY_MMA16);
+    assert_int_equal(way_for(s, 128, 0, ORTHO_BF16), WAY_MMA16);
+    assert_int_equal(way_for(s, 128, 0, ORTHO_F32), WAY_GEMV);
+    assert_int_equal(way_for(old, 128, 0), WAY_MMA16);
+    assert_int_equal(usual_way(s, 128), W128X128);
+    assert_int_equal(usual_way(s, 9), WAY_MMA16);
+}
+
+void a_table_decides_where_its_way_can_go(void **)
+{
+    const state s = state_of(1024, true), old = state_of(1024, false);
+    assert_int_equal(way_for(s, 1, 0), WAY_GEMV); /* it says mma16, which takes no 1 */
+    assert_int_equal(way_for(s, 16, 0), WAY_GEMV);
+    assert_int_equal(way_for(s, 20, 0), WAY_GEMV);
+    assert_int_equal(way_for(s, 64, 0), W128X64);
+    assert_int_equal(way_for(s, 200, 0), WAY_MMA16);
+    assert_int_equal(way_for(s, 600, 0), W128X128);  /* nothing near */
+    assert_int_equal(way_for(s, 2048, 0), W128X128); /* a way that there isn't */
+    assert_int_equal(way_for(s, 8192, 0), W128X128); /* gemv isn't for so many */
+    assert_int_equal(way_for(s, 64, 0, ORTHO_F16, 0.3f), WAY_MMA16);
+    assert_int_equal(way_for(s, 64, 0, ORTHO_BF16), WAY_MMA16);
+    assert_int_equal(way_for(old, 64, 0), WAY_MMA16);
+    assert_int_equal(usual_way(s, 64), W128X64);
+}
+
+void a_way_that_is_asked_for_is_taken_or_refused(void **)
+{
+    const state s = state_of(1024, true), old = state_of(1024, false);
+    for (int way = W64X64; way <= W128X128; way++) {
+        assert_int_equal(way_for(s, 17, way), way);
+        assert_int_equal(way_for(s, 16, way), WAY_NONE);
+        assert_int_equal(way_for(s, 17, way, ORTHO_BF16), WAY_NONE);
+        assert_int_equal(way_for(old, 17, way), WAY_NONE);
+    }
+    assert_int_equal(way_for(s, 64, WAY_MMA16), WAY_MMA16);
+    assert_int_equal(way_for(s, 8, WAY_MMA16), WAY_NONE);
+    assert_int_equal(way_for(s, 32, WAY_GEMV), WAY_GEMV);
+    assert_int_equal(way_for(s, 33, WAY_GEMV), WAY_NONE);
+    assert_int_equal(way_for(s, 33, WAY_GEMV, ORTHO_F32), WAY_GEMV);
+    assert_int_equal(way_for(s, 64, W128X128 + 1), WAY_NONE);
+    assert_int_equal(way_for(s, 64, -1), WAY_NONE);
+    ortho_gemm_call call = {};
+    call.m = 8;
+    call.way = WAY_MMA16;
+    assert_int_equal(refuse_way(call), ORTHO_E_UNSUPPORTED);
+    assert_non_null(strstr(ortho_last_message(), "way 2 (mma16) can't take 8 tokens"));
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_table_it_is_as_the_kernels_say),
+        cmocka_unit_test(a_table_decides_where_its_way_can_go),
+        cmocka_unit_test(a_way_that_is_asked_for_is_taken_or_refused),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,94 @@
+/*
+ * fused on CUDA: which kernel a call is taken by. What was measured on this GPU decides
+ * (variants/tuned.h); without a measurement wide.cu takes what it can, batch.cu what else has
+ * enough tokens, gemv.cu the rest.
+ */
+#include "common/error.h"
+#include "variants/fused/state.h"
+
+#include <cuda_runtime_api.h>
+#include <stdio.h>
+
+namespace ortho_fused
+{
+
+/* Tokens and rows of a block, where wide.cu has forms; tokens of a tile; a token as a vector. */
+const char *const way_names[] = {"gemv", "mma16", "64x64", "128x64", "128x128", nullptr};
+static_assert(sizeof way_names / sizeof *way_names == WAY_WIDE + WIDE_FORMS, "a name each");
+
+namespace
+{
+
+/* What gemv.cu is tried with where another could take it: it reads the weights once every 8. */
+constexpr int64_t GEMV_TOKENS_MOST = 32;
+
+bool can_go(const state &s, const ortho_gemm_call &call, int way)
+{
+    if (way == WAY_GEMV)
+        return call.m <= GEMV_TOKENS_MOST || !takes_batch(call.dtype, call.m);
+    if (way == WAY_MMA16)
+        return takes_batch(call.dtype, call.m);
+    return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS && takes_wide(s, call);
+}
+
+void name_device(char name[ORTHO_TUNED_DEVICE])
+{
+    int device = 0;
+    cudaDeviceProp properties;
+    name[0] = '\0';
+    if (cudaGetDevice(&device) == cudaSuccess &&
+        cudaGetDeviceProperties(&properties, device) == cudaSuccess)
+        snprintf(name, ORTHO_TUNED_DEVICE, "%.127s", properties.name);
+    else
+        (void)cudaGetLastError(); /* or the next launch would be blamed for it */
+}
+
+} // namespace
+
+int way_of(const state &s, const ortho_gemm_call &call)
+{
+    if (call.way != WAY_NONE)
+        return can_go(s, call, call.way) ? call.way : WAY_NONE;
+    const int tuned = ortho_tuned_way(&s.tuned, way_names, call.dtype, call.m);
+    if (can_go(s, call, tuned))
+        return tuned;
+    return takes_wide(s, call)               ? WAY_WIDE + wide_form(s, call.m)
+           : takes_batch(call.dtype, call.m) ? WAY_MMA16
+                                             : WAY_GEMV;
+}
+
+int way_of_call(const void *opaque, const ortho_gemm_call *call)
+{
+    return way_of(*static_cast<const state *>(opaque), *call);
+}
+
+int usual_way(const state &s, int64_t m)
+{
+    ortho_gemm_call call = {};
+    call.m = m;
+    call.alpha = 1.0f;
+    call.dtype = s.dtype;
+    return way_of(s, call);
+}
+
+ortho_status refuse_way(const ortho_gemm_call &call)
+{
+    return ortho_fail(ORTHO_E_UNSUPPORTED,
+                      "fused: way %d (%s) can't take %lld tokens of this layer", call.way,
+                      ortho_way_name(way_names, call.way), static_cast<long long>(call.m));
+}
+
+ortho_tuned find_tuned(const ortho_split *split)
+{
+    ortho_tuned_query query = {};
+    query.variant = "fused";
+    query.backend = ORTHO_CUDA;
+    query.n = split->n;
+    query.k = split->k;
+    query.group = split->group;
+    query.nnz = split->nnz;
+    query.device = name_device;
+    return ortho_tuned_find(ortho_tuned_tables, &query);
+}
+
+} // namespace ortho_fused
