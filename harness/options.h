@@ -130,6 +130,9 @@ typedef struct ob_options {
     uint64_t memory_budget; /* `sieve`: bytes of buffers, in host and in device memory each */
     bool resume, measure;   /* `sieve` */
 
+    bool ways;               /* not of users: a case for every way of the variants that have them */
+    ob_numbers tune_batches; /* `tune --batch` */
+
     bool fetch_all;   /* `fetch --all`: every tensor */
     bool fetch_check; /* `fetch --check`: hash what is there, fetch nothing */
     int jobs;         /* `fetch`: requests at once */

@@ -63,6 +63,8 @@ static bool takes_part(const ob_options *o, const ortho_variant *v, bool plugin)
 /* Does it do any of what was asked for? */
 static bool does_any(const ob_options *o, const ortho_variant *v)
 {
+    if (o->ways)
+        return v->gemm != NULL && v->gemm->ways != NULL;
     return (o->do_sieve && v->sieve != NULL) || (o->do_gemm && v->gemm != NULL);
 }
 
@@ -76,8 +78,12 @@ static ortho_status check_operation(const ob_options *o, const ortho_variant *v)
         if ((*t)->backend == v->backend && does_any(o, *t) && (*t)->role == ORTHO_COMPETITOR)
             add_word(words, (*t)->name);
     return ortho_fail(ORTHO_E_ARGUMENT, "--variant %s has no %s of its own on %s; these have: %s%s",
-                      v->name, o->do_sieve ? "sieve" : "dual GEMM", ob_backend_name(v->backend),
-                      words, o->do_sieve ? " (the library's sieve serves every variant)" : "");
+                      v->name,
+                      o->ways       ? "ways to choose between"
+                      : o->do_sieve ? "sieve"
+                                    : "dual GEMM",
+                      ob_backend_name(v->backend), words,
+                      o->do_sieve ? " (the library's sieve serves every variant)" : "");
 }
 
 static ortho_status select_one(selection *s, const ortho_variant *v, const char *plugin)
@@ -248,6 +254,8 @@ static void write_key(const ob_options *o, ob_case *c)
     char extras[64] = "";
     if (!c->sieve && c->activations == ORTHO_ACTIVATIONS_INT8)
         snprintf(extras, sizeof extras, "/int8");
+    if (c->way > 0)
+        snprintf(extras, sizeof extras, "/%.48s", c->variant->gemm->ways[c->way - 1]);
     if (!c->sieve && o->alpha != 1)
         snprintf(extras + strlen(extras), sizeof extras - strlen(extras), "/a%g", o->alpha);
     if (!c->sieve && strcmp(o->ortho_rows, "sieve") != 0)
@@ -305,6 +313,19 @@ static ortho_status add_forms(const ob_options *o, ob_plan *plan, ob_case c)
     return status;
 }
 
+/* One variant, once or in each of its ways. */
+static ortho_status add_ways(const ob_options *o, ob_plan *plan, ob_case c)
+{
+    ortho_status status = ORTHO_OK;
+    if (!o->ways)
+        return add_forms(o, plan, c);
+    for (int w = 0; status == ORTHO_OK && c.variant->gemm->ways[w] != NULL; w++) {
+        c.way = w + 1;
+        status = add_case(o, plan, &c);
+    }
+    return status;
+}
+
 /* References aren't asked for a mode of activations: what a competitor's is held against stays the
  * same. */
 static bool has_mode(const ob_options *o, const ob_case *c, ortho_activation_mode mode)
@@ -320,12 +341,13 @@ static ortho_status add_group(const ob_options *o, const selection *s, ob_plan *
     for (int i = 0; status == ORTHO_OK && i < s->count; i++) {
         c.variant = s->variant[i];
         c.plugin = s->plugin[i];
-        if (c.sieve ? c.variant->sieve == NULL : c.variant->gemm == NULL)
+        if ((c.sieve ? c.variant->sieve == NULL : c.variant->gemm == NULL) ||
+            (o->ways && c.variant->gemm->ways == NULL))
             continue;
         for (int mode = 0; status == ORTHO_OK && mode < 2; mode++) {
             c.activations = (ortho_activation_mode)mode;
             if (has_mode(o, &c, c.activations))
-                status = add_forms(o, plan, c);
+                status = add_ways(o, plan, c);
         }
     }
     return status;
@@ -370,6 +392,15 @@ static ortho_status add_passes(const ob_options *o, const selection *s, ob_plan 
     return status;
 }
 
+/* Of a shape one is enough to choose a way by. */
+static bool is_repeated(const ob_options *o, const ob_plan *plan, const ortho_slice *s)
+{
+    bool found = false;
+    for (int i = 0; o->ways && i < plan->linear_count; i++)
+        found = found || (plan->linears[i]->n == s->n && plan->linears[i]->k == s->k);
+    return found;
+}
+
 /* The wanted slices, in the model's order. */
 static ortho_status list_linears(const ob_options *o, const ortho_dataset *d, ob_plan *plan)
 {
@@ -380,7 +411,8 @@ static ortho_status list_linears(const ob_options *o, const ortho_dataset *d, ob
     int first = all > 0 ? ortho_dataset_slice(d, 0)->layer : 0;
     for (int64_t i = 0; i < all; i++) {
         const ortho_slice *s = ortho_dataset_slice(d, i);
-        if (layer_wanted(o, s->layer, first) && projection_wanted(o, s->proj))
+        if (layer_wanted(o, s->layer, first) && projection_wanted(o, s->proj) &&
+            !is_repeated(o, plan, s))
             plan->linears[plan->linear_count++] = s;
     }
     return ORTHO_OK;

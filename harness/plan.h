@@ -21,6 +21,7 @@ typedef struct ob_case {
     int64_t m;                         /* GEMM */
     ortho_dtype dtype;                 /* GEMM: of x and y */
     ortho_activation_mode activations; /* GEMM */
+    int way;                           /* GEMM: what its calls ask for; 0: nothing */
     double density;
     int64_t nnz;   /* floor(density * n * k) */
     int64_t group; /* as asked: k for the whole row */

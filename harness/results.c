@@ -72,6 +72,12 @@ void ob_row_status(json_t *row, const char *status, const char *reason)
         ortho_json_text(row, "reason", reason);
 }
 
+void ob_row_way_set(json_t *row, const char *way, bool usual)
+{
+    ortho_json_text(row, "way", way);
+    json_object_set_new(row, "way_usual", json_boolean(usual));
+}
+
 void ob_row_verified_set(json_t *row, const ob_row_verified *v)
 {
     json_t *o = json_object();

@@ -35,6 +35,9 @@ bool ob_row_stands(const struct json_t *row);
 /* status and, unless it is ok, the reason. */
 void ob_row_status(struct json_t *row, const char *status, const char *reason);
 
+/* The way that the case asks for, and whether it is the one that the variant takes unasked. */
+void ob_row_way_set(struct json_t *row, const char *way, bool usual);
+
 typedef struct ob_row_verified {
     const char *before, *after; /* pass, fail, n/a; NULL: not reached */
     const ob_verdict *verdict;  /* NULL: no figures */

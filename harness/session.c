@@ -162,7 +162,7 @@ static int group_length(const ob_plan *plan, int first)
 
 static int make_blob(const ob_session *s, const ob_work *work, const ortho_split *split)
 {
-    if (s->options->verify_only || s->backend->space == ORTHO_DEVICE)
+    if (s->options->verify_only || s->options->ways || s->backend->space == ORTHO_DEVICE)
         return -1; /* what the operating system sees of a GPU's work says nothing of it */
     int blob = ob_memory_blob(&work->w, work->hessian, split);
     if (blob < 0)

@@ -165,7 +165,8 @@ ortho_gemm_call ob_copy_call(const ob_copier *c, const ob_copy *copy, int64_t m)
                              .alpha = (float)s->options->alpha,
                              .workspace = copy->workspace,
                              .threads = s->threads,
-                             .stream = s->backend->stream(s->queue)};
+                             .stream = s->backend->stream(s->queue),
+                             .way = c->way};
 }
 
 ortho_status ob_copy_run(const ob_copier *c, const ob_copy *copy, int64_t m)

@@ -123,6 +123,26 @@ static bool first_copy(gemm *e)
     return status == ORTHO_OK;
 }
 
+/* Whether the way that is asked for can take the calls; in the row: is it the variant's choice? */
+static bool can_go(gemm *e)
+{
+    char reason[128];
+    const ob_case *c = e->lane->c;
+    if (c->way == 0)
+        return true;
+    ortho_gemm_call call = ob_copy_call(&e->copier, &e->copies[0], e->g->operands.m);
+    const bool can = e->copier.hooks->way(e->copies[0].state, &call) == c->way;
+    call.way = 0;
+    const bool usual = e->copier.hooks->way(e->copies[0].state, &call) == c->way;
+    ob_row_way_set(e->lane->row, c->variant->gemm->ways[c->way - 1], usual);
+    if (!can) {
+        snprintf(reason, sizeof reason, "%s can't take %lld tokens this way", c->variant->name,
+                 (long long)call.m);
+        ob_lane_skip(e->lane, reason);
+    }
+    return can;
+}
+
 /* The other copies that the rotation wants, each verified. */
 static ortho_status other_copies(gemm *e)
 {
@@ -151,7 +171,7 @@ static void prepare_lane(gemm *e)
     group *g = e->g;
     ob_lane *lane = e->lane;
     size_t before = ob_device_mark(g->s);
-    if (!supported(e) || !first_copy(e))
+    if (!supported(e) || !first_copy(e) || !can_go(e))
         return;
     ortho_status status = first_launch(e, 0);
     ob_device_since(lane, before);
@@ -275,7 +295,8 @@ static ortho_status open_group(group *g, const ob_case *cases)
                                 .hooks = cases[i].variant->gemm,
                                 .bench = &e->bench,
                                 .services = ob_session_services(g->s, &e->lane->memory),
-                                .activations = cases[i].activations};
+                                .activations = cases[i].activations,
+                                .way = cases[i].way};
     }
     return ORTHO_OK;
 }

@@ -151,6 +151,7 @@ typedef struct ob_copier {
     ob_memory *bench; /* what the harness lends: state, x, y, workspace */
     ortho_services services;
     ortho_activation_mode activations; /* that its states are prepared for */
+    int way;                           /* that its calls ask for */
 } ob_copier;
 
 ortho_status ob_operands_open(const ob_session *s, const ob_work *work, const ortho_split *split,

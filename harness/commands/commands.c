@@ -6,14 +6,27 @@
 
 extern const ob_command ob_command_run, ob_command_list, ob_command_inspect, ob_command_verify,
     ob_command_report, ob_command_compare, ob_command_annotate, ob_command_history,
-    ob_command_sieve, ob_command_fetch, ob_command_doctor, ob_command_help, ob_command_version,
-    ob_command_man, ob_command_completion;
+    ob_command_sieve, ob_command_tune, ob_command_fetch, ob_command_doctor, ob_command_help,
+    ob_command_version, ob_command_man, ob_command_completion;
 
 const ob_command *const ob_command_table[] = {
-    &ob_command_run,     &ob_command_list,    &ob_command_inspect,    &ob_command_verify,
-    &ob_command_report,  &ob_command_compare, &ob_command_annotate,   &ob_command_history,
-    &ob_command_sieve,   &ob_command_fetch,   &ob_command_doctor,     &ob_command_help,
-    &ob_command_version, &ob_command_man,     &ob_command_completion, NULL,
+    &ob_command_run,
+    &ob_command_list,
+    &ob_command_inspect,
+    &ob_command_verify,
+    &ob_command_report,
+    &ob_command_compare,
+    &ob_command_annotate,
+    &ob_command_history,
+    &ob_command_sieve,
+    &ob_command_tune,
+    &ob_command_fetch,
+    &ob_command_doctor,
+    &ob_command_help,
+    &ob_command_version,
+    &ob_command_man,
+    &ob_command_completion,
+    NULL,
 };
 
 const ob_command *ob_command_default(void)
