@@ -3,9 +3,9 @@
  * are dequantised and patched in registers: nothing of the size of W is ever written.
  *
  * Weights are rounded to fp16 once, as those of a dense fp16 layer are. That is within what
- * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and
- * entries not too large: what a linear's rows are like is found out when it is packed
- * (rounding.cu). Where rounding might show, or fp16's range is left, batch.cu takes the call.
+ * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and no
+ * few weights outweigh the others: found out when a linear is packed (rounding.cu). Where rounding
+ * might show, or fp16's range is left, batch.cu takes the call.
  *
  * Expected to limit it: up to some 100 tokens x, which each block reads whole from the L2; then the
  * tensor cores.
