@@ -84,7 +84,7 @@ static inline int64_t random_group(ortho_random *g, int64_t k, bool coarse)
 
 static inline void random_entries(ortho_random *g, random_linear *l)
 {
-    static const float alphas[] = {1, 1, 0, -0.5f};
+    static const float alphas[] = {1, 0.5f, 0, -0.5f};
     const double part = random_part(g);
     l->density = random_below(g, 8) == 0 ? 0 : 0.3 * part * part;
     l->rows = (random_rows)random_below(g, 4);

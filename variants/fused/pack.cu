@@ -227,58 +227,6 @@ void release_state(state *st, const ortho_services *s)
     *st = state{};
 }
 
-float magnitude(uint16_t bits)
-{
-    return fabsf(__half2float(__ushort_as_half(bits)));
-}
-
-void note_magnitude(float v, float *least, float *most)
-{
-    if (v == 0)
-        return;
-    *least = *least == 0 ? v : fminf(*least, v);
-    *most = fmaxf(*most, v);
-}
-
-/*
- * How many standard deviations of the error that comes of rounding a row's weights to fp16 lie
- * within the bound of verification, 8 sqrt(2 k) 2^-24 sum |w x|. A rounded weight is off by 0.2 x
- * 2^-11 of itself (the root of the mean square, over numbers of all sizes), independently of the
- * others; |x| is 0.8 of its root mean square on average, as that of a normal distribution is, and
- * so is |q s|, where q is taken to be 3 in the root mean square.
- */
-float row_deviations(double k, double scale, double sum, double squares)
-{
-    const double base = 3 * scale, all = 0.8 * k * base + sum, root = k * base * base + squares;
-    return static_cast<float>(8 * sqrt(2 * k) * 0x1p-24 * 0.8 * all / (0.2 * 0x1p-11 * sqrt(root)));
-}
-
-/* What decides whether weights may be rounded to fp16 (wide.cu). */
-void note_ranges(state *st, const ortho_split *split)
-{
-    st->deviations = INFINITY;
-    for (int64_t r = 0; r < split->n; r++) {
-        double scale = 0, sum = 0, squares = 0;
-        for (int64_t g = r * st->groups; g < (r + 1) * st->groups; g++) {
-            const float v = magnitude(split->scale[g]);
-            note_magnitude(v, &st->least, &st->most);
-            st->zero_scales = st->zero_scales || v == 0;
-            scale += static_cast<double>(v) / static_cast<double>(st->groups);
-        }
-        for (int64_t i = split->row_ptr[r]; i < split->row_ptr[r + 1]; i++) {
-            const float v = magnitude(split->val[i]);
-            note_magnitude(v, &st->least_entry, &st->entry);
-            sum += v;
-            squares += static_cast<double>(v) * v;
-        }
-        const double k = static_cast<double>(split->k);
-        if (scale > 0)
-            st->deviations = fminf(st->deviations, row_deviations(k, scale, 0, 0));
-        if (squares > 0)
-            st->deviations = fminf(st->deviations, row_deviations(k, scale, sum, squares));
-    }
-}
-
 ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
 {
     plan p = {};
@@ -327,7 +275,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
     made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
     made.tuned = find_tuned(split);
-    note_ranges(&made, split);
+    made.rounded = rounding_of(split);
     status = fill(&made, split, s);
     if (status != ORTHO_OK)
         release_state(&made, s);

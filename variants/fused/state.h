@@ -3,6 +3,7 @@
 #define ORTHO_VARIANTS_FUSED_STATE_H
 
 #include "variants/fused/layout.cuh"
+#include "variants/fused/rounding.h"
 #include "variants/tuned.h"
 
 namespace ortho_fused
@@ -24,10 +25,7 @@ struct state {
     int64_t nnz, group, groups; /* as in the split; groups of a row */
     ortho_dtype dtype;          /* the problem's, for costs */
     size_t bytes;               /* of all arrays */
-    float least, most;          /* of the scales that aren't 0, by magnitude; 0 without any */
-    float least_entry, entry;   /* the same of the entries */
-    bool zero_scales;           /* there are some */
-    float deviations;           /* of what rounding costs, within the bound of verification */
+    rounding rounded;           /* may its weights be rounded to fp16? */
     bool indexed;               /* w.first and w.count are there */
     size_t index_bytes;         /* of these, among all bytes */
     bool hopper;                /* compute capability 9.x */

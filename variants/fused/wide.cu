@@ -3,9 +3,9 @@
  * are dequantised and patched in registers: nothing of the size of W is ever written.
  *
  * Weights are rounded to fp16 once, as those of a dense fp16 layer are. That is within what
- * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and
- * entries not too large: what a linear's rows are like is found out when it is packed (pack.cu).
- * Where rounding might show, or fp16's range is left, batch.cu takes the call.
+ * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and no
+ * few weights outweigh the others: found out when a linear is packed (rounding.cu). Where rounding
+ * might show, or fp16's range is left, batch.cu takes the call.
  *
  * Expected to limit it: up to some 100 tokens x, which each block reads whole from the L2; then the
  * tensor cores.
@@ -128,30 +128,11 @@ bool map_x(const ortho_gemm_call &call, int64_t k, int64_t tokens, int box, CUte
                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
-constexpr float WIDE_DEVIATIONS = 8; /* of the error of rounding, within verification's bound */
 constexpr int64_t WIDE_TOKENS_LEAST = 17, WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
-constexpr float SMALLEST = 0x1p-14f, LARGEST = 0x1p14f; /* normal numbers of fp16, and their sums */
 
 bool is_patched(const state &s, float alpha)
 {
     return s.nnz > 0 && alpha != 0;
-}
-
-/* alpha times an entry is exact, and no farther from Base than the entry. */
-bool keeps_entries(float alpha)
-{
-    int exponent = 0;
-    return alpha == 0 || (fabsf(alpha) <= 1 && fabsf(frexpf(alpha, &exponent)) == 0.5f);
-}
-
-bool fits_fp16(const state &s, float alpha)
-{
-    const float times = fabsf(alpha);
-    if (s.most > 0 && (s.least < SMALLEST || s.most * 8 > LARGEST))
-        return false;
-    /* Small entries are lost beside Base, not where Base is 0. */
-    return keeps_entries(alpha) && s.entry <= LARGEST && s.deviations >= WIDE_DEVIATIONS &&
-           (!s.zero_scales || times == 0 || times * s.least_entry >= SMALLEST);
 }
 
 } // namespace
@@ -161,7 +142,7 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
     return s.hopper && call.dtype == ORTHO_F16 && call.m >= WIDE_TOKENS_LEAST &&
            call.m <= WIDE_TOKENS_MOST && s.w.s.k % 8 == 0 &&
            reinterpret_cast<uintptr_t>(call.x) % 16 == 0 &&
-           (!is_patched(s, call.alpha) || s.indexed) && fits_fp16(s, call.alpha) &&
+           (!is_patched(s, call.alpha) || s.indexed) && may_round(s.rounded, call.alpha) &&
            encoder() != nullptr;
 }
 

@@ -1,0 +1,34 @@
+/*
+ * rounding.h: may a linear's weights be rounded to fp16, as wide.cu's kernel does? Only where
+ * verification's bound isn't reached. Found out when a linear is packed, decided for each call:
+ * plain code of the host, tested without a GPU.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_ROUNDING_H
+#define ORTHO_VARIANTS_FUSED_ROUNDING_H
+
+#include <ortho/variant.h>
+
+namespace ortho_fused
+{
+
+/* With any other alpha the exact kernel is used: what rounding costs then isn't found out. */
+constexpr float ROUNDED_ALPHAS[] = {0.0f, 0.5f, 1.0f};
+constexpr int ROUNDED = sizeof ROUNDED_ALPHAS / sizeof *ROUNDED_ALPHAS;
+
+/* What decides, of a linear's weights. */
+struct rounding {
+    float least, most;        /* of the scales that aren't 0, by magnitude; 0 without any */
+    float least_entry, entry; /* the same of the entries */
+    bool zero_scales;         /* there are some */
+    double chance[ROUNDED];   /* with each alpha: that an output is moved beyond the bound */
+};
+
+/* Reads all weights: some 3 ns each. */
+rounding rounding_of(const ortho_split *split);
+
+/* May Base + alpha * Ortho be rounded to fp16? */
+bool may_round(const rounding &r, float alpha);
+
+} // namespace ortho_fused
+
+#endif
