@@ -84,8 +84,8 @@ void ob_environment_governor(char out[64])
 
 static json_t *cpu_facts(void)
 {
-    char model[256] = "unknown", mhz[64] = "", governor[64], flags[1024];
-    proc_value("/proc/cpuinfo", "model name", model, sizeof model);
+    char model[256], mhz[64] = "", governor[64], flags[1024];
+    ortho_cpu_model(model, sizeof model);
     vector_flags(flags, sizeof flags);
     ob_environment_governor(governor);
     json_t *cpu = json_pack("{s:s, s:I, s:I, s:s, s:s, s:s}", "model", model, "cores",

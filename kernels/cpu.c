@@ -48,7 +48,7 @@ static char *model_of(char *line)
     return text;
 }
 
-void ortho_cpu_device(char *name, size_t size)
+void ortho_cpu_model(char *name, size_t size)
 {
     char line[256], *model = NULL;
     FILE *f = fopen("/proc/cpuinfo", "r");
@@ -56,6 +56,12 @@ void ortho_cpu_device(char *name, size_t size)
         model = model_of(line);
     if (f != NULL)
         fclose(f);
-    snprintf(name, size, "%s, %s", model != NULL ? model : "unknown",
-             ortho_cpu_level_name(ortho_cpu_detect()));
+    snprintf(name, size, "%s", model != NULL ? model : "unknown");
+}
+
+void ortho_cpu_device(char *name, size_t size)
+{
+    char model[256];
+    ortho_cpu_model(model, sizeof model);
+    snprintf(name, size, "%s, %s", model, ortho_cpu_level_name(ortho_cpu_detect()));
 }

@@ -13,8 +13,11 @@ typedef enum ortho_cpu_level {
 ortho_cpu_level ortho_cpu_detect(void);
 const char *ortho_cpu_level_name(ortho_cpu_level level);
 
-/* "AMD EPYC 9654 96-Core Processor, avx512": the model as the kernel tells it and the level that
- * ortho_cpu_detect gives, cut to `size`. Without a model "unknown". */
+/* "AMD EPYC 9654 96-Core Processor", as the kernel tells it, cut to `size`; "unknown" where it
+ * doesn't. */
+void ortho_cpu_model(char *name, size_t size);
+
+/* "AMD EPYC 9654 96-Core Processor, avx512": with the level that ortho_cpu_detect gives. */
 void ortho_cpu_device(char *name, size_t size);
 
 #endif

@@ -87,14 +87,8 @@ static void *run_way(const layer *l, const input *in, int way)
     size_t bytes = hooks()->workspace(l->state, in->m);
     void *y = make((size_t)(in->m * l->split.n) * 4), *workspace = make(bytes);
     memset(workspace, 0xff, bytes);
-    const ortho_gemm_call call = {.x = in->x,
-                                  .y = y,
-                                  .dtype = in->dtype,
-                                  .m = in->m,
-                                  .alpha = 1,
-                                  .workspace = workspace,
-                                  .threads = in->threads,
-                                  .way = way};
+    ortho_gemm_call call = call_of(in, workspace, y);
+    call.way = way;
     assert_int_equal(hooks()->run(l->state, &call), ORTHO_OK);
     free(workspace);
     return y;

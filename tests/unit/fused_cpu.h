@@ -129,18 +129,23 @@ typedef struct input {
     ortho_activation_mode activations; /* of run_once */
 } input;
 
+static inline ortho_gemm_call call_of(const input *in, void *workspace, void *y)
+{
+    return (ortho_gemm_call){.x = in->x,
+                             .y = y,
+                             .dtype = in->dtype,
+                             .m = in->m,
+                             .alpha = in->alpha,
+                             .workspace = workspace,
+                             .threads = in->threads};
+}
+
 static inline void run_into(const void *state, const input *in, void *y)
 {
     size_t bytes = hooks()->workspace(state, in->m);
     void *workspace = make(bytes);
     memset(workspace, 0xff, bytes);
-    const ortho_gemm_call call = {.x = in->x,
-                                  .y = y,
-                                  .dtype = in->dtype,
-                                  .m = in->m,
-                                  .alpha = in->alpha,
-                                  .workspace = workspace,
-                                  .threads = in->threads};
+    const ortho_gemm_call call = call_of(in, workspace, y);
     assert_int_equal(hooks()->run(state, &call), ORTHO_OK);
     free(workspace);
 }

@@ -39,14 +39,8 @@ static ortho_status run_way(void *state, const input *in, int way, void *y)
     memset(guard, 0x5a, GUARD);
     memset(workspace, 0xff, bytes);
     memcpy(workspace + bytes, guard, GUARD);
-    const ortho_gemm_call call = {.x = in->x,
-                                  .y = y,
-                                  .dtype = in->dtype,
-                                  .m = in->m,
-                                  .alpha = in->alpha,
-                                  .workspace = workspace,
-                                  .threads = in->threads,
-                                  .way = way};
+    ortho_gemm_call call = call_of(in, workspace, y);
+    call.way = way;
     ortho_status status = hooks()->run(state, &call);
     assert_memory_equal(workspace + bytes, guard, GUARD);
     free(workspace);

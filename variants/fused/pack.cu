@@ -275,7 +275,8 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
     made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
     made.tuned = find_tuned(split);
-    made.rounded = rounding_of(split);
+    if (made.hopper) /* nobody else asks */
+        made.rounded = rounding_of(split);
     status = fill(&made, split, s);
     if (status != ORTHO_OK)
         release_state(&made, s);

@@ -160,13 +160,18 @@ int place_of(float alpha)
 rounding rounding_of(const ortho_split *split)
 {
     rounding out = {};
+    if (split->k < COLUMNS_LEAST) {
+        for (double &chance : out.chance)
+            chance = 1;
+        return out;
+    }
     const double k = static_cast<double>(split->k), n = static_cast<double>(split->n);
     for (int64_t r = 0; r < split->n; r++) {
         row_sums row = {};
         add_base(&out, &row, split, r);
         add_entries(&out, &row, split, r);
         for (int a = 0; a < ROUNDED; a++)
-            out.chance[a] += split->k < COLUMNS_LEAST ? 1 : row_chance(row, k, a) / n;
+            out.chance[a] += row_chance(row, k, a) / n;
     }
     return out;
 }

@@ -23,7 +23,7 @@ struct rounding {
     double chance[ROUNDED];   /* with each alpha: that an output is moved beyond the bound */
 };
 
-/* Reads all weights: some 3 ns each. */
+/* Reads all weights, one by one; none of rows that are too short whatever they hold. */
 rounding rounding_of(const ortho_split *split);
 
 /* May Base + alpha * Ortho be rounded to fp16? */
