@@ -51,8 +51,10 @@ static double roundings(int64_t k)
 static const double lost[] = {
     [ORTHO_F32] = 7 * 143, [ORTHO_F16] = 4 * 1039, [ORTHO_BF16] = 7 * 143};
 
-/* Weights rounded to fp16 before they are multiplied (wide.cu) are off by at most 2^-12 of them:
- * that and one more for what is summed is less than what `lost` allows. */
+/* Weights rounded to fp16 before they are multiplied (wide.cu) are off by at most 2^-11 of them,
+ * twice that where there is an entry. That is more than `lost` allows, but many such errors are
+ * added up, which take off from one another: linears of which that isn't so are left to other
+ * kernels. */
 static void run_cases(bool many, int cases)
 {
     ortho_account account = {0};
@@ -81,16 +83,23 @@ static void run_cases(bool many, int cases)
     ortho_gpu_close(gpu);
 }
 
+/* ORTHO_CASES: so many instead, for whoever runs this under a tool that takes its time. */
+static int cases_wanted(int usual)
+{
+    const char *text = getenv("ORTHO_CASES");
+    return text != NULL && atoi(text) > 0 ? atoi(text) : usual;
+}
+
 static void random_shapes_are_right(void **state)
 {
     (void)state;
-    run_cases(false, CASES);
+    run_cases(false, cases_wanted(CASES));
 }
 
 static void many_tokens_are_right(void **state)
 {
     (void)state;
-    run_cases(true, MANY_CASES);
+    run_cases(true, cases_wanted(MANY_CASES));
 }
 
 int main(void)

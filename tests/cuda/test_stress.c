@@ -2,8 +2,10 @@
  * What polls, prefetches and splits, many times: the first launch of each form must be right, by
  * the CPU's layers, and each one after it must give its very bits. ORTHO_STRESS: launches of a
  * form; by default few. Launches are recorded as graphs, so that each follows the one before within
- * a microsecond, and their outputs are kept apart, so that every one of them is looked at.
+ * a microsecond, and their outputs are kept apart, so that every one of them is looked at
+ * (alike.cu).
  */
+#include "alike.h"
 #include "served.h"
 
 #define BATCH    500         /* launches of a graph, at most */
@@ -15,8 +17,9 @@
 
 typedef struct form {
     const char *name;
-    size_t bytes; /* of a launch's outputs */
-    int tokens;   /* of a batch */
+    size_t bytes;     /* of a launch's outputs */
+    const linear *of; /* a batch's */
+    int tokens;
     launch_fn *launch;
     void (*check)(const struct form *f, const char *y); /* outputs on the host against the CPU's */
     cudaStream_t stream;
@@ -50,16 +53,17 @@ static void check_single(const form *f, const char *y)
 static ortho_status launch_batch(const void *what, int i)
 {
     const form *f = what;
-    return ortho_layer_forward(square.gpu, x, f->tokens, ORTHO_F16, y_of(f, i), f->stream);
+    return ortho_layer_forward(f->of->gpu, x, f->tokens, ORTHO_F16, y_of(f, i), f->stream);
 }
 
 static void check_batch(const form *f, const char *y)
 {
     /* The first and the last of them: the CPU takes its time. */
     const int some = f->tokens < 16 ? f->tokens : 16, rest = f->tokens - some;
-    must_be_near(&square, host_x, some, ORTHO_F16, 1.0f, y);
-    must_be_near(&square, (const char *)host_x + 2 * 3072 * (size_t)rest, some, ORTHO_F16, 1.0f,
-                 y + 2 * 3072 * (size_t)rest);
+    const size_t n = (size_t)f->of->split.n, k = (size_t)f->of->split.k;
+    must_be_near(f->of, host_x, some, ORTHO_F16, 1.0f, y);
+    must_be_near(f->of, (const char *)host_x + 2 * k * (size_t)rest, some, ORTHO_F16, 1.0f,
+                 y + 2 * n * (size_t)rest);
 }
 
 static ortho_status launch_group(const void *what, int i)
@@ -110,30 +114,28 @@ static void must_repeat(form *f)
     const size_t most = OUTPUTS / f->bytes;
     const int batch = most < BATCH ? (int)most : BATCH;
     const size_t all = f->bytes * (size_t)batch;
-    char *back = malloc(all);
-    assert_non_null(back);
     f->y = device_copy(NULL, all);
     cuda_ok(cudaStreamCreateWithFlags(&f->stream, cudaStreamNonBlocking));
     ok(f->launch(f, 0));
     cuda_ok(cudaStreamSynchronize(f->stream));
     char *first = fetched(f->y, f->bytes);
     f->check(f, first);
+    void *wanted_y = device_copy(first, f->bytes);
     cudaGraphExec_t exec = recorded(f->stream, f->launch, f, batch);
     long done = 0;
     for (const long wanted = launches_wanted(); done < wanted; done += batch) {
         cuda_ok(cudaMemsetAsync(f->y, 0xff, all, f->stream));
         cuda_ok(cudaGraphLaunch(exec, f->stream));
-        cuda_ok(cudaStreamSynchronize(f->stream));
-        cuda_ok(cudaMemcpy(back, f->y, all, cudaMemcpyDeviceToHost));
-        for (int i = 0; i < batch; i++)
-            if (memcmp(back + (size_t)i * f->bytes, first, f->bytes) != 0)
-                fail_msg("%s: launch %ld differs from the first", f->name, done + i);
+        int unlike = -1;
+        cuda_ok(find_unlike(wanted_y, f->y, f->bytes, batch, f->stream, &unlike));
+        if (unlike >= 0)
+            fail_msg("%s: launch %ld differs from the first", f->name, done + unlike);
     }
     print_message("  %s: %ld launches, all alike\n", f->name, done);
     cuda_ok(cudaGraphExecDestroy(exec));
     cuda_ok(cudaStreamDestroy(f->stream));
-    free(back);
     free(first);
+    cuda_ok(cudaFree(wanted_y));
     cuda_ok(cudaFree(f->y));
 }
 
@@ -146,18 +148,26 @@ static void launches_repeat(void **state)
          .launch = launch_group,
          .check = check_group},
     };
-    /* A tile of 16; 64 and 128 with both warpgroups at the same rows; 128 with rows of their own.
+    /* A tile of 16, and all forms of wide.cu that are chosen without a table: 64 tokens by 64 rows,
+     * all of K, and split in two and four; 128 tokens in the same way; 256 by 64 and by 128 rows.
      */
-    const int tokens[] = {16, 64, 128, TOKENS};
+    const struct {
+        const linear *of;
+        int tokens;
+    } batches[] = {{&square, 16},   {&wide, 64},      {&square, 64},  {&small[0], 64},
+                   {&square, 128},  {&small[0], 128}, {&square, 256}, {&wide, 256},
+                   {&square, 1024}, {&wide, TOKENS}};
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         must_repeat(&forms[i]);
-    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "%d tokens", tokens[i]);
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        char name[48];
+        const linear *of = batches[i].of;
+        snprintf(name, sizeof name, "%d tokens of %d rows", batches[i].tokens, (int)of->split.n);
         form f = {.name = name,
-                  .bytes = 2 * 3072 * (size_t)tokens[i],
-                  .tokens = tokens[i],
+                  .bytes = 2 * (size_t)of->split.n * (size_t)batches[i].tokens,
+                  .of = of,
+                  .tokens = batches[i].tokens,
                   .launch = launch_batch,
                   .check = check_batch};
         must_repeat(&f);

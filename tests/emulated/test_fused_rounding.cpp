@@ -148,7 +148,8 @@ rounded_row round_row(const linear &l, int64_t row, double alpha)
         const double v = here && alpha != 0
                              ? alpha * ortho_fp16_to_float(l.val[static_cast<size_t>(at) - 1])
                              : 0;
-        out.error.push_back(round_half(base + round_half(v)) - (base + v));
+        const double rounded = round_half(base);
+        out.error.push_back((here ? round_half(rounded + v) : rounded) - (base + v));
         out.magnitude.push_back(fabs(base) + fabs(v));
     }
     return out;

@@ -95,7 +95,7 @@ ortho_status enqueue(launch *l, ortho_dtype dtype, void *stream)
     const choice c = choose(l, dtype);
     const dim3 grid(static_cast<unsigned>(l->blocks),
                     static_cast<unsigned>((l->tokens + TILE_TOKENS - 1) / TILE_TOKENS));
-    return launch_dependent(c.kernel, grid, BATCH_THREADS, c.memory, stream, "batch_kernel", *l,
+    return launch_dependent(c.kernel, grid, 1, BATCH_THREADS, c.memory, stream, "batch_kernel", *l,
                             c.plan);
 }
 

@@ -10,9 +10,10 @@ namespace ortho_fused
 namespace
 {
 
-/* `memory`: bytes of dynamic shared memory of a block; `name`: the kernel's, for messages. */
+/* `cluster`: blocks of a cluster; `memory`: bytes of dynamic shared memory of a block; `name`: the
+ * kernel's, for messages. */
 template <typename... A>
-ortho_status launch_dependent(void (*kernel)(A...), dim3 grid, int threads, int memory,
+ortho_status launch_dependent(void (*kernel)(A...), dim3 grid, int cluster, int threads, int memory,
                               void *stream, const char *name, const A &...arguments)
 {
     cudaError_t error =
@@ -20,16 +21,18 @@ ortho_status launch_dependent(void (*kernel)(A...), dim3 grid, int threads, int 
     if (error == cudaSuccess) /* or the multiprocessor stops to make room for the next launch */
         error = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                      cudaSharedmemCarveoutMaxShared);
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchAttribute attributes[2] = {};
+    attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[0].val.programmaticStreamSerializationAllowed = 1;
+    attributes[1].id = cudaLaunchAttributeClusterDimension;
+    attributes[1].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = dim3(static_cast<unsigned>(threads));
     config.dynamicSmemBytes = static_cast<size_t>(memory);
     config.stream = static_cast<cudaStream_t>(stream);
-    config.attrs = &attribute;
-    config.numAttrs = 1;
+    config.attrs = attributes;
+    config.numAttrs = cluster > 1 ? 2 : 1;
     if (error == cudaSuccess)
         error = cudaLaunchKernelEx(&config, kernel, arguments...);
     return ortho_cuda_status(error, name);

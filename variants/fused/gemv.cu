@@ -58,7 +58,7 @@ ortho_status enqueue(launch *l, ortho_dtype dtype, void *stream)
 {
     int memory = 0;
     gemv_fn *kernel = pick(l, dtype, &memory);
-    return launch_dependent(kernel, dim3(static_cast<unsigned>(l->blocks)), GEMV_THREADS, memory,
+    return launch_dependent(kernel, dim3(static_cast<unsigned>(l->blocks)), 1, GEMV_THREADS, memory,
                             stream, "gemv_kernel", *l);
 }
 

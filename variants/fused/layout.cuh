@@ -51,6 +51,11 @@ ORTHO_FUSED_SHARED int smaller(int a, int b)
     return a < b ? a : b;
 }
 
+/* A unit of a batch of a part. */
+struct unit_place {
+    int part, batch, unit;
+};
+
 /* The sizes that all addresses follow from. */
 struct shape {
     int64_t n, k;
@@ -114,6 +119,14 @@ struct shape {
     {
         return static_cast<int64_t>(units) * images * image_bytes();
     }
+    /* Where a unit is that counts in the order of the parts. */
+    ORTHO_FUSED_SHARED unit_place place_of_unit(int unit) const
+    {
+        const int big = extra * (each + 1);
+        const int part = unit < big ? unit / (each + 1) : extra + (unit - big) / each;
+        const int local = unit - first_unit(part);
+        return {part, local / BATCH_UNITS, local % BATCH_UNITS};
+    }
     /* A section: the Ortho steps of one batch and window. */
     ORTHO_FUSED_SHARED int section(int part, int batch, int window) const
     {
@@ -149,14 +162,12 @@ struct place {
 /* `unit` counts in the order of the parts. */
 ORTHO_FUSED_SHARED place image_place(const shape &s, int unit, int image)
 {
-    const int big = s.extra * (s.each + 1);
-    const int part = unit < big ? unit / (s.each + 1) : s.extra + (unit - big) / s.each;
-    const int local = unit - s.first_unit(part), batch = local / BATCH_UNITS;
+    const unit_place u = s.place_of_unit(unit);
     const int window = image / WINDOW_IMAGES, inside = image % WINDOW_IMAGES;
     const int panel = s.panels_of(window) == 2 && inside >= s.panel_first(window, 1) ? 1 : 0;
     const int count = s.panel_images(window, panel), at = inside - s.panel_first(window, panel);
-    const int64_t chunk = s.panel_at(part, batch, window, panel) +
-                          static_cast<int64_t>(local % BATCH_UNITS) * count * s.image_bytes();
+    const int64_t chunk = s.panel_at(u.part, u.batch, window, panel) +
+                          static_cast<int64_t>(u.unit) * count * s.image_bytes();
     return {chunk + at * IMAGE_BYTES,
             chunk + count * IMAGE_BYTES + static_cast<int64_t>(at) * s.groups * SCALE_BYTES};
 }

@@ -6,9 +6,10 @@
  * is 8 sqrt(2 k) 2^-24 sum |w x|, Base and entries apart. It grows as k^1.5, the error as its root:
  * long rows have room, unless few of their weights outweigh the others.
  *
- * e is found out by rounding, weight by weight. An average over numbers of all sizes (0.4 x 2^-11
- * of w) doesn't do: q = 1, 2 and 4 lose nothing, what the others lose depends on the scale's
- * mantissa and differs 1.5 times between rows of one scale; and one large entry is one number.
+ * e is found out by rounding as the kernel does it, weight by weight: Base, and the sum once more
+ * where there is an entry. An average over numbers of all sizes (0.4 x 2^-11 of w) doesn't do: q = 1,
+ * 2 and 4 lose nothing, what the others lose depends on the scale's mantissa and differs 1.5 times
+ * between rows of one scale; and one large entry is one number.
  */
 #include "common/half.h"
 #include "variants/fused/rounding.h"
@@ -106,7 +107,7 @@ void add_entry(row_sums *row, double base, double entry)
     row->entries += fabs(entry);
     for (int a = 0; a < ROUNDED; a++) {
         const double exact = static_cast<double>(ROUNDED_ALPHAS[a]) * entry;
-        const double after = square(to_half(base + to_half(exact)) - (base + exact));
+        const double after = square(to_half(to_half(base) + exact) - (base + exact));
         row->changes[a] += ROUNDED_ALPHAS[a] == 0 ? 0 : after - before; /* not 0 times NaN */
     }
 }

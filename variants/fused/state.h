@@ -58,7 +58,7 @@ void wide_kernels(const state &s, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
 enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_WIDE };
-constexpr int WIDE_FORMS = 3; /* WAY_WIDE and on */
+constexpr int WIDE_FORMS = 8; /* WAY_WIDE and on */
 extern const char *const way_names[];
 /* Of one linear's call: as hooks' `way`. */
 int way_of(const state &s, const ortho_gemm_call &call);

@@ -12,8 +12,19 @@
 namespace ortho_fused
 {
 
-/* Tokens and rows of a block, where wide.cu has forms; tokens of a tile; a token as a vector. */
-const char *const way_names[] = {"gemv", "mma16", "64x64", "128x64", "128x128", nullptr};
+/* A token as a vector; tokens of a tile; tokens and rows of a block, where wide.cu has forms, and
+ * so many blocks that share x or split K. */
+const char *const way_names[] = {"gemv",
+                                 "mma16",
+                                 "wgmma-64x64",
+                                 "wgmma-64x64-k2",
+                                 "wgmma-64x64-k4",
+                                 "wgmma-128x64-x2",
+                                 "wgmma-128x64-k2",
+                                 "wgmma-128x64-k4",
+                                 "wgmma-256x64-x2",
+                                 "wgmma-256x128-x2",
+                                 nullptr};
 static_assert(sizeof way_names / sizeof *way_names == WAY_WIDE + WIDE_FORMS, "a name each");
 
 namespace

@@ -1,6 +1,7 @@
 /*
  * fused on CUDA, many tokens in fp16: y = x * (Base + alpha * Ortho)^T with wgmma, whose weights
- * are dequantised and patched in registers: nothing of the size of W is ever written.
+ * are dequantised and patched on their way into shared memory: nothing of the size of W is ever
+ * written.
  *
  * Weights are rounded to fp16 once, as those of a dense fp16 layer are. That is within what
  * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and no
@@ -24,72 +25,72 @@ typedef void wide_fn(const wide_launch, const CUtensorMap);
 
 /* A kernel for so many tokens and rows a block. */
 struct form {
-    int tokens, rows;
-    float image_us; /* what an image takes, of 128 columns: measured on an H200 with 1 % entries */
-    wide_fn *(*pick)(int groups, bool patched);
-    int (*bytes)(bool patched, int slots);
-    int sums_bytes, overlay_bytes, x_bytes; /* of y, of all overlays, of a slot */
+    int tokens, rows, sharers, cluster, threads;
+    bool one_tile;            /* a block */
+    float image_us, block_us; /* what an image of 128 columns takes, and what is beside images */
+    wide_fn *(*pick)(int groups);
+    int (*bytes)(int slots);
 };
 
-template <int T, bool SHARED, bool PATCHED> wide_fn *pick_groups(int groups)
+template <typename F> wide_fn *pick_kernel(int groups)
 {
-    return groups == 1   ? wide_kernel<T, SHARED, 1, PATCHED>
-           : groups == 2 ? wide_kernel<T, SHARED, 2, PATCHED>
-                         : wide_kernel<T, SHARED, 4, PATCHED>;
+    return groups == 1 ? wide_kernel<F, 1> : wide_kernel<F, IMAGE_STRIPS>;
 }
 
-template <int T, bool SHARED> wide_fn *pick_kernel(int groups, bool patched)
+template <typename F> int form_bytes(int slots)
 {
-    return patched ? pick_groups<T, SHARED, true>(groups) : pick_groups<T, SHARED, false>(groups);
+    return F::bytes(slots);
 }
 
-template <int T, bool SHARED> int form_bytes(bool patched, int slots)
+template <int T, int R, int X, int S, int SETS>
+constexpr form form_of(float image_us, float block_us)
 {
-    typedef wide_sizes<T, SHARED> sizes;
-    return sizes::fixed_bytes(patched) + slots * sizes::X_BYTES;
+    typedef wide_form<T, R, X, S, SETS> F;
+    static_assert(F::bytes(SETS + 1) <= BLOCK_MOST, "each set has a slot, and one is multiplied");
+    return {T,     F::ROWS,  X,        F::CLUSTER,     F::THREADS,
+            S > 1, image_us, block_us, pick_kernel<F>, form_bytes<F>};
 }
 
-template <int T, bool SHARED> constexpr form form_of(float image_us)
-{
-    typedef wide_sizes<T, SHARED> sizes;
-    return {T,
-            sizes::ROWS,
-            image_us,
-            pick_kernel<T, SHARED>,
-            form_bytes<T, SHARED>,
-            sizes::SUMS_BYTES,
-            sizes::OVERLAY_ALL,
-            sizes::X_BYTES};
-}
-
-constexpr form FORMS[] = {form_of<64, true>(0.6f), form_of<128, true>(0.7f),
-                          form_of<128, false>(1.3f)};
+constexpr form FORMS[] = {
+    form_of<64, 1, 1, 1, 2>(0.52f, 5),    form_of<64, 1, 1, 2, 2>(0.52f, 6),
+    form_of<64, 1, 1, 4, 2>(0.52f, 6.5f), form_of<128, 1, 2, 1, 2>(0.75f, 5),
+    form_of<128, 1, 1, 2, 2>(0.8f, 6),    form_of<128, 1, 1, 4, 2>(0.8f, 6.5f),
+    form_of<256, 1, 2, 1, 1>(1.0f, 6),    form_of<256, 2, 2, 1, 1>(1.9f, 6)};
 static_assert(sizeof FORMS / sizeof *FORMS == WIDE_FORMS, "ways.cu names them");
-constexpr float BLOCK_US = 3; /* beside its images: until x and weights are there, and for y */
-/* 4 KiB is static, and some barriers. */
-constexpr int WIDE_MOST = BLOCK_MOST - (5 << 10);
 
-dim3 grid_of(const form &f, const shape &s, int64_t m)
+/* Tiles of y that a form cuts it into: so many a cluster's, of which so many have the same rows. */
+struct tiling {
+    int64_t tiles, token_tiles;
+    int64_t clusters; /* that a launch has */
+};
+
+tiling tiling_of(const form &f, const state &s, int64_t m)
 {
-    return dim3(static_cast<unsigned>((s.units * UNIT_ROWS + f.rows - 1) / f.rows),
-                static_cast<unsigned>((m + f.tokens - 1) / f.tokens));
+    tiling t = {};
+    const int64_t rows = static_cast<int64_t>(f.rows) * f.sharers;
+    t.token_tiles = (m + f.tokens - 1) / f.tokens;
+    t.tiles = (static_cast<int64_t>(s.w.s.units) * UNIT_ROWS + rows - 1) / rows * t.token_tiles;
+    const int64_t most = s.multiprocessors / f.cluster;
+    t.clusters = f.one_tile || t.tiles < most ? t.tiles : most;
+    return t;
 }
 
-/* A multiprocessor has a block at a time. */
+/* A multiprocessor has a block at a time, and the 18 or less of a GPC share their clusters. */
 float expected_us(const form &f, const state &s, int64_t m)
 {
-    const dim3 grid = grid_of(f, s.w.s, m);
-    const int64_t blocks = static_cast<int64_t>(grid.x) * grid.y;
-    const int64_t rounds = (blocks + s.multiprocessors - 1) / s.multiprocessors;
-    return static_cast<float>(rounds) * (BLOCK_US + f.image_us * static_cast<float>(s.w.s.images));
+    constexpr int GPC = 18;
+    const int64_t fit = f.cluster <= 2 ? s.multiprocessors / f.cluster
+                                       : s.multiprocessors / GPC * (GPC / f.cluster),
+                  most = fit > 0 ? fit : 1, rounds = (tiling_of(f, s, m).tiles + most - 1) / most;
+    const float images =
+        static_cast<float>(s.w.s.images) / static_cast<float>(f.one_tile ? f.cluster : 1);
+    return static_cast<float>(rounds) * (f.block_us + f.image_us * images);
 }
 
-int slots_of(const form &f, bool patched)
+int slots_of(const form &f)
 {
     int slots = 2;
-    while (slots * f.x_bytes + (patched ? f.overlay_bytes : 0) < f.sums_bytes)
-        slots++;
-    while (slots < WIDE_SLOTS_MOST && f.bytes(patched, slots + 1) <= WIDE_MOST)
+    while (slots < WIDE_SLOTS_MOST && f.bytes(slots + 1) <= BLOCK_MOST)
         slots++;
     return slots;
 }
@@ -114,7 +115,7 @@ encode_fn *encoder()
     return found;
 }
 
-/* x as boxes of 64 columns by a form's tokens; zeros beyond its ends. */
+/* x as boxes of 64 columns by what a block asks for of a form's tokens; zeros beyond its ends. */
 bool map_x(const ortho_gemm_call &call, int64_t k, int64_t tokens, int box, CUtensorMap *map)
 {
     const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(k), static_cast<cuuint64_t>(tokens)};
@@ -158,26 +159,29 @@ int wide_form(const state &s, int64_t m)
 ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
-    const int groups = s.w.s.groups;
-    const bool patched = is_patched(s, call.alpha);
-    wide_launch l = {s.w, call.y, call.alpha, static_cast<int>(call.m), slots_of(f, patched)};
-    wide_fn *kernel = f.pick(groups, patched);
-    const int memory = f.bytes(patched, l.slots);
+    const tiling t = tiling_of(f, s, call.m);
+    const wide_launch l = {s.w,
+                           call.y,
+                           is_patched(s, call.alpha) ? call.alpha : 0.0f,
+                           static_cast<int>(call.m),
+                           slots_of(f),
+                           static_cast<int>(t.tiles),
+                           static_cast<int>(t.token_tiles),
+                           s.w.s.n % UNIT_ROWS == 0 &&
+                               reinterpret_cast<uintptr_t>(call.y) % 16 == 0};
     CUtensorMap map;
-    if (!map_x(call, s.w.s.k, call.m, f.tokens, &map))
+    if (!map_x(call, s.w.s.k, call.m, f.tokens / f.sharers, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
-    return launch_dependent(kernel, grid_of(f, s.w.s, call.m), WIDE_THREADS, memory, call.stream,
-                            "wide_kernel", l, map);
+    return launch_dependent(f.pick(s.w.s.groups),
+                            dim3(static_cast<unsigned>(t.clusters * f.cluster)), f.cluster,
+                            f.threads, f.bytes(l.slots), call.stream, "wide_kernel", l, map);
 }
 
 void wide_kernels(const state &s, int chosen, const ortho_kernel_sink *sink)
 {
     const form &f = FORMS[chosen];
-    const bool patched = s.nnz > 0;
-    const int groups = s.w.s.groups;
-    ortho_cuda_kernel_report("wide_kernel", reinterpret_cast<const void *>(f.pick(groups, patched)),
-                             WIDE_THREADS,
-                             static_cast<size_t>(f.bytes(patched, slots_of(f, patched))), sink);
+    ortho_cuda_kernel_report("wide_kernel", reinterpret_cast<const void *>(f.pick(s.w.s.groups)),
+                             f.threads, static_cast<size_t>(f.bytes(slots_of(f))), sink);
 }
 
 } // namespace ortho_fused

@@ -1,0 +1,165 @@
+/*
+ * multiplier.cuh: a warpgroup of wide.cuh that multiplies: 64 rows of W by T tokens, slot by slot,
+ * tile by tile.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_MULTIPLIER_CUH
+#define ORTHO_VARIANTS_FUSED_MULTIPLIER_CUH
+
+#include "variants/fused/wgmma.cuh"
+#include "variants/fused/wide_memory.cuh"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+template <typename F> struct multiplier {
+    static constexpr int T = F::TOKENS, SHARE = T / 2 / F::SPLIT;
+    static_assert(SHARE % 4 == 0, "blocks that split K share a tile's tokens by eights");
+    const wide_memory<F> &m;
+    const wide_launch &l;
+    int lane, warp, row_group;
+    int row; /* the first that the lane stores of a tile */
+    float sum[T / 2];
+    turn slot;
+
+    __device__ __forceinline__ multiplier(const wide_memory<F> &of, const wide_launch &launch)
+        : m(of), l(launch), lane(threadIdx.x % 32), warp(uniform(threadIdx.x / 32 % GROUP_WARPS)),
+          row_group(uniform(threadIdx.x / GROUP_THREADS)), row(0), slot{0, 0}
+    {
+    }
+    /* The tensor cores see what other warps wrote. That is for the reader to do: a writer would
+     * wait for the weights that it has asked for. */
+    static __device__ __forceinline__ void see_written()
+    {
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    /* Images, one a slot. A slot is done with once the next one's products are begun, unless there
+     * are too few for that. */
+    __device__ __forceinline__ void run(int images)
+    {
+#pragma unroll
+        for (int i = 0; i < T / 2; i++)
+            sum[i] = 0;
+        int last = -1;
+#pragma unroll 1
+        for (int i = 0; i < images; i++) {
+            barrier_wait(m.full(slot.at), slot.phase);
+            see_written();
+            __syncwarp();
+            wgmma_fence();
+            const uint64_t w = wgmma_tile(m.w(slot.at) + row_group * (GROUP_ROWS * HALF_LINE)),
+                           x = wgmma_tile(m.x(slot.at));
+#pragma unroll
+            for (int half = 0; half < HALVES; half++)
+#pragma unroll
+                for (int step = 0; step < HALF_COLUMNS / 16; step++)
+                    wgmma<T>::run(sum, w + half * (F::W_HALF >> 4) + step * 2,
+                                  x + half * (F::X_HALF >> 4) + step * 2);
+            wgmma_commit();
+            wgmma_wait<F::FEW_SLOTS ? 0 : 1>();
+            __syncwarp();
+            if (F::FEW_SLOTS)
+                m.release(slot.at, lane);
+            else if (last >= 0)
+                m.release(last, lane);
+            last = slot.at;
+            slot.next(1, m.slots);
+        }
+        wgmma_wait<0>();
+        __syncwarp();
+        if (!F::FEW_SLOTS && last >= 0)
+            m.release(last, lane);
+    }
+    /* Sums of all blocks of the cluster: this one's part of the tokens of all, to sum[0 .. SHARE).
+     * They go where slots were. */
+    __device__ __forceinline__ void add_up()
+    {
+        const auto place = [&](int from) { /* [from][SHARE][threads] */
+                                           return m.data + (from * SHARE * F::MULTIPLIERS +
+                                                            static_cast<int>(threadIdx.x)) *
+                                                               4;
+        };
+        cluster_meet(); /* nobody needs slots any more */
+#pragma unroll
+        for (int to = 0; to < F::SPLIT; to++) {
+            const uint32_t at = place(tile_walk<F>::splitter());
+#pragma unroll
+            for (int i = 0; i < SHARE; i++)
+                store_shared_float_of<F::SPLIT>(to, at + i * F::MULTIPLIERS * 4,
+                                                sum[to * SHARE + i]);
+        }
+        cluster_meet();
+#pragma unroll
+        for (int i = 0; i < SHARE; i++) {
+            sum[i] = 0;
+#pragma unroll
+            for (int g = 0; g < F::SPLIT; g++)
+                sum[i] += load_shared_float(place(g) + i * F::MULTIPLIERS * 4);
+        }
+    }
+    /* Asks which rows a tile has: well before they are stored, since that takes a while. Lanes 0 to
+     * 15 store the warp's first unit. */
+    __device__ __forceinline__ void begin(const tile_walk<F> &tile)
+    {
+        const int unit =
+            tile.row_tile() * F::UNITS + row_group * GROUP_UNITS + warp * 2 + lane / OUT_TOKENS;
+        row = unit < l.w.s.units ? static_cast<int>(__ldg(l.w.unit + unit)) * UNIT_ROWS
+                                 : static_cast<int>(l.w.s.n);
+    }
+    /* y of a tile, 16 rows by 16 tokens at once: turned in shared memory, so that a token's rows
+     * lie side by side. */
+    __device__ __forceinline__ void store(const tile_walk<F> &tile) const
+    {
+        constexpr int TOKENS = SHARE / 4 * 8;
+        const int64_t n = l.w.s.n;
+        const uint32_t at =
+            m.out + (row_group * GROUP_WARPS + warp) * OUT_BYTES + lane * (UNIT_ROWS * 2);
+        const int first = tile.token_tile() * T + tile_walk<F>::splitter() * TOKENS;
+        __half *to =
+            static_cast<__half *>(l.y) + static_cast<int64_t>(first + lane % OUT_TOKENS) * n + row;
+#pragma unroll
+        for (int t = 0; t < TOKENS; t += OUT_TOKENS, to += OUT_TOKENS * n) {
+            uint4 v;
+            v.x = two_tokens(t / 8, 0);
+            v.y = two_tokens(t / 8 + 1, 0);
+            v.z = two_tokens(t / 8, 1);
+            v.w = two_tokens(t / 8 + 1, 1);
+            __syncwarp();
+            store_transposed(at, v);
+            __syncwarp();
+            const int token = t + lane % OUT_TOKENS;
+            if (token < TOKENS && first + token < l.tokens)
+                store_rows(to, n - row, load_shared_16(at));
+        }
+    }
+    /* Of one of the warp's units; zeros where there are no such tokens. */
+    __device__ __forceinline__ uint32_t two_tokens(int eight, int unit) const
+    {
+        if (eight >= SHARE / 4)
+            return 0;
+        const __half2 two =
+            __floats2half2_rn(sum[4 * eight + 2 * unit], sum[4 * eight + 2 * unit + 1]);
+        return *reinterpret_cast<const uint32_t *>(&two);
+    }
+    /* A unit's rows of a token, of which `left` are there. */
+    __device__ __forceinline__ void store_rows(__half *to, int64_t left, uint4 rows) const
+    {
+        if (l.aligned && left >= UNIT_ROWS) {
+            *reinterpret_cast<uint4 *>(to) = rows;
+            return;
+        }
+        const uint32_t words[4] = {rows.x, rows.y, rows.z, rows.w};
+#pragma unroll
+        for (int i = 0; i < UNIT_ROWS; i++)
+            if (i < left)
+                to[i] = __ushort_as_half(static_cast<unsigned short>(words[i / 2] >> i % 2 * 16));
+    }
+};
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif

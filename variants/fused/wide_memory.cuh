@@ -1,0 +1,294 @@
+/*
+ * wide_memory.cuh: the shapes of wide.cuh's blocks, and where things are in their shared memory.
+ *
+ * A slot has an image, 128 columns in two halves: of the block's rows of W, fp16 and patched, and
+ * of its tokens of x. Slots are filled and read in turn; both operands of a slot come and go
+ * together.
+ *
+ * Blocks of a cluster may share x: they have the same tokens and other rows, and each asks for its
+ * part of x in a slot, for all of them. Or they split K: they have the same tokens and rows and
+ * other images, and add up in the end.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
+#define ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
+
+#include "variants/fused/jobs.cuh"
+#include "variants/fused/tile.cuh"
+
+#include <cuda.h>
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+constexpr int GROUP_WARPS = 4, GROUP_THREADS = GROUP_WARPS * 32;
+constexpr int GROUP_UNITS = 8, GROUP_ROWS = GROUP_UNITS * UNIT_ROWS; /* of a warpgroup */
+constexpr int HALVES = 2, HALF_COLUMNS = IMAGE_COLUMNS / HALVES, HALF_LINE = HALF_COLUMNS * 2;
+constexpr int HALF_UNIT = UNIT_ROWS * HALF_LINE; /* bytes of a unit's weights in a slot */
+constexpr int WIDE_SLOTS_MOST = 8;
+/* What a warp that multiplies turns at once: 16 tokens of its two units. */
+constexpr int OUT_TOKENS = 16, OUT_BYTES = OUT_TOKENS * 2 * UNIT_ROWS * 2;
+constexpr int REGISTERS = 65536; /* of a multiprocessor */
+
+/* What a launch depends on. x's tensor map is beside it. */
+struct wide_launch {
+    linear w;
+    void *y;     /* [tokens, n] */
+    float alpha; /* 0 where there are no entries */
+    int tokens, slots;
+    int tiles, token_tiles; /* a cluster's tiles of y, side by side, count as one */
+    bool aligned;           /* eight rows of y may be written at once */
+};
+
+/* A block: T tokens; R warpgroups that multiply 64 rows each; SETS_ sets of eight warps that
+ * unpack, which take images in turn. A cluster: X blocks that share x, or S blocks that split K;
+ * then a block has one tile. */
+template <int T, int R, int X, int S, int SETS_> struct wide_form {
+    static_assert(X == 1 || S == 1, "either shares x or splits K");
+    static constexpr int TOKENS = T, ROW_GROUPS = R, SHARERS = X, SPLIT = S, CLUSTER = X * S;
+    static constexpr int UNITS = R * GROUP_UNITS, ROWS = UNITS * UNIT_ROWS;
+    static constexpr int MULTIPLIERS = R * GROUP_THREADS;
+    static constexpr int CLUSTER_READERS = X * R * GROUP_WARPS; /* warps that read a slot of x */
+    static constexpr int SETS = SETS_, SET_WARPS = 8, SET_UNITS = UNITS / SET_WARPS;
+    /* Registers that a launch gives all warps alike are all that there is to be shared out. */
+    static constexpr bool SHARES_OUT = T * R > 256;
+    /* A warp of its own asks for x, where registers allow: else a warp that unpacks. */
+    static constexpr bool FEEDS = R == 1 && (T <= 64 || (T <= 128 && SETS == 1));
+    static constexpr int THREADS = MULTIPLIERS + (SETS * SET_WARPS + FEEDS) * 32;
+    static constexpr int UNPACKER_REGISTERS = 88;
+    static constexpr int MULTIPLIER_REGISTERS =
+        (REGISTERS / THREADS / 8 * 8 * THREADS - SETS * SET_WARPS * 32 * UNPACKER_REGISTERS) /
+        MULTIPLIERS / 8 * 8;
+    static constexpr int W_HALF = ROWS * HALF_LINE, X_HALF = T * HALF_LINE;
+    static constexpr int SLOT_BYTES = HALVES * (W_HALF + X_HALF);
+    /* Two only: one can't be kept until the next one's products have begun. */
+    static constexpr bool FEW_SLOTS = 3 * SLOT_BYTES > 150 << 10;
+    static constexpr int SUMS_BYTES = S > 1 ? MULTIPLIERS *T / 2 * 4 : 0;
+    /* What a warp has of each of its units: images that were asked for, packed; entries, by image.
+     */
+    static constexpr int AHEAD = R == 1 ? 3 : T > 128 ? 1 : 2;
+    static constexpr int PACKED_BYTES = IMAGE_BYTES + IMAGE_STRIPS * SCALE_BYTES;
+    static constexpr int SORTED = R == 1 ? 440 : 284; /* entries */
+    static constexpr int SORTED_AT = AHEAD * PACKED_BYTES, CURSORS_AT = SORTED_AT + SORTED * 4,
+                         UNIT_BYTES = CURSORS_AT + 32 * 4;
+    static constexpr int OUT_ALL = R * GROUP_WARPS * OUT_BYTES;
+    static constexpr int BARRIERS_BYTES = 2 * WIDE_SLOTS_MOST * 8;
+
+    /* The last KiB is for alignment. Sums stand where slots were. */
+    static ORTHO_FUSED_SHARED constexpr int bytes(int slots)
+    {
+        return (slots * SLOT_BYTES > SUMS_BYTES ? slots * SLOT_BYTES : SUMS_BYTES) +
+               SETS * UNITS * UNIT_BYTES + OUT_ALL + BARRIERS_BYTES + 1024;
+    }
+};
+
+/* Tiles of y, which a cluster of blocks takes one after the other: so many tokens, and a row of
+ * tiles for each of its blocks. Tokens come first, so that their weights are still in the L2. */
+template <typename F> struct tile_walk {
+    const wide_launch &l;
+    int at;
+
+    __device__ __forceinline__ explicit tile_walk(const wide_launch &launch)
+        : l(launch), at(static_cast<int>(blockIdx.x) / F::CLUSTER)
+    {
+    }
+    __device__ __forceinline__ bool there() const
+    {
+        return at < l.tiles;
+    }
+    __device__ __forceinline__ void next()
+    {
+        at += static_cast<int>(gridDim.x) / F::CLUSTER;
+    }
+    __device__ __forceinline__ int token_tile() const
+    {
+        return at % l.token_tiles;
+    }
+    __device__ __forceinline__ int row_tile() const
+    {
+        return at / l.token_tiles * F::SHARERS + sharer();
+    }
+    /* The block's number among those that share x, and among those that split K. */
+    static __device__ __forceinline__ int sharer()
+    {
+        return static_cast<int>(blockIdx.x) % F::SHARERS;
+    }
+    static __device__ __forceinline__ int splitter()
+    {
+        return static_cast<int>(blockIdx.x) % F::SPLIT;
+    }
+    /* The block's images of each tile: from this one on; of splitter + 1: up to that one. */
+    __device__ __forceinline__ int images_from(int splitter) const
+    {
+        return l.w.s.images * splitter / F::SPLIT;
+    }
+};
+
+/* Where things are in shared memory. Slots come first: they have to be aligned to a KiB. */
+template <typename F> struct wide_memory {
+    uint32_t data, units, out, barriers;
+    int slots;
+
+    __device__ __forceinline__ wide_memory(const void *memory, int count)
+        : data((shared_address(memory) + 1023) & ~1023u), slots(count)
+    {
+        barriers = data + F::bytes(slots) - 1024 - F::BARRIERS_BYTES;
+        out = barriers - F::OUT_ALL;
+        units = out - F::SETS * F::UNITS * F::UNIT_BYTES;
+    }
+    __device__ __forceinline__ uint32_t w(int slot) const
+    {
+        return data + slot * F::SLOT_BYTES;
+    }
+    __device__ __forceinline__ uint32_t x(int slot) const
+    {
+        return w(slot) + HALVES * F::W_HALF;
+    }
+    __device__ __forceinline__ uint32_t full(int slot) const
+    {
+        return barriers + slot * 16;
+    }
+    __device__ __forceinline__ uint32_t empty(int slot) const
+    {
+        return full(slot) + 8;
+    }
+    __device__ __forceinline__ void open() const
+    {
+        for (int i = 0; i < slots; i++) {
+            barrier_init(full(i), F::SET_WARPS * ARRIVING_LANES + 1);
+            barrier_init(empty(i), F::CLUSTER_READERS * ARRIVING_LANES);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    /* A warp is done with a slot: its own block's, and those of the others that its x came with. Of
+     * no wider scope than a block: that would be a fence, and nothing was written. */
+    __device__ __forceinline__ void release(int slot, int lane) const
+    {
+        if (lane >= ARRIVING_LANES)
+            return;
+        if constexpr (F::SHARERS == 1)
+            barrier_arrive(empty(slot));
+        else
+            for (int block = 0; block < F::SHARERS; block++)
+                asm volatile("{\n"
+                             ".reg .b32 there;\n"
+                             "mapa.shared::cluster.u32 there, %0, %1;\n"
+                             "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
+                             "}" ::"r"(empty(slot)),
+                             "r"(block)
+                             : "memory");
+    }
+};
+
+/* A place in turn, and which time round. */
+struct turn {
+    int at;
+    uint32_t phase;
+
+    __device__ __forceinline__ void next(int by, int count)
+    {
+        at += by;
+        if (at >= count) {
+            at -= count;
+            phase ^= 1;
+        }
+    }
+};
+
+/* All threads of a cluster meet. */
+__device__ __forceinline__ void cluster_meet()
+{
+    asm volatile("barrier.cluster.arrive.release.aligned;\n"
+                 "barrier.cluster.wait.acquire.aligned;" ::
+                     : "memory");
+}
+
+/* To the same place in a block of the cluster. */
+template <int BLOCKS>
+__device__ __forceinline__ void store_shared_float_of(int block, uint32_t at, float v)
+{
+    if (BLOCKS == 1)
+        store_shared_float(at, v);
+    else
+        asm volatile("{\n"
+                     ".reg .b32 there;\n"
+                     "mapa.shared::cluster.u32 there, %0, %1;\n"
+                     "st.shared::cluster.f32 [there], %2;\n"
+                     "}" ::"r"(at),
+                     "r"(block), "f"(v)
+                     : "memory");
+}
+
+template <int SHARERS>
+__device__ __forceinline__ void bring_x(const CUtensorMap *map, uint32_t to, int column, int token,
+                                        uint32_t full)
+{
+    if (SHARERS == 1)
+        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                     "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+                     "l"(map), "r"(column), "r"(token), "r"(full)
+                     : "memory");
+    else
+        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
+                     ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
+                     "l"(map), "r"(column), "r"(token), "r"(full),
+                     "h"(static_cast<uint16_t>((1 << SHARERS) - 1))
+                     : "memory");
+}
+
+/* Asks for x of a tile, for an image into a slot that is empty. */
+template <typename F> struct feeder {
+    static constexpr int MINE = F::TOKENS / F::SHARERS; /* tokens that this block asks for */
+    const wide_memory<F> &m;
+    const CUtensorMap &map;
+    int sharer, token; /* the block's number; the first of its tokens */
+
+    __device__ __forceinline__ feeder(const wide_memory<F> &of, const CUtensorMap &x,
+                                      const tile_walk<F> &tile)
+        : m(of), map(x), sharer(tile.sharer()), token(0)
+    {
+        turn_to(tile);
+    }
+    __device__ __forceinline__ void turn_to(const tile_walk<F> &tile)
+    {
+        token = tile.token_tile() * F::TOKENS + sharer * MINE;
+    }
+    __device__ __forceinline__ void feed(int image, int slot) const
+    {
+        if (threadIdx.x % 32 != 0)
+            return;
+        const uint32_t full = m.full(slot), to = m.x(slot) + sharer * MINE * HALF_LINE;
+        barrier_expect(full, HALVES * F::X_HALF);
+#pragma unroll
+        for (int half = 0; half < HALVES; half++)
+            bring_x<F::SHARERS>(&map, to + half * F::X_HALF,
+                                image * IMAGE_COLUMNS + half * HALF_COLUMNS, token, full);
+    }
+    /* All tiles, by a warp that does nothing else. */
+    __device__ __forceinline__ void run(tile_walk<F> tile)
+    {
+        const int begin = tile.images_from(tile.splitter()),
+                  end = tile.images_from(tile.splitter() + 1);
+        turn slot = {0, 1};
+        ortho_cuda_wait_for_previous();
+#pragma unroll 1
+        for (; tile.there(); tile.next()) {
+            turn_to(tile);
+#pragma unroll 1
+            for (int image = begin; image < end; image++) {
+                barrier_wait(m.empty(slot.at), slot.phase);
+                feed(image, slot.at);
+                slot.next(1, m.slots);
+            }
+        }
+    }
+};
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif
