@@ -7,9 +7,9 @@
  * long rows have room, unless few of their weights outweigh the others.
  *
  * e is found out by rounding as the kernel does it, weight by weight: Base, and the sum once more
- * where there is an entry. An average over numbers of all sizes (0.4 x 2^-11 of w) doesn't do: q = 1,
- * 2 and 4 lose nothing, what the others lose depends on the scale's mantissa and differs 1.5 times
- * between rows of one scale; and one large entry is one number.
+ * where there is an entry. An average over numbers of all sizes (0.4 x 2^-11 of w) doesn't do: q =
+ * 1, 2 and 4 lose nothing, what the others lose depends on the scale's mantissa and differs 1.5
+ * times between rows of one scale; and one large entry is one number.
  */
 #include "common/half.h"
 #include "variants/fused/rounding.h"

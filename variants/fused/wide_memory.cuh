@@ -65,10 +65,10 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     static constexpr int SLOT_BYTES = HALVES * (W_HALF + X_HALF);
     /* Two only: one can't be kept until the next one's products have begun. */
     static constexpr bool FEW_SLOTS = 3 * SLOT_BYTES > 150 << 10;
-    static constexpr int SUMS_BYTES = S > 1 ? MULTIPLIERS *T / 2 * 4 : 0;
+    static constexpr int SUMS_BYTES = S > 1 ? MULTIPLIERS *(T / 2) * 4 : 0;
     /* What a warp has of each of its units: images that were asked for, packed; entries, by image.
      */
-    static constexpr int AHEAD = R == 1 ? 3 : T > 128 ? 1 : 2;
+    static constexpr int AHEAD = R == 1 ? 3 : 1;
     static constexpr int PACKED_BYTES = IMAGE_BYTES + IMAGE_STRIPS * SCALE_BYTES;
     static constexpr int SORTED = R == 1 ? 440 : 284; /* entries */
     static constexpr int SORTED_AT = AHEAD * PACKED_BYTES, CURSORS_AT = SORTED_AT + SORTED * 4,
