@@ -42,7 +42,7 @@ int wide_form(const state &, int64_t m)
 namespace
 {
 
-const ortho_tuned_row rows[] = {{1, "mma16"},   {16, "gemv"},     {64, "128x64"},
+const ortho_tuned_row rows[] = {{1, "mma16"},   {16, "gemv"},     {64, "wgmma-64x64-k2"},
                                 {256, "mma16"}, {2048, "no-way"}, {8192, "gemv"}};
 const ortho_tuned_shape shapes[] = {{1024, 2048, 128, 0.01, ORTHO_F16, 6, rows}};
 
@@ -85,7 +85,7 @@ int way_for(const state &s, int64_t m, int asked, ortho_dtype dtype = ORTHO_F16,
     return way;
 }
 
-enum { W64X64 = WAY_WIDE, W128X64, W128X128 };
+enum { W64X64 = WAY_WIDE, W64X64_K2, W64X64_K4, LAST = WAY_WIDE + WIDE_FORMS - 1 };
 
 void without_a_table_it_is_as_the_kernels_say(void **)
 {
@@ -96,12 +96,12 @@ void without_a_table_it_is_as_the_kernels_say(void **)
     assert_int_equal(way_for(s, 9, 0), WAY_MMA16);
     assert_int_equal(way_for(s, 16, 0), WAY_MMA16);
     assert_int_equal(way_for(s, 17, 0), W64X64);
-    assert_int_equal(way_for(s, 128, 0), W128X128);
+    assert_int_equal(way_for(s, 128, 0), W64X64_K4);
     assert_int_equal(way_for(s, 128, 0, ORTHO_F16, 0.3f), WAY_MMA16);
     assert_int_equal(way_for(s, 128, 0, ORTHO_BF16), WAY_MMA16);
     assert_int_equal(way_for(s, 128, 0, ORTHO_F32), WAY_GEMV);
     assert_int_equal(way_for(old, 128, 0), WAY_MMA16);
-    assert_int_equal(usual_way(s, 128), W128X128);
+    assert_int_equal(usual_way(s, 128), W64X64_K4);
     assert_int_equal(usual_way(s, 9), WAY_MMA16);
 }
 
@@ -111,21 +111,21 @@ void a_table_decides_where_its_way_can_go(void **)
     assert_int_equal(way_for(s, 1, 0), WAY_GEMV); /* it says mma16, which takes no 1 */
     assert_int_equal(way_for(s, 16, 0), WAY_GEMV);
     assert_int_equal(way_for(s, 20, 0), WAY_GEMV);
-    assert_int_equal(way_for(s, 64, 0), W128X64);
+    assert_int_equal(way_for(s, 64, 0), W64X64_K2);
     assert_int_equal(way_for(s, 200, 0), WAY_MMA16);
-    assert_int_equal(way_for(s, 600, 0), W128X128);  /* nothing near */
-    assert_int_equal(way_for(s, 2048, 0), W128X128); /* a way that there isn't */
-    assert_int_equal(way_for(s, 8192, 0), W128X128); /* gemv isn't for so many */
+    assert_int_equal(way_for(s, 600, 0), W64X64_K4);  /* nothing near */
+    assert_int_equal(way_for(s, 2048, 0), W64X64_K4); /* a way that there isn't */
+    assert_int_equal(way_for(s, 8192, 0), W64X64_K4); /* gemv isn't for so many */
     assert_int_equal(way_for(s, 64, 0, ORTHO_F16, 0.3f), WAY_MMA16);
     assert_int_equal(way_for(s, 64, 0, ORTHO_BF16), WAY_MMA16);
     assert_int_equal(way_for(old, 64, 0), WAY_MMA16);
-    assert_int_equal(usual_way(s, 64), W128X64);
+    assert_int_equal(usual_way(s, 64), W64X64_K2);
 }
 
 void a_way_that_is_asked_for_is_taken_or_refused(void **)
 {
     const state s = state_of(1024, true), old = state_of(1024, false);
-    for (int way = W64X64; way <= W128X128; way++) {
+    for (int way = W64X64; way <= LAST; way++) {
         assert_int_equal(way_for(s, 17, way), way);
         assert_int_equal(way_for(s, 16, way), WAY_NONE);
         assert_int_equal(way_for(s, 17, way, ORTHO_BF16), WAY_NONE);
@@ -136,7 +136,7 @@ void a_way_that_is_asked_for_is_taken_or_refused(void **)
     assert_int_equal(way_for(s, 32, WAY_GEMV), WAY_GEMV);
     assert_int_equal(way_for(s, 33, WAY_GEMV), WAY_NONE);
     assert_int_equal(way_for(s, 33, WAY_GEMV, ORTHO_F32), WAY_GEMV);
-    assert_int_equal(way_for(s, 64, W128X128 + 1), WAY_NONE);
+    assert_int_equal(way_for(s, 64, LAST + 1), WAY_NONE);
     assert_int_equal(way_for(s, 64, -1), WAY_NONE);
     ortho_gemm_call call = {};
     call.m = 8;

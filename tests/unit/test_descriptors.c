@@ -2,11 +2,14 @@
 #include "harness/plugin.h"
 #include "variants/table.h"
 
-#include <cmocka.h>
 #include <ortho/ortho.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static void all_are_good(void **state)
 {
