@@ -204,6 +204,18 @@ static inline void *random_workspace(const random_run *run, size_t bytes)
     return bytes > 0 ? run->side->take(bytes) : NULL;
 }
 
+/* Of a variant's ways one after the other is asked for, where it can take the call: else the usual
+ * one. */
+static inline int random_way(const random_run *run, ortho_gemm_call call)
+{
+    const ortho_gemm_hooks *gemm = run->side->gemm;
+    int count = 0;
+    while (gemm->ways != NULL && gemm->ways[count] != NULL)
+        count++;
+    call.way = run->c->number % (count + 1);
+    return call.way > 0 && gemm->way(run->state[0], &call) == call.way ? call.way : 0;
+}
+
 /* One linear, or several that share x. */
 static inline void random_run_group(const random_run *run)
 {
@@ -225,6 +237,8 @@ static inline void random_run_group(const random_run *run)
                 run, gemm->workspace != NULL ? gemm->workspace(states[i], c->m) : 0),
             .threads = run->side->services.threads};
     }
+    if (c->count == 1)
+        calls[0].way = random_way(run, calls[0]);
     random_must(c->count == 1 ? gemm->run(states[0], &calls[0])
                               : gemm->run_group(states, calls, c->count),
                 c);
