@@ -139,6 +139,22 @@ static void must_repeat(form *f)
     cuda_ok(cudaFree(f->y));
 }
 
+/* Or all would seem alike. */
+static void a_difference_is_found(void **state)
+{
+    const uint32_t outputs[3][2] = {{1, 2}, {1, 2}, {1, 3}};
+    void *wanted = device_copy(outputs[0], sizeof outputs[0]);
+    void *all = device_copy(outputs, sizeof outputs);
+    int unlike = 0;
+    (void)state;
+    cuda_ok(find_unlike(wanted, all, sizeof outputs[0], 2, NULL, &unlike));
+    assert_int_equal(unlike, -1);
+    cuda_ok(find_unlike(wanted, all, sizeof outputs[0], 3, NULL, &unlike));
+    assert_int_equal(unlike, 2);
+    cuda_ok(cudaFree(all));
+    cuda_ok(cudaFree(wanted));
+}
+
 static void launches_repeat(void **state)
 {
     form forms[] = {
@@ -226,7 +242,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(launches_repeat),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_difference_is_found),
+                                       cmocka_unit_test(launches_repeat),
                                        cmocka_unit_test(passes_repeat)};
     return gpu_is_missing() ? OB_EXIT_SKIPPED : cmocka_run_group_tests(tests, setup, teardown);
 }

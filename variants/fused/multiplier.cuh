@@ -76,10 +76,10 @@ template <typename F> struct multiplier {
      * They go where slots were. */
     __device__ __forceinline__ void add_up()
     {
-        const auto place = [&](int from) { /* [from][SHARE][threads] */
-                                           return m.data + (from * SHARE * F::MULTIPLIERS +
-                                                            static_cast<int>(threadIdx.x)) *
-                                                               4;
+        const int thread = static_cast<int>(threadIdx.x);
+        /* [from][SHARE][threads] */
+        const auto place = [&](int from) {
+            return m.data + (from * SHARE * F::MULTIPLIERS + thread) * 4;
         };
         cluster_meet(); /* nobody needs slots any more */
 #pragma unroll
@@ -87,8 +87,7 @@ template <typename F> struct multiplier {
             const uint32_t at = place(tile_walk<F>::splitter());
 #pragma unroll
             for (int i = 0; i < SHARE; i++)
-                store_shared_float_of<F::SPLIT>(to, at + i * F::MULTIPLIERS * 4,
-                                                sum[to * SHARE + i]);
+                store_shared_float_of(to, at + i * F::MULTIPLIERS * 4, sum[to * SHARE + i]);
         }
         cluster_meet();
 #pragma unroll

@@ -68,6 +68,11 @@ __device__ __forceinline__ uint32_t load_shared_4(uint32_t at)
     return v;
 }
 
+__device__ __forceinline__ void store_shared_4(uint32_t at, uint32_t v)
+{
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(v) : "memory");
+}
+
 __device__ __forceinline__ float load_shared_float(uint32_t at)
 {
     float v;

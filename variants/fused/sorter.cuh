@@ -87,11 +87,6 @@ __device__ __forceinline__ void store_shared_if(bool is, uint32_t at, uint32_t v
                  : "memory");
 }
 
-__device__ __forceinline__ void store_shared_4(uint32_t at, uint32_t v)
-{
-    asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(v) : "memory");
-}
-
 /* The segments of a unit's rows in a window. */
 struct unit_section {
     const uint8_t *counts; /* of the unit's rows, of all images */

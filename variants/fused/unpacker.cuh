@@ -132,7 +132,7 @@ template <typename F, int GROUPS> struct unpacker {
     __device__ __forceinline__ unpacker(const wide_launch &launch, const wide_memory<F> &of,
                                         const CUtensorMap &map, const tile_walk<F> &from, int warp)
         : l(launch), m(of), tile(from), lane(threadIdx.x % 32), slot{0, 1}, place(0),
-          a(launch, of, from, warp), x(of, map, from)
+          a(launch, of, from, warp), x(of, map)
     {
 #pragma unroll
         for (int u = 0; u < UNITS; u++)

@@ -57,30 +57,8 @@ template <int T> struct wgmma;
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
         "+f"(d[i + 6]), "+f"(d[i + 7])
 #define ORTHO_WGMMA_SUMS(q)                                                                        \
-    ORTHO_WGMMA_EIGHT(32 * q), ORTHO_WGMMA_EIGHT(32 * q + 8), ORTHO_WGMMA_EIGHT(32 * q + 16),      \
-        ORTHO_WGMMA_EIGHT(32 * q + 24)
-
-template <> struct wgmma<16> {
-    static __device__ __forceinline__ void run(float (&d)[8], uint64_t a, uint64_t b)
-    {
-        asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {"
-                     "%0,%1,%2,%3,%4,%5,%6,%7"
-                     "}, %8, %9, 1, 1, 1, 0, 0;"
-                     : ORTHO_WGMMA_EIGHT(0)
-                     : "l"(a), "l"(b));
-    }
-};
-
-template <> struct wgmma<32> {
-    static __device__ __forceinline__ void run(float (&d)[16], uint64_t a, uint64_t b)
-    {
-        asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
-                     "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
-                     "}, %16, %17, 1, 1, 1, 0, 0;"
-                     : ORTHO_WGMMA_EIGHT(0), ORTHO_WGMMA_EIGHT(8)
-                     : "l"(a), "l"(b));
-    }
-};
+    ORTHO_WGMMA_EIGHT(32 * (q)), ORTHO_WGMMA_EIGHT(32 * (q) + 8),                                  \
+        ORTHO_WGMMA_EIGHT(32 * (q) + 16), ORTHO_WGMMA_EIGHT(32 * (q) + 24)
 
 template <> struct wgmma<64> {
     static __device__ __forceinline__ void run(float (&d)[32], uint64_t a, uint64_t b)
@@ -92,13 +70,17 @@ template <> struct wgmma<64> {
     }
 };
 
+/* 128 tokens, whose sums begin with those of 64-token part q. */
+#define ORTHO_WGMMA_128(q, a, b)                                                                   \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0       \
+                 "," ORTHO_WGMMA_NAMES_1 "}, %64, %65, 1, 1, 1, 0, 0;"                             \
+                 : ORTHO_WGMMA_SUMS(q), ORTHO_WGMMA_SUMS(q + 1)                                    \
+                 : "l"(a), "l"(b))
+
 template <> struct wgmma<128> {
     static __device__ __forceinline__ void run(float (&d)[64], uint64_t a, uint64_t b)
     {
-        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
-                     "," ORTHO_WGMMA_NAMES_1 "}, %64, %65, 1, 1, 1, 0, 0;"
-                     : ORTHO_WGMMA_SUMS(0), ORTHO_WGMMA_SUMS(1)
-                     : "l"(a), "l"(b));
+        ORTHO_WGMMA_128(0, a, b);
     }
 };
 
@@ -106,17 +88,12 @@ template <> struct wgmma<128> {
 template <> struct wgmma<256> {
     static __device__ __forceinline__ void run(float (&d)[128], uint64_t a, uint64_t b)
     {
-        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
-                     "," ORTHO_WGMMA_NAMES_1 "}, %64, %65, 1, 1, 1, 0, 0;"
-                     : ORTHO_WGMMA_SUMS(0), ORTHO_WGMMA_SUMS(1)
-                     : "l"(a), "l"(b));
-        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
-                     "," ORTHO_WGMMA_NAMES_1 "}, %64, %65, 1, 1, 1, 0, 0;"
-                     : ORTHO_WGMMA_SUMS(2), ORTHO_WGMMA_SUMS(3)
-                     : "l"(a), "l"(b + (128 * 128 >> 4)));
+        ORTHO_WGMMA_128(0, a, b);
+        ORTHO_WGMMA_128(2, a, b + (128 * 128 >> 4));
     }
 };
 
+#undef ORTHO_WGMMA_128
 #undef ORTHO_WGMMA_SUMS
 #undef ORTHO_WGMMA_EIGHT
 #undef ORTHO_WGMMA_NAMES_0

@@ -150,9 +150,14 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
 int wide_form(const state &s, int64_t m)
 {
     int best = 0;
-    for (int i = 1; i < WIDE_FORMS; i++)
-        if (expected_us(FORMS[i], s, m) < expected_us(FORMS[best], s, m))
+    float least = expected_us(FORMS[0], s, m);
+    for (int i = 1; i < WIDE_FORMS; i++) {
+        const float us = expected_us(FORMS[i], s, m);
+        if (us < least) {
             best = i;
+            least = us;
+        }
+    }
     return best;
 }
 

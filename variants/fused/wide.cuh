@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(F::THREADS, 1)
         if (F::SHARES_OUT)
             give_registers<F::UNPACKER_REGISTERS>();
         if (F::FEEDS && warp == F::THREADS / 32 - 1) {
-            feeder<F> x(m, map, tile);
+            feeder<F> x(m, map);
             x.run(tile);
             __syncwarp();
         } else {

@@ -55,7 +55,7 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     /* Registers that a launch gives all warps alike are all that there is to be shared out. */
     static constexpr bool SHARES_OUT = T * R > 256;
     /* A warp of its own asks for x, where registers allow: else a warp that unpacks. */
-    static constexpr bool FEEDS = R == 1 && (T <= 64 || (T <= 128 && SETS == 1));
+    static constexpr bool FEEDS = R == 1 && T <= 64;
     static constexpr int THREADS = MULTIPLIERS + (SETS * SET_WARPS + FEEDS) * 32;
     static constexpr int UNPACKER_REGISTERS = 88;
     static constexpr int MULTIPLIER_REGISTERS =
@@ -65,7 +65,7 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     static constexpr int SLOT_BYTES = HALVES * (W_HALF + X_HALF);
     /* Two only: one can't be kept until the next one's products have begun. */
     static constexpr bool FEW_SLOTS = 3 * SLOT_BYTES > 150 << 10;
-    static constexpr int SUMS_BYTES = S > 1 ? MULTIPLIERS *(T / 2) * 4 : 0;
+    static constexpr int SUMS_BYTES = S > 1 ? T / 2 * MULTIPLIERS * 4 : 0;
     /* What a warp has of each of its units: images that were asked for, packed; entries, by image.
      */
     static constexpr int AHEAD = R == 1 ? 3 : 1;
@@ -207,19 +207,15 @@ __device__ __forceinline__ void cluster_meet()
 }
 
 /* To the same place in a block of the cluster. */
-template <int BLOCKS>
 __device__ __forceinline__ void store_shared_float_of(int block, uint32_t at, float v)
 {
-    if (BLOCKS == 1)
-        store_shared_float(at, v);
-    else
-        asm volatile("{\n"
-                     ".reg .b32 there;\n"
-                     "mapa.shared::cluster.u32 there, %0, %1;\n"
-                     "st.shared::cluster.f32 [there], %2;\n"
-                     "}" ::"r"(at),
-                     "r"(block), "f"(v)
-                     : "memory");
+    asm volatile("{\n"
+                 ".reg .b32 there;\n"
+                 "mapa.shared::cluster.u32 there, %0, %1;\n"
+                 "st.shared::cluster.f32 [there], %2;\n"
+                 "}" ::"r"(at),
+                 "r"(block), "f"(v)
+                 : "memory");
 }
 
 template <int SHARERS>
@@ -246,11 +242,10 @@ template <typename F> struct feeder {
     const CUtensorMap &map;
     int sharer, token; /* the block's number; the first of its tokens */
 
-    __device__ __forceinline__ feeder(const wide_memory<F> &of, const CUtensorMap &x,
-                                      const tile_walk<F> &tile)
-        : m(of), map(x), sharer(tile.sharer()), token(0)
+    /* Of no tile yet. */
+    __device__ __forceinline__ feeder(const wide_memory<F> &of, const CUtensorMap &x)
+        : m(of), map(x), sharer(tile_walk<F>::sharer()), token(0)
     {
-        turn_to(tile);
     }
     __device__ __forceinline__ void turn_to(const tile_walk<F> &tile)
     {
