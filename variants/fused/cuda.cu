@@ -11,6 +11,7 @@ const ortho_gemm_hooks gemm = {
     .computes = ORTHO_COMPUTES_SPLIT,
     .supports = ortho_fused::supports,
     .prepare = ortho_fused::prepare,
+    .workspace = ortho_fused::workspace,
     .run = ortho_fused::run,
     .release = ortho_fused::release,
     .cost = ortho_fused::cost,

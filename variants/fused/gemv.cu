@@ -104,8 +104,9 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
         end = i + 1;
         if (way == WAY_NONE)
             return refuse_way(calls[i]);
-        if (way >= WAY_WIDE) {
-            status = run_wide(first, calls[i], way - WAY_WIDE);
+        if (way >= WAY_CUBLAS) {
+            status = way == WAY_CUBLAS ? run_chunks(first, calls[i])
+                                       : run_wide(first, calls[i], way - WAY_WIDE);
             continue;
         }
         for (; end < count; end++) {
@@ -124,12 +125,18 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     return run_group(&opaque, call, 1);
 }
 
+size_t workspace(const void *opaque, int64_t m)
+{
+    return chunk_workspace(*static_cast<const state *>(opaque), m);
+}
+
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
     const int way = usual_way(*s, m);
-    if (way >= WAY_WIDE) {
-        wide_kernels(*s, way - WAY_WIDE, sink);
+    if (way >= WAY_CUBLAS) {
+        way == WAY_CUBLAS ? chunk_kernels(*s, sink) : wide_kernels(*s, way - WAY_WIDE, sink);
+        mend_kernels(*s, sink);
         return;
     }
     if (way == WAY_MMA16) {

@@ -218,6 +218,8 @@ int device_attribute(cudaDeviceAttr attribute, int otherwise)
 
 void release_state(state *st, const ortho_services *s)
 {
+    ortho_cublas_close(st->blas);
+    free_mended(&st->mended, s);
     s->free(s->ctx, const_cast<uint8_t *>(st->w.count));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.first));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.unit));
@@ -242,6 +244,19 @@ ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
     const ortho_status waited = wait(s, "upload of a layer"); /* also where something failed */
     plan_free(&p, s);
     return status != ORTHO_OK ? status : waited;
+}
+
+/* What kernels that round weights need. cuBLAS may be missing. */
+ortho_status open_rounded(state *st, const ortho_split *split, const ortho_services *s)
+{
+    if (!may_round(st->rounded, 0) && !may_round(st->rounded, MENDED_ALPHA))
+        return ORTHO_OK;
+    const ortho_status status = keep_mended(st->rounded, split, s, &st->mended);
+    st->bytes += st->mended.bytes;
+    st->index_bytes += st->mended.bytes;
+    if (status == ORTHO_OK && split->n <= INT32_MAX && split->k <= INT32_MAX)
+        (void)ortho_cublas_open(s, &st->blas);
+    return status;
 }
 
 } // namespace
@@ -275,9 +290,10 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
     made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
     made.tuned = find_tuned(split);
-    if (made.hopper) /* nobody else asks */
-        made.rounded = rounding_of(split);
+    made.rounded = rounding_of(split);
     status = fill(&made, split, s);
+    if (status == ORTHO_OK)
+        status = open_rounded(&made, split, s);
     if (status != ORTHO_OK)
         release_state(&made, s);
     else
@@ -358,7 +374,7 @@ void cost(const void *opaque, int64_t m, ortho_cost *out)
     sizes.k = st->w.s.k;
     sizes.dtype = st->dtype;
     ortho_cuda_base_cost(&sizes, m, st->nnz,
-                         st->bytes - (usual_way(*st, m) >= WAY_WIDE ? 0 : st->index_bytes), out);
+                         st->bytes - (usual_way(*st, m) >= WAY_CUBLAS ? 0 : st->index_bytes), out);
 }
 
 } // namespace ortho_fused

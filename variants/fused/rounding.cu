@@ -147,6 +147,59 @@ void add_entries(rounding *out, row_sums *row, const ortho_split *split, int64_t
     }
 }
 
+/* The rows that are most likely to be moved beyond the bound, the likeliest first, and the sum of
+ * the others' chances. */
+struct worst_rows {
+    int count;
+    int32_t row[MENDED_MOST];
+    double chance[MENDED_MOST], others;
+
+    void note(int32_t r, double v)
+    {
+        const int last = MENDED_MOST - 1;
+        if (isnan(v) || (count > last && v <= chance[last])) {
+            others += v;
+            return;
+        }
+        if (count > last)
+            others += chance[--count];
+        int at = count++;
+        for (; at > 0 && chance[at - 1] < v; at--) {
+            chance[at] = chance[at - 1];
+            row[at] = row[at - 1];
+        }
+        chance[at] = v;
+        row[at] = r;
+    }
+    /* The sum of all but the first so many. */
+    double without(int first) const
+    {
+        double sum = others;
+        for (int i = first; i < count; i++)
+            sum += chance[i];
+        return sum;
+    }
+};
+
+/* One row in so many may be computed twice. */
+constexpr int64_t ROWS_A_MENDED = 256;
+
+/* Without those rows that have to be mended; none where that wouldn't do. */
+void choose_mended(rounding *out, const worst_rows &worst, int64_t n)
+{
+    const double rows = static_cast<double>(n);
+    const int64_t most = n / ROWS_A_MENDED < worst.count ? n / ROWS_A_MENDED : worst.count;
+    int mended = 0;
+    while (mended < most && !(worst.without(mended) / rows <= CHANCE_MOST))
+        mended++;
+    if (!(worst.without(mended) / rows <= CHANCE_MOST))
+        mended = 0;
+    out->mended = mended;
+    out->chance_left = worst.without(mended) / rows;
+    for (int i = 0; i < mended; i++)
+        out->row[i] = worst.row[i];
+}
+
 /* ROUNDED where it is none of these. */
 int place_of(float alpha)
 {
@@ -164,16 +217,23 @@ rounding rounding_of(const ortho_split *split)
     if (split->k < COLUMNS_LEAST) {
         for (double &chance : out.chance)
             chance = 1;
+        out.chance_left = 1;
         return out;
     }
     const double k = static_cast<double>(split->k), n = static_cast<double>(split->n);
+    worst_rows worst = {};
     for (int64_t r = 0; r < split->n; r++) {
         row_sums row = {};
         add_base(&out, &row, split, r);
         add_entries(&out, &row, split, r);
-        for (int a = 0; a < ROUNDED; a++)
-            out.chance[a] += row_chance(row, k, a) / n;
+        for (int a = 0; a < ROUNDED; a++) {
+            const double chance = row_chance(row, k, a);
+            out.chance[a] += chance / n;
+            if (ROUNDED_ALPHAS[a] == MENDED_ALPHA)
+                worst.note(static_cast<int32_t>(r), chance);
+        }
     }
+    choose_mended(&out, worst, split->n);
     return out;
 }
 
@@ -183,7 +243,8 @@ bool may_round(const rounding &r, float alpha)
     if (r.most > 0 && (r.least < SMALLEST || r.most * 8 > LARGEST))
         return false;
     /* Small entries are lost beside Base, not where Base is 0. */
-    return a < ROUNDED && r.entry <= LARGEST && r.chance[a] <= CHANCE_MOST &&
+    const double chance = a == ROUNDED || alpha == MENDED_ALPHA ? r.chance_left : r.chance[a];
+    return a < ROUNDED && r.entry <= LARGEST && chance <= CHANCE_MOST &&
            (!r.zero_scales || alpha == 0 || alpha * r.least_entry >= SMALLEST);
 }
 

@@ -11,6 +11,10 @@
 namespace ortho_fused
 {
 
+/* With this alpha a few rows may be computed once more, with exact weights. */
+constexpr float MENDED_ALPHA = 1.0f;
+constexpr int MENDED_MOST = 32;
+
 /* With any other alpha the exact kernel is used: what rounding costs then isn't found out. */
 constexpr float ROUNDED_ALPHAS[] = {0.0f, 0.5f, 1.0f};
 constexpr int ROUNDED = sizeof ROUNDED_ALPHAS / sizeof *ROUNDED_ALPHAS;
@@ -21,12 +25,16 @@ struct rounding {
     float least_entry, entry; /* the same of the entries */
     bool zero_scales;         /* there are some */
     double chance[ROUNDED];   /* with each alpha: that an output is moved beyond the bound */
+    /* With MENDED_ALPHA: without the rows that have to be mended, which are few or none. */
+    double chance_left;
+    int mended;
+    int32_t row[MENDED_MOST];
 };
 
 /* Reads all weights, one by one; none of rows that are too short whatever they hold. */
 rounding rounding_of(const ortho_split *split);
 
-/* May Base + alpha * Ortho be rounded to fp16? */
+/* May Base + alpha * Ortho be rounded to fp16? With MENDED_ALPHA, if r.row[] is mended. */
 bool may_round(const rounding &r, float alpha);
 
 } // namespace ortho_fused

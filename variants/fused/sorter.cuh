@@ -10,6 +10,8 @@
 #ifndef ORTHO_VARIANTS_FUSED_SORTER_CUH
 #define ORTHO_VARIANTS_FUSED_SORTER_CUH
 
+#include "variants/fused/section.cuh"
+#include "variants/fused/weights.cuh"
 #include "variants/fused/wide_memory.cuh"
 
 namespace ortho_fused
@@ -19,21 +21,8 @@ namespace
 {
 
 constexpr uint32_t ONES = 0x01010101u, TOPS = 0x80808080u;
-constexpr uint32_t FILL = 1; /* an entry that only fills up */
 /* Segments that are dealt at once: they are counted in seven bits. */
 constexpr int DEALT_MOST = 127;
-
-/* x / d of a small x (below 2^13), by 65536 / d rounded up. */
-__device__ __forceinline__ int quotient_by(int x, uint32_t inverse)
-{
-    return static_cast<int>(static_cast<uint32_t>(x) * inverse >> 16);
-}
-
-/* d = 1 .. 4 */
-__device__ __forceinline__ uint32_t inverse_of(int d)
-{
-    return d == 1 ? 65536 : d == 2 ? 32768 : d == 3 ? 21846 : 16384;
-}
 
 /* A byte of eight, by the number of the row. */
 __device__ __forceinline__ int byte_of(uint2 rows, int row)
@@ -45,20 +34,6 @@ __device__ __forceinline__ int byte_of(uint2 rows, int row)
 __device__ __forceinline__ int not_above(uint32_t bytes, int e)
 {
     return __popc((static_cast<uint32_t>(e) * ONES + TOPS - bytes) & TOPS);
-}
-
-/* A weight in shared memory has its entry. */
-__device__ __forceinline__ void add_entry(uint32_t at, uint32_t entry, uint16_t alpha)
-{
-    asm volatile("{\n"
-                 ".reg .b16 low, v, w;\n"
-                 "ld.shared.b16 w, [%0];\n"
-                 "mov.b32 {low, v}, %1;\n"
-                 "fma.rn.f16 w, v, %2, w;\n"
-                 "st.shared.b16 [%0], w;\n"
-                 "}" ::"r"(at),
-                 "r"(entry), "h"(alpha)
-                 : "memory");
 }
 
 /* Where `is`, without a branch: what was there before, and stores. */
@@ -85,62 +60,6 @@ __device__ __forceinline__ void store_shared_if(bool is, uint32_t at, uint32_t v
                  "}" ::"r"(static_cast<uint32_t>(is)),
                  "r"(at), "r"(v)
                  : "memory");
-}
-
-/* The segments of a unit's rows in a window. */
-struct unit_section {
-    const uint8_t *counts; /* of the unit's rows, of all images */
-    const uint8_t *steps_at;
-    int steps, each; /* of the section; of all bundles but the last */
-    uint32_t inverse, inverse_last;
-    int begins; /* of row lane % 8, the first segment */
-
-    /* unit < units */
-    __device__ __forceinline__ void turn_to(const linear &w, int unit, int window)
-    {
-        const shape &s = w.s;
-        const unit_place at = s.place_of_unit(unit);
-        const uint32_t *const begin = w.begin + s.section(at.part, at.batch, window);
-        const uint32_t first = __ldg(begin), last = __ldg(begin + 1);
-        begins = static_cast<int>(
-            __ldg(w.first + (static_cast<int64_t>(window) * s.units + unit) * UNIT_ROWS +
-                  threadIdx.x % UNIT_ROWS));
-        counts = w.count + static_cast<int64_t>(unit) * s.images * UNIT_ROWS;
-        steps_at = w.ortho + static_cast<size_t>(first) * STEP_BYTES;
-        steps = static_cast<int>(last - first);
-        each = bundle_steps(steps);
-        inverse = inverse_of(each);
-        inverse_last = inverse_of(steps > 0 ? steps - (steps - 1) / each * each : 1);
-    }
-    /* Entries of row lane % 8 in images [from, to). */
-    __device__ __forceinline__ int count(int from, int to) const
-    {
-        int sum = 0;
-#pragma unroll 1
-        for (int i = from + static_cast<int>(threadIdx.x) % 32 / UNIT_ROWS; i < to;
-             i += 32 / UNIT_ROWS)
-            sum += __ldg(counts + i * UNIT_ROWS + threadIdx.x % UNIT_ROWS);
-        sum += __shfl_xor_sync(ALL_LANES, sum, 8);
-        return sum + __shfl_xor_sync(ALL_LANES, sum, 16);
-    }
-    __device__ __forceinline__ uint4 segment(int i) const
-    {
-        return __ldg(reinterpret_cast<const uint4 *>(steps_at) + place_of(i));
-    }
-    /* segment_place() without a division. */
-    __device__ __forceinline__ int place_of(int i) const
-    {
-        const int begin = quotient_by(i / SEGMENTS, inverse) * each;
-        const int inside = i - begin * SEGMENTS, left = steps - begin, of = min(each, left);
-        const int lane = quotient_by(inside, left > each ? inverse : inverse_last);
-        return (begin + inside - lane * of) * SEGMENTS + lane;
-    }
-};
-
-/* The row of the unit: two bits of the row are in each entry of a segment. */
-__device__ __forceinline__ uint32_t row_of(uint4 segment)
-{
-    return (segment.x >> 14 & 3) | (segment.y >> 12 & 4);
 }
 
 /* An entry's image, counted from the one that begins with the window's column `column` (large where

@@ -2,6 +2,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_STATE_H
 #define ORTHO_VARIANTS_FUSED_STATE_H
 
+#include "kernels/cuda/blas.h"
 #include "variants/fused/layout.cuh"
 #include "variants/fused/rounding.h"
 #include "variants/tuned.h"
@@ -20,6 +21,14 @@ struct linear {
     const uint8_t *count;  /* [units][images][8] entries of a row in an image */
 };
 
+/* Rows with exact weights. Device memory. */
+struct mended_rows {
+    const float *w; /* [count, k] */
+    const int32_t *row;
+    int count;
+    size_t bytes;
+};
+
 struct state {
     linear w;
     int64_t nnz, group, groups; /* as in the split; groups of a row */
@@ -27,7 +36,9 @@ struct state {
     size_t bytes;               /* of all arrays */
     rounding rounded;           /* may its weights be rounded to fp16? */
     bool indexed;               /* w.first and w.count are there */
-    size_t index_bytes;         /* of these, among all bytes */
+    size_t index_bytes;         /* of these and `mended`, among all bytes */
+    mended_rows mended;         /* those that may_round() asks for */
+    ortho_cublas *blas;         /* NULL where there is none */
     bool hopper;                /* compute capability 9.x */
     int multiprocessors;
     ortho_tuned tuned; /* what was measured of linears like this one */
@@ -40,7 +51,8 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu, batch.cu, wide.cu and chain.cu. */
+/* Launches of gemv.cu, batch.cu, chunks.cu, wide.cu and chain.cu. */
+size_t workspace(const void *opaque, int64_t m);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
@@ -49,15 +61,38 @@ bool takes_batch(ortho_dtype dtype, int64_t m);
 /* Linears that share x and have the same groups of an image. */
 ortho_status run_batch(const void *const *states, const ortho_gemm_call *calls, int count);
 void batch_kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
+/* Does a call have entries to be added? */
+inline bool is_patched(const state &s, float alpha)
+{
+    return s.nnz > 0 && alpha != 0;
+}
+
+/* May a kernel that rounds weights to fp16 take a call of one linear, which mend() then ends? */
+bool takes_rounded(const state &s, const ortho_gemm_call &call);
+/* Computes the rows that need it once more, exactly. */
+ortho_status mend(const state &s, const ortho_gemm_call &call);
+void mend_kernels(const state &s, const ortho_kernel_sink *sink);
+ortho_status keep_mended(const rounding &r, const ortho_split *split, const ortho_services *s,
+                         mended_rows *out);
+void free_mended(mended_rows *rows, const ortho_services *s);
+
+/* Can chunks.cu take a call of one linear? It takes about so many us. */
+bool takes_chunks(const state &s, const ortho_gemm_call &call);
+float chunks_us(const state &s, int64_t m);
+ortho_status run_chunks(const state &s, const ortho_gemm_call &call);
+void chunk_kernels(const state &s, const ortho_kernel_sink *sink);
+size_t chunk_workspace(const state &s, int64_t m);
+
 /* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
  * another: forms count from 0, WIDE_FORMS of them. */
 bool takes_wide(const state &s, const ortho_gemm_call &call);
 int wide_form(const state &s, int64_t m);
+float wide_us(const state &s, int64_t m, int form);
 ortho_status run_wide(const state &s, const ortho_gemm_call &call, int form);
 void wide_kernels(const state &s, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
-enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_WIDE };
+enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_CUBLAS, WAY_WIDE };
 constexpr int WIDE_FORMS = 8; /* WAY_WIDE and on */
 extern const char *const way_names[];
 /* Of one linear's call: as hooks' `way`. */

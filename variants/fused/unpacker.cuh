@@ -14,20 +14,6 @@ namespace ortho_fused
 namespace
 {
 
-__device__ __forceinline__ uint32_t half_add(uint32_t a, uint32_t b)
-{
-    uint32_t d;
-    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
-}
-
-__device__ __forceinline__ uint32_t half_multiply(uint32_t a, uint32_t b)
-{
-    uint32_t d;
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
-}
-
 /* A row's line in a slot has eight columns a piece of 16 bytes, piece p at place p ^ row. Lane 4 *
  * row + t has pieces t and 4 + t ("sides") of either half. Lanes of odd rows turn to side 1 first,
  * so that those that store at once don't meet in banks. */
@@ -38,6 +24,42 @@ __device__ __forceinline__ uint32_t first_piece(int lane)
 }
 
 constexpr uint32_t OTHER_PIECE = 4 * 16; /* to be turned in an address */
+
+/* A unit's image, packed in shared memory, to its place in a slot, whose halves are half_bytes
+ * apart. groups: of an image, GROUPS of them at most. */
+template <int GROUPS> struct image_unpacker {
+    int groups, lane;
+
+    /* The lane's row's scale of a strip, twice. */
+    __device__ __forceinline__ uint32_t scale(uint32_t packed, int strip) const
+    {
+        const int group = GROUPS == 1 ? 0 : strip * groups / GROUPS;
+        return load_shared_2(packed + IMAGE_BYTES + group * SCALE_BYTES + lane / 4 * 2) * 0x10001u;
+    }
+    /* Half an image; to: the lane's first piece; scales of the strips in the lane's order. */
+    static __device__ __forceinline__ void unpack(uint32_t first, uint32_t second, uint32_t to,
+                                                  uint32_t order, uint32_t scale_0,
+                                                  uint32_t scale_1)
+    {
+        uint4 piece[2];
+        unpack_weights(__byte_perm(first, 0, order), __byte_perm(second, 0, order), scale_0,
+                       scale_1, piece);
+        store_shared_16(to, piece[0]);
+        store_shared_16(to ^ OTHER_PIECE, piece[1]);
+    }
+    __device__ __forceinline__ void run(uint32_t packed, uint32_t to, int half_bytes) const
+    {
+        const int odd = lane / 4 % 2;
+        const uint32_t order = odd ? 0x2301 : 0x3210, piece = to + first_piece(lane);
+        const uint4 words = load_shared_16(packed + lane * 16);
+        uint32_t scales[IMAGE_STRIPS];
+#pragma unroll
+        for (int i = 0; i < IMAGE_STRIPS; i++)
+            scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ odd);
+        unpack(words.x, words.y, piece, order, scales[0], scales[1]);
+        unpack(words.z, words.w, piece + half_bytes, order, scales[2], scales[3]);
+    }
+};
 
 __device__ __forceinline__ void copy_16(uint32_t to, const uint8_t *from)
 {
@@ -127,56 +149,17 @@ template <typename F, int GROUPS> struct unpacker {
     int place; /* of AHEAD, where the next image is */
     asker<F> a;
     feeder<F> x; /* where no warp of its own is */
+    image_unpacker<GROUPS> unpack;
     sorter<F> rows[UNITS];
 
     __device__ __forceinline__ unpacker(const wide_launch &launch, const wide_memory<F> &of,
                                         const CUtensorMap &map, const tile_walk<F> &from, int warp)
         : l(launch), m(of), tile(from), lane(threadIdx.x % 32), slot{0, 1}, place(0),
-          a(launch, of, from, warp), x(of, map)
+          a(launch, of, from, warp), x(of, map), unpack{launch.w.s.groups, lane}
     {
 #pragma unroll
         for (int u = 0; u < UNITS; u++)
             rows[u].open(a.units + u * F::UNIT_BYTES);
-    }
-    /* A row's scale of a strip, twice. */
-    __device__ __forceinline__ uint32_t scale(uint32_t packed, int strip) const
-    {
-        const int group = GROUPS == 1 ? 0 : strip * l.w.s.groups / GROUPS;
-        return load_shared_2(packed + IMAGE_BYTES + group * SCALE_BYTES + lane / 4 * 2) * 0x10001u;
-    }
-    /* Half an image's weights to a slot; to: the lane's first piece; scales of the strips in the
-     * lane's order. */
-    static __device__ __forceinline__ void unpack(uint32_t first, uint32_t second, uint32_t to,
-                                                  uint32_t order, uint32_t scale_0,
-                                                  uint32_t scale_1)
-    {
-        uint32_t a[4], b[4];
-        half_activations::unpack(__byte_perm(first, 0, order), a);
-        half_activations::unpack(__byte_perm(second, 0, order), b);
-#pragma unroll
-        for (int side = 0; side < 2; side++) {
-            const uint32_t times = side == 0 ? scale_0 : scale_1;
-            const auto weight = [&](uint32_t q, uint32_t offset) {
-                return half_multiply(half_add(q, offset), times);
-            };
-            store_shared_16(side == 0 ? to : to ^ OTHER_PIECE,
-                            make_uint4(weight(a[side], half_activations::FIRST),
-                                       weight(a[2 + side], half_activations::SECOND),
-                                       weight(b[side], half_activations::FIRST),
-                                       weight(b[2 + side], half_activations::SECOND)));
-        }
-    }
-    __device__ __forceinline__ void unpack_unit(uint32_t packed, uint32_t to) const
-    {
-        const int odd = lane / 4 % 2;
-        const uint32_t order = odd ? 0x2301 : 0x3210, piece = to + first_piece(lane);
-        const uint4 words = load_shared_16(packed + lane * 16);
-        uint32_t scales[IMAGE_STRIPS];
-#pragma unroll
-        for (int i = 0; i < IMAGE_STRIPS; i++)
-            scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ odd);
-        unpack(words.x, words.y, piece, order, scales[0], scales[1]);
-        unpack(words.z, words.w, piece + F::W_HALF, order, scales[2], scales[3]);
     }
     /* first: the warp's first unit of the tile. */
     __device__ __forceinline__ void image(int at, int first)
@@ -189,7 +172,8 @@ template <typename F, int GROUPS> struct unpacker {
         __syncwarp();
 #pragma unroll
         for (int u = 0; u < UNITS; u++)
-            unpack_unit(a.units + u * F::UNIT_BYTES + place * F::PACKED_BYTES, to + u * HALF_UNIT);
+            unpack.run(a.units + u * F::UNIT_BYTES + place * F::PACKED_BYTES, to + u * HALF_UNIT,
+                       F::W_HALF);
         __syncwarp(); /* weights of other lanes have entries; and all have read what was packed */
         a.ask(place);
         place = place + 1 == F::AHEAD ? 0 : place + 1;

@@ -12,10 +12,11 @@
 namespace ortho_fused
 {
 
-/* A token as a vector; tokens of a tile; tokens and rows of a block, where wide.cu has forms, and
- * so many blocks that share x or split K. */
+/* A token as a vector; tokens of a tile; unpacked chunks; tokens and rows of a block, where wide.cu
+ * has forms, and so many blocks that share x or split K. */
 const char *const way_names[] = {"gemv",
                                  "mma16",
+                                 "cublas",
                                  "wgmma-64x64",
                                  "wgmma-64x64-k2",
                                  "wgmma-64x64-k4",
@@ -39,6 +40,8 @@ bool can_go(const state &s, const ortho_gemm_call &call, int way)
         return call.m <= GEMV_TOKENS_MOST || !takes_batch(call.dtype, call.m);
     if (way == WAY_MMA16)
         return takes_batch(call.dtype, call.m);
+    if (way == WAY_CUBLAS)
+        return takes_chunks(s, call);
     return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS && takes_wide(s, call);
 }
 
@@ -63,7 +66,13 @@ int way_of(const state &s, const ortho_gemm_call &call)
     const int tuned = ortho_tuned_way(&s.tuned, way_names, call.dtype, call.m);
     if (can_go(s, call, tuned))
         return tuned;
-    return takes_wide(s, call)               ? WAY_WIDE + wide_form(s, call.m)
+    if (takes_wide(s, call)) {
+        const int form = wide_form(s, call.m);
+        return takes_chunks(s, call) && chunks_us(s, call.m) < wide_us(s, call.m, form)
+                   ? WAY_CUBLAS
+                   : WAY_WIDE + form;
+    }
+    return takes_chunks(s, call)             ? WAY_CUBLAS
            : takes_batch(call.dtype, call.m) ? WAY_MMA16
                                              : WAY_GEMV;
 }

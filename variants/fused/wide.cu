@@ -14,6 +14,7 @@
 #include "kernels/cuda/base_gemm.h"
 #include "variants/fused/dependent.cuh"
 #include "variants/fused/wide.cuh"
+#include "variants/fused/x_map.h"
 
 namespace ortho_fused
 {
@@ -95,56 +96,26 @@ int slots_of(const form &f)
     return slots;
 }
 
-typedef CUresult encode_fn(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *,
-                           const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
-                           const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
-                           CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-/* The driver's, without linking it; NULL where it has none. */
-encode_fn *encoder()
-{
-    static encode_fn *const found = [] {
-        void *symbol = nullptr;
-        cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-        const cudaError_t status = cudaGetDriverEntryPointByVersion(
-            "cuTensorMapEncodeTiled", &symbol, 12000, cudaEnableDefault, &result);
-        return status == cudaSuccess && result == cudaDriverEntryPointSuccess
-                   ? reinterpret_cast<encode_fn *>(symbol)
-                   : nullptr;
-    }();
-    return found;
-}
-
-/* x as boxes of 64 columns by what a block asks for of a form's tokens; zeros beyond its ends. */
-bool map_x(const ortho_gemm_call &call, int64_t k, int64_t tokens, int box, CUtensorMap *map)
-{
-    const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(k), static_cast<cuuint64_t>(tokens)};
-    const cuuint64_t line = static_cast<cuuint64_t>(k) * 2;
-    const cuuint32_t boxes[2] = {64, static_cast<cuuint32_t>(box)}, steps[2] = {1, 1};
-    encode_fn *encode = encoder();
-    return encode != nullptr &&
-           encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<void *>(call.x), sizes, &line,
-                  boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
 constexpr int64_t WIDE_TOKENS_LEAST = 17, WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
-
-bool is_patched(const state &s, float alpha)
-{
-    return s.nnz > 0 && alpha != 0;
-}
 
 } // namespace
 
+bool takes_rounded(const state &s, const ortho_gemm_call &call)
+{
+    return call.dtype == ORTHO_F16 && s.w.s.k % 8 == 0 &&
+           reinterpret_cast<uintptr_t>(call.x) % 16 == 0 &&
+           (!is_patched(s, call.alpha) || s.indexed) && may_round(s.rounded, call.alpha);
+}
+
 bool takes_wide(const state &s, const ortho_gemm_call &call)
 {
-    return s.hopper && call.dtype == ORTHO_F16 && call.m >= WIDE_TOKENS_LEAST &&
-           call.m <= WIDE_TOKENS_MOST && s.w.s.k % 8 == 0 &&
-           reinterpret_cast<uintptr_t>(call.x) % 16 == 0 &&
-           (!is_patched(s, call.alpha) || s.indexed) && may_round(s.rounded, call.alpha) &&
-           encoder() != nullptr;
+    return s.hopper && call.m >= WIDE_TOKENS_LEAST && call.m <= WIDE_TOKENS_MOST &&
+           takes_rounded(s, call) && can_map_x();
+}
+
+float wide_us(const state &s, int64_t m, int form)
+{
+    return expected_us(FORMS[form], s, m);
 }
 
 int wide_form(const state &s, int64_t m)
@@ -177,9 +148,10 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
     CUtensorMap map;
     if (!map_x(call, s.w.s.k, call.m, f.tokens / f.sharers, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
-    return launch_dependent(f.pick(s.w.s.groups),
-                            dim3(static_cast<unsigned>(t.clusters * f.cluster)), f.cluster,
-                            f.threads, f.bytes(l.slots), call.stream, "wide_kernel", l, map);
+    const ortho_status status = launch_dependent(
+        f.pick(s.w.s.groups), dim3(static_cast<unsigned>(t.clusters * f.cluster)), f.cluster,
+        f.threads, f.bytes(l.slots), call.stream, "wide_kernel", l, map);
+    return status == ORTHO_OK ? mend(s, call) : status;
 }
 
 void wide_kernels(const state &s, int chosen, const ortho_kernel_sink *sink)
