@@ -104,16 +104,16 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
     return server;
 }
 
-static size_t workspace_bytes(const ortho_server *server, int64_t m)
+static size_t workspace_bytes(const ortho_server *server, int64_t m, ortho_dtype dtype)
 {
     int64_t piece = m < ORTHO_LAYER_TOKENS ? m : ORTHO_LAYER_TOKENS;
     const ortho_gemm_hooks *gemm = server->variant->gemm;
-    return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, piece);
+    return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, piece, dtype);
 }
 
 ortho_status ortho_forward_take(ortho_forward *f)
 {
-    const size_t bytes = workspace_bytes(f->server, f->m);
+    const size_t bytes = workspace_bytes(f->server, f->m, f->dtype);
     if (f->layer->gpu == NULL) {
         f->workspace = ortho_pool_take(f->layer->pool, bytes);
         return f->workspace != NULL ? ORTHO_OK : ORTHO_E_MEMORY;
