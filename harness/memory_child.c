@@ -272,7 +272,7 @@ static ortho_status run_gemm(child *c)
     if (status != ORTHO_OK)
         return status;
     munmap(c->map, c->mapped);
-    size_t workspace = h->workspace != NULL ? h->workspace(state, j->m) : 0;
+    size_t workspace = h->workspace != NULL ? h->workspace(state, j->m, j->dtype) : 0;
     ortho_gemm_call call = {.x = x,
                             .y = y,
                             .dtype = j->dtype,

@@ -143,7 +143,7 @@ ortho_status ob_copy_make(ob_copier *c, const ob_operands *o, ob_copy *copy)
     if (status != ORTHO_OK)
         return status;
     copy->workspace_bytes =
-        c->hooks->workspace != NULL ? c->hooks->workspace(copy->state, o->m) : 0;
+        c->hooks->workspace != NULL ? c->hooks->workspace(copy->state, o->m, o->dtype) : 0;
     if (!copy->lent_x)
         copy->x = ob_memory_alloc(c->bench, o->x_bytes, b->space, ORTHO_WORKING);
     copy->y = ob_memory_alloc(c->bench, o->y_bytes, b->space, ORTHO_WORKING);

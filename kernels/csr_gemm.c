@@ -21,8 +21,9 @@ void ortho_csr_gemm_release(void *state, const ortho_services *services)
     ortho_base_release(&st->base, services);
 }
 
-size_t ortho_csr_gemm_workspace(const void *state, int64_t m)
+size_t ortho_csr_gemm_workspace(const void *state, int64_t m, ortho_dtype dtype)
 {
+    (void)dtype;
     return ortho_base_workspace(&((const ortho_csr_gemm *)state)->base, m);
 }
 

@@ -23,7 +23,7 @@ ortho_status ortho_csr_gemm_prepare(ortho_csr_gemm *state, ortho_csr_patch patch
                                     const ortho_gemm_problem *problem,
                                     const ortho_services *services);
 void ortho_csr_gemm_release(void *state, const ortho_services *services);
-size_t ortho_csr_gemm_workspace(const void *state, int64_t m);
+size_t ortho_csr_gemm_workspace(const void *state, int64_t m, ortho_dtype dtype);
 ortho_status ortho_csr_gemm_run(const void *state, const ortho_gemm_call *call);
 ortho_status ortho_csr_gemm_export(const void *state, ortho_split *out,
                                    const ortho_services *services);

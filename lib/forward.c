@@ -2,8 +2,9 @@
  * y = x * (Base + alpha * Ortho)^T.
  *
  * Weights are packed once and take activations of any dtype; sums are fp32 and rounded once. Long
- * batches are cut into pieces, so that a workspace stays small. On a GPU the pieces follow each
- * other on the caller's stream and share one workspace: nothing here waits.
+ * batches are cut into pieces, so that a workspace stays small; a GPU's are longer, since it
+ * unpacks the weights once a piece. They follow each other on the caller's stream and share one
+ * workspace: nothing here waits.
  */
 #include "lib/forward.h"
 
@@ -104,16 +105,33 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
     return server;
 }
 
-static size_t workspace_bytes(const ortho_server *server, int64_t m)
+/* A GPU's layer keeps its workspaces, so a piece is made shorter for one that would be larger. */
+#define WORKSPACE_MOST ((size_t)256 << 20)
+
+static size_t workspace_bytes(const ortho_server *server, int64_t tokens, ortho_dtype dtype)
 {
-    int64_t piece = m < ORTHO_LAYER_TOKENS ? m : ORTHO_LAYER_TOKENS;
     const ortho_gemm_hooks *gemm = server->variant->gemm;
-    return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, piece);
+    return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, tokens, dtype);
+}
+
+int64_t ortho_forward_piece_tokens(const ortho_server *server, const ortho_gpu *gpu,
+                                   ortho_dtype dtype)
+{
+    int64_t tokens = ortho_layer_tokens(gpu);
+    while (tokens > ORTHO_LAYER_TOKENS && workspace_bytes(server, tokens, dtype) > WORKSPACE_MOST)
+        tokens /= 2;
+    return tokens;
+}
+
+/* Of the piece that begins with token t. */
+static int64_t piece_m(const ortho_forward *f, int64_t t)
+{
+    return f->m - t < f->piece ? f->m - t : f->piece;
 }
 
 ortho_status ortho_forward_take(ortho_forward *f)
 {
-    const size_t bytes = workspace_bytes(f->server, f->m);
+    const size_t bytes = workspace_bytes(f->server, piece_m(f, 0), f->dtype);
     if (f->layer->gpu == NULL) {
         f->workspace = ortho_pool_take(f->layer->pool, bytes);
         return f->workspace != NULL ? ORTHO_OK : ORTHO_E_MEMORY;
@@ -139,7 +157,7 @@ ortho_gemm_call ortho_forward_piece(const ortho_forward *f, int64_t t)
         .x = f->x + (size_t)(t * f->layer->facts.k) * bytes,
         .y = f->y + (size_t)(t * f->layer->facts.n) * bytes,
         .dtype = f->dtype,
-        .m = f->m - t < ORTHO_LAYER_TOKENS ? f->m - t : ORTHO_LAYER_TOKENS,
+        .m = piece_m(f, t),
         .alpha = f->layer->alpha,
         .workspace = f->workspace,
         .threads = f->layer->threads,
@@ -150,7 +168,7 @@ ortho_gemm_call ortho_forward_piece(const ortho_forward *f, int64_t t)
 ortho_status ortho_forward_run(const ortho_forward *f)
 {
     ortho_status status = ORTHO_OK;
-    for (int64_t t = 0; t < f->m && status == ORTHO_OK; t += ORTHO_LAYER_TOKENS) {
+    for (int64_t t = 0; t < f->m && status == ORTHO_OK; t += f->piece) {
         const ortho_gemm_call call = ortho_forward_piece(f, t);
         status = f->server->variant->gemm->run(f->server->state, &call);
     }
@@ -159,6 +177,7 @@ ortho_status ortho_forward_run(const ortho_forward *f)
 
 ortho_status ortho_forward_whole(ortho_forward *f)
 {
+    f->piece = ortho_forward_piece_tokens(f->server, f->layer->gpu, f->dtype);
     ortho_status status = ortho_forward_take(f);
     if (status != ORTHO_OK)
         return status;

@@ -17,6 +17,7 @@ typedef struct ortho_forward {
     ortho_dtype dtype;
     void *stream;
 
+    int64_t piece;   /* ortho_forward_piece_tokens', or the group's; before take */
     void *workspace; /* from take to give */
     ortho_gpu_lease lease;
 } ortho_forward;
@@ -44,6 +45,11 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m);
 ortho_status ortho_forward_check_together(const ortho_layer *first, const ortho_layer *layer,
                                           const char *part, int i);
 
+/* Tokens of the pieces that a call of this dtype is cut into. Fewer than a GPU's
+ * (ortho_layer_tokens) where the workspace of such a piece would be large. */
+int64_t ortho_forward_piece_tokens(const ortho_server *server, const ortho_gpu *gpu,
+                                   ortho_dtype dtype);
+
 /* A workspace from the layer's pool, and back; both in the layer's scope. */
 ortho_status ortho_forward_take(ortho_forward *f);
 ortho_status ortho_forward_give(ortho_forward *f);
@@ -54,7 +60,7 @@ ortho_gemm_call ortho_forward_piece(const ortho_forward *f, int64_t t);
 /* All pieces, one after the other. */
 ortho_status ortho_forward_run(const ortho_forward *f);
 
-/* take, run and give. */
+/* All of it, in pieces as its server would have them: take, run and give. */
 ortho_status ortho_forward_whole(ortho_forward *f);
 
 #endif

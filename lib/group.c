@@ -90,7 +90,7 @@ static ortho_status run_together(const group *g)
     const void *states[ORTHO_GROUP_MAX];
     ortho_gemm_call calls[ORTHO_GROUP_MAX];
     ortho_status status = ORTHO_OK;
-    for (int64_t t = 0; t < first->m && status == ORTHO_OK; t += ORTHO_LAYER_TOKENS) {
+    for (int64_t t = 0; t < first->m && status == ORTHO_OK; t += first->piece) {
         for (int i = 0; i < g->count; i++) {
             states[i] = g->part[i].server->state;
             calls[i] = ortho_forward_piece(&g->part[i], t);
@@ -112,11 +112,25 @@ static ortho_status run_in_turn(const group *g)
     return status;
 }
 
+/* All alike, as the one with the shortest pieces is: a launch takes the same tokens of each. */
+static void cut(group *g)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < g->count; i++) {
+        const ortho_forward *f = &g->part[i];
+        const int64_t piece = ortho_forward_piece_tokens(f->server, f->layer->gpu, f->dtype);
+        least = piece < least ? piece : least;
+    }
+    for (int i = 0; i < g->count; i++)
+        g->part[i].piece = least;
+}
+
 /* All workspaces before the first launch: without memory every y stays as it was. */
 static ortho_status run(group *g)
 {
     ortho_status status = ORTHO_OK;
     int taken = 0;
+    cut(g);
     while (taken < g->count && status == ORTHO_OK) {
         status = ortho_forward_take(&g->part[taken]);
         taken += status == ORTHO_OK;

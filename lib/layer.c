@@ -52,6 +52,11 @@ ortho_backend ortho_layer_backend(const ortho_layer *layer)
     return layer->gpu != NULL ? ORTHO_CUDA : ORTHO_CPU;
 }
 
+int64_t ortho_layer_tokens(const ortho_gpu *gpu)
+{
+    return gpu != NULL ? ORTHO_LAYER_TOKENS_GPU : ORTHO_LAYER_TOKENS;
+}
+
 ortho_services ortho_layer_services(ortho_layer *layer)
 {
     return layer->gpu != NULL ? ortho_gpu_services(layer->gpu, layer->threads)
@@ -117,7 +122,7 @@ ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer)
     const ortho_layer_facts *f = &layer->facts;
     return (ortho_gemm_problem){.n = f->n,
                                 .k = f->k,
-                                .m = ORTHO_LAYER_TOKENS,
+                                .m = ortho_layer_tokens(layer->gpu),
                                 .nnz = f->nnz,
                                 .group = f->group,
                                 .dtype = ORTHO_F32,

@@ -14,9 +14,12 @@
 #include "lib/device.h"
 #include "lib/pool.h"
 
-/* Tokens that one call of a variant takes; a longer forward is cut into such pieces, so that
- * workspaces stay small whatever the caller's m. */
-#define ORTHO_LAYER_TOKENS 512
+/* Tokens that one call of a variant takes at most. A longer forward is cut into pieces, so that
+ * workspaces stay small whatever the caller's m. A GPU has more of them in one: its kernels read
+ * and unpack all weights once a piece. There a large workspace makes pieces smaller
+ * (ortho_forward_piece_tokens), down to the CPU's. */
+#define ORTHO_LAYER_TOKENS     512
+#define ORTHO_LAYER_TOKENS_GPU 8192
 
 /* A variant with the weights as it packed them; it serves forwards of up to max_m tokens. */
 typedef struct ortho_server {
@@ -63,7 +66,10 @@ ortho_status ortho_layer_ask(ortho_layer *layer, const char *variant,
 
 ortho_backend ortho_layer_backend(const ortho_layer *layer);
 
-/* The problem of a layer's forwards, without its split. */
+/* Tokens of a piece at most, on a GPU or (NULL) the CPU. */
+int64_t ortho_layer_tokens(const ortho_gpu *gpu);
+
+/* The problem of a layer's forwards, without its split; m is what a piece has at most. */
 ortho_gemm_problem ortho_layer_problem(const ortho_layer *layer);
 
 /* Prepares the servers of a layer from its split, which was checked. Where nobody was asked for,

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct of this header changes its layout or a hook its meaning. */
-#define ORTHO_VARIANT_ABI 7u
+#define ORTHO_VARIANT_ABI 8u
 
 typedef enum ortho_backend { ORTHO_CPU = 0, ORTHO_CUDA = 1 } ortho_backend;
 
@@ -239,9 +239,9 @@ typedef struct ortho_gemm_hooks {
     ortho_status (*supports)(const ortho_gemm_problem *, const ortho_services *);
     /* Builds the variant's own layout from the canonical split. Not timed. */
     ortho_status (*prepare)(void *state, const ortho_gemm_problem *, const ortho_services *);
-    /* Optional: bytes of workspace that a call with m tokens needs, in any of the ways that can
-     * take it. NULL: none. */
-    size_t (*workspace)(const void *state, int64_t m);
+    /* Optional: bytes of workspace that a call with m tokens of this dtype (as ortho_gemm_call's)
+     * needs, in any of the ways that can take it. NULL: none. */
+    size_t (*workspace)(const void *state, int64_t m, ortho_dtype dtype);
     /* The timed call. Allocates nothing; re-entrant over one state with separate workspaces. A way
      * that can't take the call is an error (UNSUPPORTED), never another way in its place. */
     ortho_status (*run)(const void *state, const ortho_gemm_call *);

@@ -103,7 +103,7 @@ extern "C" size_t ortho_cuda_dual_workspace(const ortho_cuda_base *base, int64_t
     return addend_bytes(base, m) + ortho_cuda_base_workspace(base, m);
 }
 
-extern "C" size_t ortho_cuda_csr_workspace(const void *state, int64_t m)
+extern "C" size_t ortho_cuda_csr_workspace(const void *state, int64_t m, ortho_dtype)
 {
     return ortho_cuda_dual_workspace(&static_cast<const ortho_cuda_csr *>(state)->base, m);
 }

@@ -32,7 +32,7 @@ void ortho_cuda_csr_cost(const void *state, int64_t m, ortho_cost *cost);
 
 /* The addend of a call, [m, n] fp32, and what Base itself needs behind it. */
 size_t ortho_cuda_dual_workspace(const ortho_cuda_base *base, int64_t m);
-size_t ortho_cuda_csr_workspace(const void *state, int64_t m);
+size_t ortho_cuda_csr_workspace(const void *state, int64_t m, ortho_dtype dtype);
 
 /* Launches a variant's Ortho kernel: alpha * x * Ortho^T into addend. */
 typedef ortho_status ortho_cuda_ortho_fn(const void *state, const ortho_gemm_call *call,

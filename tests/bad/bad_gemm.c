@@ -53,9 +53,9 @@ static ortho_status run(const void *state_, const ortho_gemm_call *call)
 }
 
 #ifdef BAD_WORKSPACE
-static size_t workspace(const void *state_, int64_t m)
+static size_t workspace(const void *state_, int64_t m, ortho_dtype dtype)
 {
-    (void)state_, (void)m;
+    (void)state_, (void)m, (void)dtype;
     return 16;
 }
 #endif

@@ -191,7 +191,7 @@ static ortho_status prepare(void *state_, const ortho_gemm_problem *p, const ort
     return status;
 }
 
-static size_t workspace(const void *, int64_t)
+static size_t workspace(const void *, int64_t, ortho_dtype)
 {
     return 16;
 }

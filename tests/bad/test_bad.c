@@ -34,7 +34,7 @@ static const bad defects[] = {
 };
 
 static const bad descriptors[] = {
-    {"gemm_abi", "built for ABI 8", 1, BEFORE},
+    {"gemm_abi", "built for ABI 9", 1, BEFORE},
     {"gemm_size", "bytes", 1, BEFORE},
     {"gemm_rounds", "int8_activations are for a product with the split alone", 1, BEFORE},
     {"gemm_hook", "lacks the required hook gemm.run", 1, BEFORE},

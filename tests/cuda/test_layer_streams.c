@@ -198,7 +198,7 @@ static void a_long_batch_is_captured(void **state)
 {
     (void)state;
     ortho_layer *fresh = layer_of(&split, &options);
-    const int64_t m = 700;
+    const int64_t m = 8192 + 188;
     void *x = activations(ORTHO_F32, m * K, 9, NULL);
     void *dx = device_copy(x, (size_t)(m * K) * 4);
     size_t bytes = (size_t)(m * N) * 4;

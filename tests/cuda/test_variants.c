@@ -92,7 +92,9 @@ static ob_copy borrow(subject *s, const ob_operands *operands)
 {
     ob_copy c = {.state = s->copy.state};
     c.workspace_bytes =
-        s->copier.hooks->workspace != NULL ? s->copier.hooks->workspace(c.state, operands->m) : 0;
+        s->copier.hooks->workspace != NULL
+            ? s->copier.hooks->workspace(c.state, operands->m, s->copier.session->dtype)
+            : 0;
     c.x = ob_memory_alloc(&s->bench, operands->x_bytes, ORTHO_DEVICE, ORTHO_WORKING);
     c.y = ob_memory_alloc(&s->bench, operands->y_bytes, ORTHO_DEVICE, ORTHO_WORKING);
     c.workspace = ob_memory_alloc(&s->bench, c.workspace_bytes, ORTHO_DEVICE, ORTHO_WORKING);

@@ -188,7 +188,7 @@ static void sieves(void **state)
 
 static void run_gemm(fixture *f, const ortho_variant *v, const void *state, float *y)
 {
-    size_t bytes = v->gemm->workspace != NULL ? v->gemm->workspace(state, TOKENS) : 0;
+    size_t bytes = v->gemm->workspace != NULL ? v->gemm->workspace(state, TOKENS, ORTHO_F32) : 0;
     void *workspace = new_state(bytes);
     ortho_gemm_call call = {
         .x = f->x, .y = y, .m = TOKENS, .alpha = 1, .workspace = workspace, .threads = 2};

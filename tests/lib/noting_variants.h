@@ -18,6 +18,7 @@ static struct notes {
     ortho_gemm_call call[4][ORTHO_GROUP_MAX]; /* of the first run_groups */
     int count[4];
     ortho_dtype dtype; /* of the last run */
+    ortho_dtype asked; /* of the last workspace */
     int fail_run, fail_group, fail_chain, starve;
     ortho_status prepare_chain;
     float alpha[ORTHO_PASS_MAX];
@@ -37,15 +38,17 @@ static ortho_status run(const void *state, const ortho_gemm_call *call)
     notes.runs++;
     notes.dtype = call->dtype;
     assert_true(aligned(call->workspace));
+    assert_int_equal(notes.asked, call->dtype);
     if (notes.fail_run == notes.runs)
         return ortho_fail(ORTHO_E_DEVICE, "run %d is to fail", notes.runs);
     return ortho_csr_gemm_cpu.run(state, call);
 }
 
-static size_t workspace(const void *state, int64_t m)
+static size_t workspace(const void *state, int64_t m, ortho_dtype dtype)
 {
     notes.starve--;
-    return notes.starve == 0 ? SIZE_MAX / 2 : ortho_csr_gemm_cpu.workspace(state, m) + 1;
+    notes.asked = dtype;
+    return notes.starve == 0 ? SIZE_MAX / 2 : ortho_csr_gemm_cpu.workspace(state, m, dtype) + 1;
 }
 
 static ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
@@ -91,7 +94,7 @@ static ortho_status chain_prepare(void *state, const ortho_chain_problem *p,
 static size_t chain_workspace(const void *state)
 {
     const chain *c = state;
-    return ortho_csr_gemm_cpu.workspace(c->steps[0].state, 1);
+    return ortho_csr_gemm_cpu.workspace(c->steps[0].state, 1, ORTHO_F32);
 }
 
 static ortho_status chain_run(const void *state, const ortho_chain_call *call)

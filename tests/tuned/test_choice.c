@@ -84,7 +84,7 @@ static void another_linear_is_decided_as_without_a_table(void **unused)
 /* y of a call that asks for a way. */
 static void *run_way(const layer *l, const input *in, int way)
 {
-    size_t bytes = hooks()->workspace(l->state, in->m);
+    size_t bytes = hooks()->workspace(l->state, in->m, in->dtype);
     void *y = make((size_t)(in->m * l->split.n) * 4), *workspace = make(bytes);
     memset(workspace, 0xff, bytes);
     ortho_gemm_call call = call_of(in, workspace, y);

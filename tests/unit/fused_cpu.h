@@ -142,7 +142,7 @@ static inline ortho_gemm_call call_of(const input *in, void *workspace, void *y)
 
 static inline void run_into(const void *state, const input *in, void *y)
 {
-    size_t bytes = hooks()->workspace(state, in->m);
+    size_t bytes = hooks()->workspace(state, in->m, in->dtype);
     void *workspace = make(bytes);
     memset(workspace, 0xff, bytes);
     const ortho_gemm_call call = call_of(in, workspace, y);

@@ -234,7 +234,7 @@ static inline void random_run_group(const random_run *run)
             .m = c->m,
             .alpha = c->linear[i].alpha,
             .workspace = random_workspace(
-                run, gemm->workspace != NULL ? gemm->workspace(states[i], c->m) : 0),
+                run, gemm->workspace != NULL ? gemm->workspace(states[i], c->m, c->dtype) : 0),
             .threads = run->side->services.threads};
     }
     if (c->count == 1)

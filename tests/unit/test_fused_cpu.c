@@ -189,7 +189,8 @@ static void a_workspace_is_enough_for_fewer_tokens(void **unused)
             ortho_activation_mode mode = int8 ? ORTHO_ACTIVATIONS_INT8 : ORTHO_ACTIVATIONS_EXACT;
             void *state = state_make_for(&s, most, 40, mode);
             for (int64_t m = 1; m < most; m++)
-                assert_true(hooks()->workspace(state, m) <= hooks()->workspace(state, most));
+                assert_true(hooks()->workspace(state, m, ORTHO_F32) <=
+                            hooks()->workspace(state, most, ORTHO_F32));
             state_free(state);
         }
     }
@@ -216,13 +217,14 @@ static void a_group_gives_what_each_alone_gives(void **unused)
         for (int l = 0; l < LINEARS; l++) {
             splits[l] = split_make(rows[l], 200, groups[l], l * 10, 8 + (uint64_t)l);
             states[l] = state_make(splits + l, in.m, in.threads);
-            calls[l] = (ortho_gemm_call){.x = in.x,
-                                         .y = make((size_t)(in.m * rows[l]) * 2),
-                                         .dtype = in.dtype,
-                                         .m = in.m,
-                                         .alpha = l == 3 ? 0.5f : 1,
-                                         .workspace = make(hooks()->workspace(states[l], in.m)),
-                                         .threads = in.threads};
+            calls[l] =
+                (ortho_gemm_call){.x = in.x,
+                                  .y = make((size_t)(in.m * rows[l]) * 2),
+                                  .dtype = in.dtype,
+                                  .m = in.m,
+                                  .alpha = l == 3 ? 0.5f : 1,
+                                  .workspace = make(hooks()->workspace(states[l], in.m, in.dtype)),
+                                  .threads = in.threads};
         }
         assert_int_equal(hooks()->run_group(states, calls, LINEARS), ORTHO_OK);
         for (int l = 0; l < LINEARS; l++) {

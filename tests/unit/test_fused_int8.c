@@ -173,13 +173,14 @@ static void a_group_may_mix_both(void **unused)
         setenv("ORTHO_CPU", levels[l], 1);
         for (int i = 0; i < 4; i++) {
             states[i] = state_make_for(&s, 1, 1, (ortho_activation_mode)(i / 2));
-            calls[i] = (ortho_gemm_call){.x = in.x,
-                                         .y = make((size_t)s.n * 2),
-                                         .dtype = in.dtype,
-                                         .m = 1,
-                                         .alpha = 1,
-                                         .workspace = make(hooks()->workspace(states[i], 1)),
-                                         .threads = 1};
+            calls[i] =
+                (ortho_gemm_call){.x = in.x,
+                                  .y = make((size_t)s.n * 2),
+                                  .dtype = in.dtype,
+                                  .m = 1,
+                                  .alpha = 1,
+                                  .workspace = make(hooks()->workspace(states[i], 1, in.dtype)),
+                                  .threads = 1};
         }
         assert_int_equal(hooks()->run_group(states, calls, 4), ORTHO_OK);
         for (int i = 0; i < 4; i++) {

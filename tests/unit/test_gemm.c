@@ -251,7 +251,7 @@ static uint8_t *run_variant(const ortho_variant *v, const fixture *f, float alph
     assert_non_null(state);
     memset(state, 0, hooks->state_size);
     assert_int_equal(hooks->prepare(state, &problem, &services), ORTHO_OK);
-    size_t bytes = hooks->workspace != NULL ? hooks->workspace(state, f->m) : 0;
+    size_t bytes = hooks->workspace != NULL ? hooks->workspace(state, f->m, f->dtype) : 0;
     uint8_t *workspace = guarded_make(bytes, 0xff);
     const ortho_gemm_call call = {.x = f->x,
                                   .y = y,

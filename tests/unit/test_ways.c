@@ -34,7 +34,7 @@ static double *product_of(const ortho_split *s, const input *in, double *size)
 
 static ortho_status run_way(void *state, const input *in, int way, void *y)
 {
-    size_t bytes = hooks()->workspace(state, in->m);
+    size_t bytes = hooks()->workspace(state, in->m, in->dtype);
     char *workspace = make(bytes + GUARD), guard[GUARD];
     memset(guard, 0x5a, GUARD);
     memset(workspace, 0xff, bytes);
@@ -142,7 +142,7 @@ static void calls_of_a_group_go_each_its_way(void **unused)
                                      .dtype = ORTHO_F32,
                                      .m = M,
                                      .alpha = 1,
-                                     .workspace = make(hooks()->workspace(states[i], M)),
+                                     .workspace = make(hooks()->workspace(states[i], M, ORTHO_F32)),
                                      .threads = 2,
                                      .way = i == 0   ? ROWS
                                             : i == 1 ? PANEL

@@ -183,7 +183,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
     return status;
 }
 
-size_t workspace(const void *opaque, int64_t m)
+size_t workspace(const void *opaque, int64_t m, ortho_dtype)
 {
     return ortho_cuda_dual_workspace(&static_cast<const bcsr_state *>(opaque)->base, m);
 }

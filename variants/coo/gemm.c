@@ -39,8 +39,9 @@ static void release(void *opaque, const ortho_services *services)
     ortho_base_release(&st->base, services);
 }
 
-static size_t workspace(const void *opaque, int64_t m)
+static size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
+    (void)dtype;
     return ortho_base_workspace(&((const state *)opaque)->base, m);
 }
 

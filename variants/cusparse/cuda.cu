@@ -266,7 +266,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
     return ORTHO_OK;
 }
 
-size_t workspace(const void *opaque, int64_t m)
+size_t workspace(const void *opaque, int64_t m, ortho_dtype)
 {
     return places_of(static_cast<const state *>(opaque), m).end;
 }

@@ -243,7 +243,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
     return status;
 }
 
-size_t workspace(const void *, int64_t)
+size_t workspace(const void *, int64_t, ortho_dtype)
 {
     return WORKSPACE;
 }

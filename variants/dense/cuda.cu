@@ -52,7 +52,7 @@ void release(void *opaque, const ortho_services *services)
     *s = state{};
 }
 
-size_t workspace(const void *, int64_t)
+size_t workspace(const void *, int64_t, ortho_dtype)
 {
     return ORTHO_CUBLAS_WORKSPACE;
 }

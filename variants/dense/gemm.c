@@ -124,10 +124,10 @@ static void release(void *opaque, const ortho_services *services)
 }
 
 /* x and y in fp32, where the call's aren't. */
-static size_t workspace(const void *opaque, int64_t m)
+static size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
     const state *st = opaque;
-    return st->dtype == ORTHO_F32 ? 0 : (size_t)(m * (st->n + st->k)) * sizeof(float);
+    return dtype == ORTHO_F32 ? 0 : (size_t)(m * (st->n + st->k)) * sizeof(float);
 }
 
 static ortho_status run(const void *opaque, const ortho_gemm_call *call)

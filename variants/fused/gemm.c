@@ -124,8 +124,9 @@ static int64_t larger(int64_t a, int64_t b)
 
 /* Whoever cuts a batch into pieces has one workspace for them and for the shorter last piece, which
  * may go another way and may need more: of one token each thread has its own x. */
-static size_t workspace(const void *opaque, int64_t m)
+static size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
+    (void)dtype;
     const ortho_fused_state *st = opaque;
     int64_t bytes = ortho_fused_workspace(st, m);
     if (m > ORTHO_FUSED_TOKENS)

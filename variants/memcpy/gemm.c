@@ -66,9 +66,9 @@ static void release(void *opaque, const ortho_services *services)
 }
 
 /* A line a thread, where it leaves what it read. */
-static size_t workspace(const void *opaque, int64_t m)
+static size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
-    (void)m;
+    (void)m, (void)dtype;
     return (size_t)((const state *)opaque)->threads * LINE;
 }
 

@@ -115,7 +115,7 @@ void release(void *opaque, const ortho_services *services)
     *static_cast<state *>(opaque) = state{};
 }
 
-size_t workspace(const void *opaque, int64_t)
+size_t workspace(const void *opaque, int64_t, ortho_dtype)
 {
     return static_cast<const state *>(opaque)->blocks * static_cast<size_t>(THREADS) *
            sizeof(uint32_t);

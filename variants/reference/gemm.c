@@ -55,8 +55,9 @@ static ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
 }
 
 /* The sums in double, then the oracle's own scratch. */
-static size_t workspace(const void *opaque, int64_t m)
+static size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
+    (void)dtype;
     const state *st = opaque;
     return (size_t)(m * st->split.n) * sizeof(double) +
            ortho_oracle_scratch(st->split.k, st->threads);
