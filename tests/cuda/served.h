@@ -89,6 +89,48 @@ static inline ortho_layer *poisoned(const ortho_split *clean)
     return layer;
 }
 
+/* A call of m tokens in fp16 in one of the ways of the layer's variant, counted from 1. */
+static inline ortho_gemm_call call_in_way(const ortho_layer *layer, const void *x, int64_t m,
+                                          int way)
+{
+    return (ortho_gemm_call){
+        .x = x, .dtype = ORTHO_F16, .m = m, .alpha = layer->alpha, .threads = 1, .way = way};
+}
+
+/* The way's name; NULL where it can't take that call, "" where there are no more ways. */
+static inline const char *way_of_layer(const ortho_layer *layer, const void *x, int64_t m, int way)
+{
+    const ortho_gemm_hooks *gemm = layer->server[0].variant->gemm;
+    const ortho_gemm_call call = call_in_way(layer, x, m, way);
+    int count = 0;
+    while (gemm->ways != NULL && gemm->ways[count] != NULL)
+        count++;
+    if (way > count)
+        return "";
+    return gemm->way(layer->server[0].state, &call) == way ? gemm->ways[way - 1] : NULL;
+}
+
+static inline void *way_workspace(const ortho_layer *layer, int64_t m)
+{
+    const ortho_gemm_hooks *gemm = layer->server[0].variant->gemm;
+    void *workspace = NULL;
+    const size_t bytes =
+        gemm->workspace == NULL ? 0 : gemm->workspace(layer->server[0].state, m, ORTHO_F16);
+    if (bytes > 0)
+        cuda_ok(cudaMalloc(&workspace, bytes));
+    return workspace;
+}
+
+static inline ortho_status forward_in_way(const ortho_layer *layer, const void *x, int64_t m,
+                                          int way, void *y, void *workspace, cudaStream_t stream)
+{
+    ortho_gemm_call call = call_in_way(layer, x, m, way);
+    call.y = y;
+    call.workspace = workspace;
+    call.stream = stream;
+    return layer->server[0].variant->gemm->run(layer->server[0].state, &call);
+}
+
 /* y on the device becomes what no forward gives, at once. */
 static inline void spoil_bytes(void *y, size_t bytes)
 {

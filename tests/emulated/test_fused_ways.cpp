@@ -1,6 +1,7 @@
 /*
  * Which kernel `fused` takes a call by on a GPU: plain code of the host, over kernels that say what
- * they can. Without a table near the call it is wide.cu's, else batch.cu's, else gemv.cu's; a table
+ * they can. Without a table near the call it is wide.cu's or chunks.cu's, the sooner done of them,
+ * else batch.cu's, else gemv.cu's; a table
  * changes that, where the way that it names can take the call; a way that is asked for and can't is
  * refused.
  */
@@ -35,6 +36,21 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
 int wide_form(const state &, int64_t m)
 {
     return m >= 128 ? 2 : 0;
+}
+
+float wide_us(const state &, int64_t m, int)
+{
+    return static_cast<float>(m);
+}
+
+bool takes_chunks(const state &s, const ortho_gemm_call &call)
+{
+    return s.blas != nullptr && call.m >= 33 && call.dtype == ORTHO_F16 && call.alpha == 1;
+}
+
+float chunks_us(const state &, int64_t)
+{
+    return 1000;
 }
 
 } // namespace ortho_fused
@@ -105,6 +121,21 @@ void without_a_table_it_is_as_the_kernels_say(void **)
     assert_int_equal(usual_way(s, 9), WAY_MMA16);
 }
 
+void the_sooner_done_is_taken(void **)
+{
+    ortho_cublas *const there = reinterpret_cast<ortho_cublas *>(&way_for); /* any */
+    state s = state_of(5000, true), old = state_of(5000, false);
+    assert_int_equal(way_for(s, 1001, 0), W64X64_K4); /* there is no cuBLAS */
+    s.blas = old.blas = there;
+    assert_int_equal(way_for(s, 999, 0), W64X64_K4);
+    assert_int_equal(way_for(s, 1001, 0), WAY_CUBLAS);
+    assert_int_equal(way_for(old, 999, 0), WAY_CUBLAS); /* there is no other */
+    assert_int_equal(way_for(old, 32, 0), WAY_MMA16);
+    assert_int_equal(way_for(s, 33, WAY_CUBLAS), WAY_CUBLAS);
+    assert_int_equal(way_for(s, 32, WAY_CUBLAS), WAY_NONE);
+    assert_int_equal(usual_way(s, 4096), WAY_CUBLAS);
+}
+
 void a_table_decides_where_its_way_can_go(void **)
 {
     const state s = state_of(1024, true), old = state_of(1024, false);
@@ -151,6 +182,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_table_it_is_as_the_kernels_say),
+        cmocka_unit_test(the_sooner_done_is_taken),
         cmocka_unit_test(a_table_decides_where_its_way_can_go),
         cmocka_unit_test(a_way_that_is_asked_for_is_taken_or_refused),
     };

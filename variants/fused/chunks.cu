@@ -79,11 +79,11 @@ bool takes_chunks(const state &s, const ortho_gemm_call &call)
            takes_rounded(s, call);
 }
 
-size_t chunk_workspace(const state &s, int64_t m)
+size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype)
 {
     ortho_gemm_call call = {};
     call.m = m;
-    call.dtype = ORTHO_F16;
+    call.dtype = dtype;
     bool takes = false; /* whatever alpha will be */
     for (float alpha : ROUNDED_ALPHAS) {
         call.alpha = alpha;

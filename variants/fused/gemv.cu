@@ -125,9 +125,9 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
     return run_group(&opaque, call, 1);
 }
 
-size_t workspace(const void *opaque, int64_t m)
+size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
-    return chunk_workspace(*static_cast<const state *>(opaque), m);
+    return chunk_workspace(*static_cast<const state *>(opaque), m, dtype);
 }
 
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)

@@ -52,7 +52,7 @@ ortho_status export_split(const void *opaque, ortho_split *out, const ortho_serv
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
 /* Launches of gemv.cu, batch.cu, chunks.cu, wide.cu and chain.cu. */
-size_t workspace(const void *opaque, int64_t m);
+size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
@@ -81,7 +81,7 @@ bool takes_chunks(const state &s, const ortho_gemm_call &call);
 float chunks_us(const state &s, int64_t m);
 ortho_status run_chunks(const state &s, const ortho_gemm_call &call);
 void chunk_kernels(const state &s, const ortho_kernel_sink *sink);
-size_t chunk_workspace(const state &s, int64_t m);
+size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype);
 
 /* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
  * another: forms count from 0, WIDE_FORMS of them. */
