@@ -3,8 +3,9 @@
  * bound, once more, with weights in fp32. Behind a kernel that rounded all of them: their outputs
  * are replaced.
  *
- * A warp has a token and goes through the rows. So few rows cost what a launch costs, and what
- * reading x from the L2 does.
+ * A block has a row and some tokens: its weights are asked for before the kernel in front has
+ * ended, and x once it has. So few rows cost what a launch costs, and what reading x from the L2
+ * does.
  */
 #include "common/half.h"
 #include "kernels/cuda/base_gemm.h"
@@ -23,7 +24,9 @@ namespace
 {
 
 constexpr int MEND_THREADS = 256, MEND_WARPS = MEND_THREADS / 32;
-constexpr int ROWS_AT_ONCE = 4;
+constexpr int MEND_TOKENS = 4; /* of a block, where there are many */
+constexpr int64_t MANY_TOKENS = 1024;
+constexpr int EIGHTS = 2; /* columns by eights that a thread asks for at once */
 
 struct mend_launch {
     mended_rows rows;
@@ -38,44 +41,69 @@ __device__ __forceinline__ float2 halves(uint32_t two)
     return __half22float2(*reinterpret_cast<const __half2 *>(&two));
 }
 
-/* sum += x w of eight columns */
-__device__ __forceinline__ float multiply_add(uint4 x, const float4 *w, float sum)
+struct eight {
+    float4 first, second;
+
+    __device__ __forceinline__ void load(const float *w)
+    {
+        first = __ldg(reinterpret_cast<const float4 *>(w));
+        second = __ldg(reinterpret_cast<const float4 *>(w) + 1);
+    }
+    __device__ __forceinline__ float multiply_add(uint4 x, float sum) const
+    {
+        const float2 a = halves(x.x), b = halves(x.y), c = halves(x.z), d = halves(x.w);
+        sum = fmaf(a.x, first.x, fmaf(a.y, first.y, sum));
+        sum = fmaf(b.x, first.z, fmaf(b.y, first.w, sum));
+        sum = fmaf(c.x, second.x, fmaf(c.y, second.y, sum));
+        return fmaf(d.x, second.z, fmaf(d.y, second.w, sum));
+    }
+};
+
+/* The sum over a block, in its first thread. */
+__device__ __forceinline__ float sum_of_block(float v, float *warps)
 {
-    const float4 a = __ldg(w), b = __ldg(w + 1);
-    const float2 first = halves(x.x), second = halves(x.y), third = halves(x.z),
-                 fourth = halves(x.w);
-    sum = fmaf(first.x, a.x, fmaf(first.y, a.y, sum));
-    sum = fmaf(second.x, a.z, fmaf(second.y, a.w, sum));
-    sum = fmaf(third.x, b.x, fmaf(third.y, b.y, sum));
-    return fmaf(fourth.x, b.z, fmaf(fourth.y, b.w, sum));
+    for (int d = 16; d > 0; d /= 2)
+        v += __shfl_xor_sync(0xffffffffu, v, d);
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+    if (threadIdx.x == 0)
+        for (int i = 0; i < MEND_WARPS; i++)
+            sum += warps[i];
+    return sum;
 }
 
-/* Grid: tokens by MEND_WARPS, rows by ROWS_AT_ONCE. k % 8 == 0, x aligned to 16 bytes. */
-__global__ void __launch_bounds__(MEND_THREADS) mend_kernel(const mend_launch l)
+/* Grid: tokens by T, rows. k % 8 == 0, x aligned to 16 bytes. */
+template <int T> __global__ void __launch_bounds__(MEND_THREADS) mend_kernel(const mend_launch l)
 {
-    const int lane = threadIdx.x % 32;
-    const int64_t token = blockIdx.x * static_cast<int64_t>(MEND_WARPS) + threadIdx.x / 32;
-    const int first = static_cast<int>(blockIdx.y) * ROWS_AT_ONCE;
-    ortho_cuda_wait_for_previous();
-    if (token >= l.tokens)
-        return;
-    const uint4 *const x = reinterpret_cast<const uint4 *>(l.x + token * l.k);
-    float sum[ROWS_AT_ONCE] = {};
-    for (int64_t i = lane; i < l.k / 8; i += 32) {
-        const uint4 eight = __ldg(x + i);
+    __shared__ float warps[T][MEND_WARPS];
+    const float *const w = l.rows.w + blockIdx.y * l.k;
+    const int64_t token = blockIdx.x * static_cast<int64_t>(T);
+    float sum[T] = {};
+    for (int64_t from = threadIdx.x * 8; from < l.k; from += EIGHTS * MEND_THREADS * 8) {
+        eight of[EIGHTS];
 #pragma unroll
-        for (int r = 0; r < ROWS_AT_ONCE; r++)
-            if (first + r < l.rows.count)
-                sum[r] = multiply_add(
-                    eight, reinterpret_cast<const float4 *>(l.rows.w + (first + r) * l.k + i * 8),
-                    sum[r]);
+        for (int i = 0; i < EIGHTS; i++)
+            if (from + i * MEND_THREADS * 8 < l.k)
+                of[i].load(w + from + i * MEND_THREADS * 8);
+        if (from == threadIdx.x * 8)
+            ortho_cuda_wait_for_previous();
+#pragma unroll
+        for (int i = 0; i < EIGHTS; i++)
+#pragma unroll
+            for (int t = 0; t < T; t++) {
+                const int64_t column = from + i * MEND_THREADS * 8;
+                if (column < l.k && token + t < l.tokens)
+                    sum[t] = of[i].multiply_add(
+                        *reinterpret_cast<const uint4 *>(l.x + (token + t) * l.k + column), sum[t]);
+            }
     }
-#pragma unroll
-    for (int r = 0; r < ROWS_AT_ONCE; r++) {
-        for (int d = 16; d > 0; d /= 2)
-            sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], d);
-        if (lane == 0 && first + r < l.rows.count)
-            l.y[token * l.n + __ldg(l.rows.row + first + r)] = __float2half_rn(sum[r]);
+    ortho_cuda_wait_for_previous(); /* those whose columns are beyond the last */
+    for (int t = 0; t < T; t++) {
+        const float v = sum_of_block(sum[t], warps[t]);
+        if (threadIdx.x == 0 && token + t < l.tokens)
+            l.y[(token + t) * l.n + __ldg(l.rows.row + blockIdx.y)] = __float2half_rn(v);
     }
 }
 
@@ -138,15 +166,19 @@ ortho_status mend(const state &s, const ortho_gemm_call &call)
                            s.w.s.n,
                            s.w.s.k,
                            call.m};
-    const dim3 grid(static_cast<unsigned>((call.m + MEND_WARPS - 1) / MEND_WARPS),
-                    static_cast<unsigned>((s.mended.count + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE));
-    return launch_dependent(mend_kernel, grid, 1, MEND_THREADS, 0, call.stream, "mend_kernel", l);
+    const bool many = call.m >= MANY_TOKENS;
+    const int64_t each = many ? MEND_TOKENS : 1;
+    const dim3 grid(static_cast<unsigned>((call.m + each - 1) / each),
+                    static_cast<unsigned>(s.mended.count));
+    return launch_dependent(many ? mend_kernel<MEND_TOKENS> : mend_kernel<1>, grid, 1, MEND_THREADS,
+                            0, call.stream, "mend_kernel", l);
 }
 
 void mend_kernels(const state &s, const ortho_kernel_sink *sink)
 {
     if (s.mended.count > 0)
-        ortho_cuda_kernel_report("mend_kernel", reinterpret_cast<const void *>(mend_kernel),
+        ortho_cuda_kernel_report("mend_kernel",
+                                 reinterpret_cast<const void *>(mend_kernel<MEND_TOKENS>),
                                  MEND_THREADS, 0, sink);
 }
 
