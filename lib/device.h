@@ -2,9 +2,9 @@
  * device.h: the GPU, as the library needs it. device_cuda.c is it; device_none.c stands in where
  * the build has no CUDA.
  *
- * A layer on a GPU owns an ortho_gpu: which device it is, what it has allocated there, and its
- * pool of workspaces. Whatever touches the device happens between enter and leave, which set the
- * thread's device and put back what it was.
+ * A layer on a GPU owns an ortho_gpu: which device it is and what the layer has allocated there.
+ * Workspaces come from a pool that all ortho_gpus of one device share. Whatever touches the device
+ * happens between enter and leave, which set the thread's device and put back what it was.
  */
 #ifndef ORTHO_LIB_DEVICE_H
 #define ORTHO_LIB_DEVICE_H
@@ -32,11 +32,13 @@ typedef struct ortho_gpu ortho_gpu;
  * it. UNSUPPORTED with the reason when there is none. */
 ortho_status ortho_gpu_open(ortho_account *account, ortho_gpu **out);
 
-/* Frees the pool. Services' memory must have been freed. NULL is allowed. */
+/* The last of a device waits for every launch there between a take and a give, and frees the pool.
+ * Services' memory must have been freed. NULL is allowed. */
 void ortho_gpu_close(ortho_gpu *gpu);
 
-/* Waits for every launch between a take and a give, graphs' excepted. Not for the device: that may
- * not be waited for while anybody captures. */
+/* Waits for every launch between a take and a give of this ortho_gpu, graphs' excepted; for others'
+ * too that had the same workspace later. Not for the device: that may not be waited for while
+ * anybody captures. */
 void ortho_gpu_settle(ortho_gpu *gpu);
 
 int ortho_gpu_ordinal(const ortho_gpu *gpu);
@@ -65,7 +67,9 @@ ortho_status ortho_gpu_wait(void);
 
 /*
  * A workspace, from take to give, for launches on one stream. Nobody waits on the host: the next
- * taker gets memory that its stream is ordered behind, or that is known to be idle, or new memory.
+ * taker, of whichever ortho_gpu, gets memory that its stream is ordered behind, or that is known to
+ * be idle, or new memory; only where there is no room for that, idle memory is freed, which may
+ * wait for the device. What is taken and not given yet is nobody else's.
  * While the stream is being captured the memory belongs to the graph: allocated and freed by nodes
  * of it, so that a graph may be launched at any time, on any stream, beside ordinary calls.
  */

@@ -156,6 +156,12 @@ ortho_status ortho_gpu_wait(void)
 
 /* ---- the object ------------------------------------------------------------------------------ */
 
+static void discard(ortho_gpu *gpu)
+{
+    pthread_mutex_destroy(&gpu->lock);
+    free(gpu);
+}
+
 ortho_status ortho_gpu_open(ortho_account *account, ortho_gpu **out)
 {
     char why[256];
@@ -172,8 +178,12 @@ ortho_status ortho_gpu_open(ortho_account *account, ortho_gpu **out)
     }
     gpu->ordinal = ordinal;
     gpu->account = account;
-    *out = gpu;
-    return ORTHO_OK;
+    status = ortho_gpu_join_pool(gpu);
+    if (status != ORTHO_OK)
+        discard(gpu);
+    else
+        *out = gpu;
+    return status;
 }
 
 void ortho_gpu_close(ortho_gpu *gpu)
@@ -181,13 +191,11 @@ void ortho_gpu_close(ortho_gpu *gpu)
     ortho_gpu_scope scope;
     if (gpu == NULL)
         return;
-    if (ortho_gpu_enter(gpu, &scope) == ORTHO_OK) {
-        ortho_gpu_settle(gpu);
-        ortho_gpu_drop_slots(gpu);
+    const bool entered = ortho_gpu_enter(gpu, &scope) == ORTHO_OK;
+    ortho_gpu_leave_pool(gpu);
+    if (entered)
         ortho_gpu_leave(&scope);
-    }
-    pthread_mutex_destroy(&gpu->lock);
-    free(gpu);
+    discard(gpu);
 }
 
 int ortho_gpu_ordinal(const ortho_gpu *gpu)

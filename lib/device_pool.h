@@ -1,4 +1,5 @@
-/* device_pool.h: the inside of an ortho_gpu, for device_cuda.c and device_pool_cuda.c. */
+/* device_pool.h: the inside of an ortho_gpu and of a device's pool of workspaces, for device_cuda.c
+ * and device_pool_cuda.c. */
 #ifndef ORTHO_LIB_DEVICE_POOL_H
 #define ORTHO_LIB_DEVICE_POOL_H
 
@@ -14,21 +15,23 @@ typedef struct ortho_gpu_record {
     struct ortho_gpu_record *next;
 } ortho_gpu_record;
 
-typedef struct ortho_gpu_slot ortho_gpu_slot;
+typedef struct ortho_gpu_pool ortho_gpu_pool;
 
 struct ortho_gpu {
     int ordinal;
     ortho_account *account;
+    ortho_gpu_pool *pool; /* the device's */
+    uint64_t used;        /* slots' bits, of those that were taken; under the pool's lock */
     pthread_mutex_t lock; /* of what follows */
     ortho_gpu_record *records;
-    ortho_gpu_slot *slots;
-    int slot_count;
 };
 
 /* A cudaError_t as ours: MEMORY where the device is full, DEVICE otherwise. */
 ortho_status ortho_gpu_check(int error, const char *what);
 
-/* Frees the pool of a device that is idle. */
-void ortho_gpu_drop_slots(ortho_gpu *gpu);
+/* Makes gpu->pool that of its device, and an end of that; the last one who leaves, in the scope of
+ * the device, waits for what is under way and frees it. */
+ortho_status ortho_gpu_join_pool(ortho_gpu *gpu);
+void ortho_gpu_leave_pool(ortho_gpu *gpu);
 
 #endif

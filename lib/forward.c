@@ -105,7 +105,8 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m)
     return server;
 }
 
-/* A GPU's layer keeps its workspaces, so a piece is made shorter for one that would be larger. */
+/* A GPU keeps workspaces while it has layers, so a piece is made shorter for one that would be
+ * larger. */
 #define WORKSPACE_MOST ((size_t)256 << 20)
 
 static size_t workspace_bytes(const ortho_server *server, int64_t tokens, ortho_dtype dtype)

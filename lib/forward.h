@@ -50,7 +50,7 @@ ortho_status ortho_forward_check_together(const ortho_layer *first, const ortho_
 int64_t ortho_forward_piece_tokens(const ortho_server *server, const ortho_gpu *gpu,
                                    ortho_dtype dtype);
 
-/* A workspace from the layer's pool, and back; both in the layer's scope. */
+/* A workspace from the pool of the layer, or of its GPU, and back; both in the layer's scope. */
 ortho_status ortho_forward_take(ortho_forward *f);
 ortho_status ortho_forward_give(ortho_forward *f);
 

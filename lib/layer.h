@@ -3,7 +3,8 @@
  *
  * A layer owns its weights once, in the packed layout of the variant that serves it; the canonical
  * split lives only from the sieve (or a file) to the end of prepare, and is unpacked again when it
- * is asked for. Nothing of a layer changes in a forward but its pool of workspaces, which locks.
+ * is asked for. Nothing of a layer changes in a forward but its pool of workspaces, or what it
+ * notes of its GPU's, both of which lock.
  */
 #ifndef ORTHO_LIB_LAYER_H
 #define ORTHO_LIB_LAYER_H

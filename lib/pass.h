@@ -1,5 +1,5 @@
 /* pass.h: what an ortho_pass is, inside the library. Nothing of it changes in a forward but its
- * pools of workspaces, which lock. */
+ * pool of workspaces, or what it notes of its GPU's, both of which lock. */
 #ifndef ORTHO_LIB_PASS_H
 #define ORTHO_LIB_PASS_H
 

@@ -239,8 +239,9 @@ ORTHO_API ortho_status ortho_layer_export(const ortho_layer *layer, ortho_split 
  * Safe to call from several threads on one layer as long as none sets alpha. m = 0 does nothing and
  * succeeds.
  * Errors: ARGUMENT (NULL, m < 0, overlap, memory of the wrong side), UNSUPPORTED (dtype, stream),
- * MEMORY, DEVICE; y is untouched then. A workspace is taken from the layer's own pool, so that
- * calls of one size allocate once. */
+ * MEMORY, DEVICE; y is untouched then. A workspace is taken from a pool, the layer's own on the
+ * CPU, on a GPU that of all layers there, so that calls of one size allocate once. It stays until
+ * the layer is freed, or the last of that GPU. */
 ORTHO_API ortho_status ortho_layer_forward(const ortho_layer *layer, const void *x, int64_t m,
                                            ortho_dtype dtype, void *y, void *stream);
 
@@ -251,7 +252,8 @@ ORTHO_API ortho_status ortho_layer_set_alpha(ortho_layer *layer, float alpha);
 /* Fills *info, whose size the caller has set; ARGUMENT when that is too small or a pointer NULL. */
 ORTHO_API ortho_status ortho_layer_inspect(const ortho_layer *layer, ortho_layer_info *info);
 
-/* Frees the layer; on the GPU waits for the forwards under way. NULL is allowed. */
+/* Frees the layer; on the GPU waits for its forwards under way, and for other layers' that had the
+ * same workspace after them. NULL is allowed. */
 ORTHO_API void ortho_layer_free(ortho_layer *layer);
 
 /* ---- linears that share x, and whole passes -------------------------------------------------- */
@@ -319,7 +321,8 @@ typedef struct ortho_pass_info {
 /* Fills *info, whose size the caller has set; ARGUMENT when that is too small or a pointer NULL. */
 ORTHO_API ortho_status ortho_pass_inspect(const ortho_pass *pass, ortho_pass_info *info);
 
-/* Frees the pass, not its layers; on the GPU waits for the forwards under way. NULL is allowed. */
+/* Frees the pass, not its layers; on the GPU waits for the forwards under way, as ortho_layer_free
+ * does. NULL is allowed. */
 ORTHO_API void ortho_pass_free(ortho_pass *pass);
 
 /* ---- artifacts -------------------------------------------------------------------------------

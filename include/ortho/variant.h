@@ -174,9 +174,12 @@ typedef struct ortho_gemm_call {
      * over one state, whatever the problem said; others may answer UNSUPPORTED to one that isn't
      * the problem's. */
     ortho_dtype dtype;
-    int64_t m;       /* 1 .. problem.m */
-    float alpha;     /* 0: Ortho is not read at all, so a NaN in it can't leak */
-    void *workspace; /* `workspace` bytes, 64-byte aligned (device: 256) */
+    int64_t m;   /* 1 .. problem.m */
+    float alpha; /* 0: Ortho is not read at all, so a NaN in it can't leak */
+    /* `workspace` bytes, 64-byte aligned (device: 256), with anything in them. Other calls on the
+     * stream, of any variant, may have had the same: a launch that begins before the one in front
+     * of it ends must wait for that end before it touches them. */
+    void *workspace;
     int threads;
     void *stream;
     int way; /* 0: the variant decides; else one of its hooks' ways, counted from 1 */
