@@ -95,7 +95,8 @@ int ortho_tuned_way(const ortho_tuned *tuned, const char *const *ways, ortho_dty
     double least = 0;
     for (int i = 0; s != NULL && i < s->rows; i++) {
         double far = ratio_of((double)s->row[i].m, (double)m);
-        if (far == 0 || (way != NULL && far >= least))
+        /* Rows ascend: between two that are as far the larger one, whose tiles have room. */
+        if (far == 0 || (way != NULL && far > least))
             continue;
         way = s->row[i].way;
         least = far;

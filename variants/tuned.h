@@ -7,7 +7,7 @@
  *   dtype    the same; the same group, or whole rows both
  *   shape    the least n/n' * k/k' * density/density', each the larger over the smaller and 2 at
  *            most: so the very shape where it was measured. Density 0 is near to 0 alone
- *   tokens   of the cases of that shape the least m/m', 2 at most; of two the fewer tokens
+ *   tokens   of the cases of that shape the least m/m', 2 at most; of two as near the more
  * Where none is near enough the table decides nothing, and the variant does as without one.
  */
 #ifndef ORTHO_VARIANTS_TUNED_H

@@ -44,7 +44,8 @@ static void a_table_decides_near_what_was_measured(void **unused)
     assert_int_equal(way_of(&l, ORTHO_F32, 6, 0), PANEL);
     assert_int_equal(way_of(&l, ORTHO_F32, 7, 0), PANEL); /* nothing near: the threshold */
     assert_int_equal(way_of(&l, ORTHO_F32, 8, 0), ROWS);
-    assert_int_equal(way_of(&l, ORTHO_F32, 32, 0), ROWS);
+    assert_int_equal(way_of(&l, ORTHO_F32, 31, 0), ROWS);
+    assert_int_equal(way_of(&l, ORTHO_F32, 32, 0), PANEL); /* 16 and 64 are as near: the more */
     assert_int_equal(way_of(&l, ORTHO_F32, 33, 0), PANEL);
     assert_int_equal(way_of(&l, ORTHO_F32, 128, 0), PANEL); /* a way that there isn't */
     assert_int_equal(way_of(&l, ORTHO_BF16, 16, 0), PANEL); /* another dtype */

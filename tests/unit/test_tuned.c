@@ -126,7 +126,7 @@ static void the_nearest_tokens_decide(void **unused)
         int64_t m;
         int way;
     } cases[] = {{1, 1},  {2, 1},  {3, 0},  {4, 2},  {8, 2},
-                 {15, 2}, {16, 2}, /* of both 2: fewer */
+                 {15, 2}, {16, 3}, /* of both 2: more */
                  {17, 3}, {32, 3}, {64, 3}, {65, 0}, {1ll << 40, 0}};
     ortho_tuned_query q = query_of(1000, 2000, 128, 0.01);
     ortho_tuned t = ortho_tuned_find(tables, &q);
