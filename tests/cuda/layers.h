@@ -10,6 +10,21 @@
 #include "variants/table.h"
 
 #include <math.h>
+#include <pthread.h>
+
+/* Threads that give what they found to be wrong, or NULL. */
+static inline void in_two_threads(void *(*run)(void *), void *first, void *second)
+{
+    void *const of[2] = {first, second};
+    pthread_t thread[2];
+    void *failed[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, run, of[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], &failed[i]);
+    for (int i = 0; i < 2; i++)
+        assert_null(failed[i]);
+}
 
 static const ortho_layer_options on_gpu = {.size = sizeof on_gpu, .device = ORTHO_DEVICE_CUDA};
 static const ortho_layer_options on_cpu = {.size = sizeof on_cpu, .device = ORTHO_DEVICE_CPU};

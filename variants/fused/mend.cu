@@ -112,11 +112,9 @@ void exact_row(const ortho_split *split, int64_t row, float *w)
 {
     const int64_t groups = (split->k + split->group - 1) / split->group;
     const uint8_t *q = split->q + row * ((split->k + 1) / 2);
-    for (int64_t c = 0; c < split->k; c++) {
-        const int weight = static_cast<int>(((c & 1 ? q[c / 2] >> 4 : q[c / 2]) & 15u) ^ 8u) - 8;
-        w[c] = static_cast<float>(weight) *
+    for (int64_t c = 0; c < split->k; c++)
+        w[c] = static_cast<float>(weight_of(q[c / 2], c)) *
                ortho_fp16_to_float(split->scale[row * groups + c / split->group]);
-    }
     for (int64_t i = split->row_ptr[row]; i < split->row_ptr[row + 1]; i++)
         w[ortho_split_col(split, i)] += ortho_fp16_to_float(split->val[i]);
 }

@@ -44,11 +44,6 @@ void note_magnitude(float v, float *least, float *most)
     *most = fmaxf(*most, v);
 }
 
-int weight_of(uint8_t byte, int64_t column)
-{
-    return static_cast<int>(((column & 1 ? byte >> 4 : byte) & 15u) ^ 8u) - 8;
-}
-
 double to_half(double v)
 {
     return ortho_fp16_to_float(ortho_float_to_fp16(static_cast<float>(v)));

@@ -19,6 +19,12 @@ constexpr int MENDED_MOST = 32;
 constexpr float ROUNDED_ALPHAS[] = {0.0f, 0.5f, 1.0f};
 constexpr int ROUNDED = sizeof ROUNDED_ALPHAS / sizeof *ROUNDED_ALPHAS;
 
+/* A weight of a split's row, by the byte that has it. */
+inline int weight_of(uint8_t byte, int64_t column)
+{
+    return static_cast<int>(((column & 1 ? byte >> 4 : byte) & 15u) ^ 8u) - 8;
+}
+
 /* What decides, of a linear's weights. */
 struct rounding {
     float least, most;        /* of the scales that aren't 0, by magnitude; 0 without any */
