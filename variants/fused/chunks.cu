@@ -126,6 +126,7 @@ ortho_status run_chunks(const state &s, const ortho_gemm_call &call)
     return status == ORTHO_OK ? mend(s, call) : status;
 }
 
+/* cuBLAS's own aren't known before they run. */
 void chunk_kernels(const state &s, const ortho_kernel_sink *sink)
 {
     ortho_cuda_kernel_report("unpack_kernel", reinterpret_cast<const void *>(pick_unpack(s)),
