@@ -115,11 +115,13 @@ static size_t workspace_bytes(const ortho_server *server, int64_t tokens, ortho_
     return gemm->workspace == NULL ? 0 : gemm->workspace(server->state, tokens, dtype);
 }
 
-int64_t ortho_forward_piece_tokens(const ortho_server *server, const ortho_gpu *gpu,
-                                   ortho_dtype dtype)
+int64_t ortho_forward_piece_tokens(const ortho_forward *f)
 {
-    int64_t tokens = ortho_layer_tokens(gpu);
-    while (tokens > ORTHO_LAYER_TOKENS && workspace_bytes(server, tokens, dtype) > WORKSPACE_MOST)
+    if (f->m <= ORTHO_LAYER_TOKENS) /* one piece, whatever the answer */
+        return ORTHO_LAYER_TOKENS;
+    int64_t tokens = ortho_layer_tokens(f->layer->gpu);
+    while (tokens > ORTHO_LAYER_TOKENS &&
+           workspace_bytes(f->server, tokens, f->dtype) > WORKSPACE_MOST)
         tokens /= 2;
     return tokens;
 }
@@ -178,7 +180,7 @@ ortho_status ortho_forward_run(const ortho_forward *f)
 
 ortho_status ortho_forward_whole(ortho_forward *f)
 {
-    f->piece = ortho_forward_piece_tokens(f->server, f->layer->gpu, f->dtype);
+    f->piece = ortho_forward_piece_tokens(f);
     ortho_status status = ortho_forward_take(f);
     if (status != ORTHO_OK)
         return status;

@@ -45,10 +45,9 @@ const ortho_server *ortho_forward_server(const ortho_layer *layer, int64_t m);
 ortho_status ortho_forward_check_together(const ortho_layer *first, const ortho_layer *layer,
                                           const char *part, int i);
 
-/* Tokens of the pieces that a call of this dtype is cut into. Fewer than a GPU's
- * (ortho_layer_tokens) where the workspace of such a piece would be large. */
-int64_t ortho_forward_piece_tokens(const ortho_server *server, const ortho_gpu *gpu,
-                                   ortho_dtype dtype);
+/* Tokens of the pieces that a forward is cut into. Fewer than a GPU's (ortho_layer_tokens) where
+ * the workspace of such a piece would be large. */
+int64_t ortho_forward_piece_tokens(const ortho_forward *f);
 
 /* A workspace from the pool of the layer, or of its GPU, and back; both in the layer's scope. */
 ortho_status ortho_forward_take(ortho_forward *f);

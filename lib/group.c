@@ -117,8 +117,7 @@ static void cut(group *g)
 {
     int64_t least = INT64_MAX;
     for (int i = 0; i < g->count; i++) {
-        const ortho_forward *f = &g->part[i];
-        const int64_t piece = ortho_forward_piece_tokens(f->server, f->layer->gpu, f->dtype);
+        const int64_t piece = ortho_forward_piece_tokens(&g->part[i]);
         least = piece < least ? piece : least;
     }
     for (int i = 0; i < g->count; i++)

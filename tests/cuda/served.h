@@ -97,16 +97,20 @@ static inline ortho_gemm_call call_in_way(const ortho_layer *layer, const void *
         .x = x, .dtype = ORTHO_F16, .m = m, .alpha = layer->alpha, .threads = 1, .way = way};
 }
 
-/* The way's name; NULL where it can't take that call, "" where there are no more ways. */
+static inline int way_count(const ortho_layer *layer)
+{
+    const char *const *ways = layer->server[0].variant->gemm->ways;
+    int count = 0;
+    while (ways != NULL && ways[count] != NULL)
+        count++;
+    return count;
+}
+
+/* The way's name; NULL where it can't take that call. */
 static inline const char *way_of_layer(const ortho_layer *layer, const void *x, int64_t m, int way)
 {
     const ortho_gemm_hooks *gemm = layer->server[0].variant->gemm;
     const ortho_gemm_call call = call_in_way(layer, x, m, way);
-    int count = 0;
-    while (gemm->ways != NULL && gemm->ways[count] != NULL)
-        count++;
-    if (way > count)
-        return "";
     return gemm->way(layer->server[0].state, &call) == way ? gemm->ways[way - 1] : NULL;
 }
 

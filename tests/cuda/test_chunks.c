@@ -2,6 +2,7 @@
  * Linears that `fused` unpacks for cuBLAS in more than one chunk, of more than 8192 columns (two
  * windows of the packed form), and with rows that don't fill a unit.
  */
+#include "kernels/cuda/blas.h"
 #include "served.h"
 
 enum { TOKENS = 40, SOME = 4 };
@@ -9,10 +10,11 @@ enum { TOKENS = 40, SOME = 4 };
 /* -> 0 where no way has that name, or it can't take the call. */
 static int way_named(const ortho_layer *layer, const void *x, const char *name)
 {
-    const char *way;
-    for (int i = 1; (way = way_of_layer(layer, x, TOKENS, i)) == NULL || way[0] != '\0'; i++)
+    for (int i = 1; i <= way_count(layer); i++) {
+        const char *way = way_of_layer(layer, x, TOKENS, i);
         if (way != NULL && strcmp(way, name) == 0)
             return i;
+    }
     return 0;
 }
 
@@ -24,6 +26,9 @@ static void must_be_right(int64_t n, int64_t k, double density)
     void *x = device_copy(host_x, x_bytes), *y = device_copy(NULL, y_bytes);
     const int way = way_named(l.gpu, x, "cublas");
     if (way == 0) {
+        const ortho_services services = ortho_services_default();
+        if (served_name() != NULL && ortho_cublas_supports(&services) == ORTHO_OK)
+            fail_msg("%d x %d isn't unpacked, though cuBLAS is there", (int)n, (int)k);
         print_message("skipped: there is no cuBLAS, or the variant isn't built\n");
     } else {
         void *workspace = way_workspace(l.gpu, TOKENS);

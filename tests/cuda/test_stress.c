@@ -163,10 +163,10 @@ static void a_difference_is_found(void **state)
 static void ways_repeat(void)
 {
     const int many = 300, few = 20;
-    const char *way;
-    for (int i = 1; (way = way_of_layer(square.gpu, x, many, i)) == NULL || way[0] != '\0'; i++) {
-        const int tokens = way != NULL ? many : few;
-        way = way != NULL ? way : way_of_layer(square.gpu, x, few, i);
+    for (int i = 1; i <= way_count(square.gpu); i++) {
+        const bool takes_many = way_of_layer(square.gpu, x, many, i) != NULL;
+        const int tokens = takes_many ? many : few;
+        const char *way = way_of_layer(square.gpu, x, tokens, i);
         if (way == NULL) /* on this GPU */
             continue;
         char name[64];

@@ -64,7 +64,17 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
         return ortho_fail(ORTHO_E_UNSUPPORTED, "dense was prepared for %s",
                           ortho_dtype_name(s->dtype));
     const ortho_cublas_product product = {
-        s->n, s->k, call->m, s->n, s->dtype, s->w, call->x, call->y, call->workspace, call->stream};
+        .n = s->n,
+        .k = s->k,
+        .m = call->m,
+        .y_stride = s->n,
+        .dtype = s->dtype,
+        .w = s->w,
+        .x = call->x,
+        .y = call->y,
+        .workspace = call->workspace,
+        .stream = call->stream,
+    };
     return ortho_cublas_multiply(s->blas, &product);
 }
 

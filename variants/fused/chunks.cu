@@ -117,9 +117,17 @@ ortho_status run_chunks(const state &s, const ortho_gemm_call &call)
         const int64_t here = std::min(rows, n - row);
         status = unpack(s, call, row, here, chunk);
         const ortho_cublas_product product = {
-            here,           s.w.s.k,    call.m, n,
-            ORTHO_F16,      chunk,      call.x, static_cast<__half *>(call.y) + row,
-            call.workspace, call.stream};
+            .n = here,
+            .k = s.w.s.k,
+            .m = call.m,
+            .y_stride = n,
+            .dtype = ORTHO_F16,
+            .w = chunk,
+            .x = call.x,
+            .y = static_cast<__half *>(call.y) + row,
+            .workspace = call.workspace,
+            .stream = call.stream,
+        };
         if (status == ORTHO_OK)
             status = ortho_cublas_multiply(s.blas, &product);
     }

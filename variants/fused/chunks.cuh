@@ -20,6 +20,7 @@ namespace
 
 constexpr int UNPACK_THREADS = 128, UNPACK_WARPS = UNPACK_THREADS / 32;
 constexpr int PIECE_IMAGES = 12, WARP_IMAGES = PIECE_IMAGES / UNPACK_WARPS;
+static_assert(PIECE_IMAGES % UNPACK_WARPS == 0, "or a warp would leave some out");
 /* Behind each line, so that two rows' pieces of 64 bytes don't meet in banks. */
 constexpr int LINE_GAP = 64;
 

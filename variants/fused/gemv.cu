@@ -136,7 +136,7 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
     const int way = usual_way(*s, m);
     if (way >= WAY_CUBLAS) {
         way == WAY_CUBLAS ? chunk_kernels(*s, sink) : wide_kernels(*s, way - WAY_WIDE, sink);
-        mend_kernels(*s, sink);
+        mend_kernels(*s, m, sink);
         return;
     }
     if (way == WAY_MMA16) {

@@ -10,12 +10,9 @@
 #include "common/half.h"
 #include "kernels/cuda/base_gemm.h"
 #include "kernels/cuda/csr_gemm.h"
-#include "kernels/cuda/device.cuh"
+#include "variants/fused/activations.cuh"
 #include "variants/fused/dependent.cuh"
 #include "variants/fused/state.h"
-
-#include <cuda_fp16.h>
-#include <stdlib.h>
 
 namespace ortho_fused
 {
@@ -36,11 +33,6 @@ struct mend_launch {
     int64_t tokens;
 };
 
-__device__ __forceinline__ float2 halves(uint32_t two)
-{
-    return __half22float2(*reinterpret_cast<const __half2 *>(&two));
-}
-
 struct eight {
     float4 first, second;
 
@@ -51,7 +43,8 @@ struct eight {
     }
     __device__ __forceinline__ float multiply_add(uint4 x, float sum) const
     {
-        const float2 a = halves(x.x), b = halves(x.y), c = halves(x.z), d = halves(x.w);
+        const float2 a = half_activations::pair(x.x), b = half_activations::pair(x.y),
+                     c = half_activations::pair(x.z), d = half_activations::pair(x.w);
         sum = fmaf(a.x, first.x, fmaf(a.y, first.y, sum));
         sum = fmaf(b.x, first.z, fmaf(b.y, first.w, sum));
         sum = fmaf(c.x, second.x, fmaf(c.y, second.y, sum));
@@ -105,6 +98,20 @@ template <int T> __global__ void __launch_bounds__(MEND_THREADS) mend_kernel(con
         if (threadIdx.x == 0 && token + t < l.tokens)
             l.y[(token + t) * l.n + __ldg(l.rows.row + blockIdx.y)] = __float2half_rn(v);
     }
+}
+
+typedef void mend_fn(const mend_launch);
+
+/* A kernel, and the tokens of a block. */
+struct mender {
+    mend_fn *kernel;
+    int tokens;
+};
+
+mender pick_mender(int64_t m)
+{
+    return m >= MANY_TOKENS ? mender{mend_kernel<MEND_TOKENS>, MEND_TOKENS}
+                            : mender{mend_kernel<1>, 1};
 }
 
 /* A row's Base + Ortho, each rounded to fp32 once. */
@@ -164,19 +171,17 @@ ortho_status mend(const state &s, const ortho_gemm_call &call)
                            s.w.s.n,
                            s.w.s.k,
                            call.m};
-    const bool many = call.m >= MANY_TOKENS;
-    const int64_t each = many ? MEND_TOKENS : 1;
-    const dim3 grid(static_cast<unsigned>((call.m + each - 1) / each),
+    const mender by = pick_mender(call.m);
+    const dim3 grid(static_cast<unsigned>((call.m + by.tokens - 1) / by.tokens),
                     static_cast<unsigned>(s.mended.count));
-    return launch_dependent(many ? mend_kernel<MEND_TOKENS> : mend_kernel<1>, grid, 1, MEND_THREADS,
-                            0, call.stream, "mend_kernel", l);
+    return launch_dependent(by.kernel, grid, 1, MEND_THREADS, 0, call.stream, "mend_kernel", l);
 }
 
-void mend_kernels(const state &s, const ortho_kernel_sink *sink)
+void mend_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink)
 {
     if (s.mended.count > 0)
         ortho_cuda_kernel_report("mend_kernel",
-                                 reinterpret_cast<const void *>(mend_kernel<MEND_TOKENS>),
+                                 reinterpret_cast<const void *>(pick_mender(m).kernel),
                                  MEND_THREADS, 0, sink);
 }
 

@@ -246,15 +246,16 @@ ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
     return status != ORTHO_OK ? status : waited;
 }
 
-/* What kernels that round weights need. cuBLAS may be missing. */
-ortho_status open_rounded(state *st, const ortho_split *split, const ortho_services *s)
+/* What kernels that round weights need, where calls may be theirs. cuBLAS may be missing. */
+ortho_status open_rounded(state *st, const ortho_gemm_problem *problem, const ortho_services *s)
 {
-    if (!may_round(st->rounded, 0) && !may_round(st->rounded, MENDED_ALPHA))
+    const bool may = may_round(st->rounded, 0) || may_round(st->rounded, MENDED_ALPHA);
+    if (!may || problem->m < ROUNDED_TOKENS_LEAST)
         return ORTHO_OK;
-    const ortho_status status = keep_mended(st->rounded, split, s, &st->mended);
+    const ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
     st->bytes += st->mended.bytes;
     st->index_bytes += st->mended.bytes;
-    if (status == ORTHO_OK && split->n <= INT32_MAX && split->k <= INT32_MAX)
+    if (status == ORTHO_OK)
         (void)ortho_cublas_open(s, &st->blas);
     return status;
 }
@@ -293,7 +294,7 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.rounded = rounding_of(split);
     status = fill(&made, split, s);
     if (status == ORTHO_OK)
-        status = open_rounded(&made, split, s);
+        status = open_rounded(&made, problem, s);
     if (status != ORTHO_OK)
         release_state(&made, s);
     else

@@ -67,11 +67,13 @@ inline bool is_patched(const state &s, float alpha)
     return s.nnz > 0 && alpha != 0;
 }
 
+/* Fewer tokens are never taken by a kernel that rounds weights. */
+constexpr int64_t ROUNDED_TOKENS_LEAST = 17;
 /* May a kernel that rounds weights to fp16 take a call of one linear, which mend() then ends? */
 bool takes_rounded(const state &s, const ortho_gemm_call &call);
 /* Computes the rows that need it once more, exactly. */
 ortho_status mend(const state &s, const ortho_gemm_call &call);
-void mend_kernels(const state &s, const ortho_kernel_sink *sink);
+void mend_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 ortho_status keep_mended(const rounding &r, const ortho_split *split, const ortho_services *s,
                          mended_rows *out);
 void free_mended(mended_rows *rows, const ortho_services *s);

@@ -96,7 +96,7 @@ int slots_of(const form &f)
     return slots;
 }
 
-constexpr int64_t WIDE_TOKENS_LEAST = 17, WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
+constexpr int64_t WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
 
 } // namespace
 
@@ -109,7 +109,7 @@ bool takes_rounded(const state &s, const ortho_gemm_call &call)
 
 bool takes_wide(const state &s, const ortho_gemm_call &call)
 {
-    return s.hopper && call.m >= WIDE_TOKENS_LEAST && call.m <= WIDE_TOKENS_MOST &&
+    return s.hopper && call.m >= ROUNDED_TOKENS_LEAST && call.m <= WIDE_TOKENS_MOST &&
            takes_rounded(s, call) && can_map_x();
 }
 
