@@ -3,7 +3,8 @@
 # and line: a table decides which kernel users get.
 
 # Lines before the columns, "# key<TAB>value" each, all of them required.
-set(ORTHO_TUNED_HEAD format device backend variant version commit date driver threads model verified)
+set(ORTHO_TUNED_HEAD format device backend variant version commit date driver threads model rows
+    verified)
 set(ORTHO_TUNED_COLUMNS "n\tk\tgroup\tm\tdensity\tdtype\tway\ttime_ns\tsecond\tratio")
 set(ORTHO_TUNED_WHOLE "^[1-9][0-9]*$")
 set(ORTHO_TUNED_REAL "^[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$")

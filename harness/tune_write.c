@@ -58,6 +58,7 @@ static void put_heads(FILE *out, const ob_tune *t, const json_t *results,
     put_head(out, "driver", ortho_model_string(results, "context.gpu.driver"));
     put_head(out, "threads", threads);
     put_head(out, "model", ortho_model_string(results, "context.model.name"));
+    put_head(out, "rows", ortho_model_string(results, "context.options.ortho-rows"));
     put_head(out, "verified", "every row"); /* ORTHO_CASE_OK and AMBIGUOUS are, before and after */
     fputs("n\tk\tgroup\tm\tdensity\tdtype\tway\ttime_ns\tsecond\tratio\n", out);
 }

@@ -57,7 +57,6 @@ static ob_options session_options(const ob_options *options)
     o.forms = OB_FORM_SINGLE;
     o.activations = 1 << ORTHO_ACTIVATIONS_EXACT;
     o.alpha = 1;
-    o.ortho_rows = "sieve";
     o.engine = OB_ENGINE_OWN;
     o.case_key = NULL;
     o.processes = 1;

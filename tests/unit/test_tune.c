@@ -241,6 +241,7 @@ static void the_table_is_written_whole(void **unused)
                                  "# driver\t-\n"
                                  "# threads\t3\n"
                                  "# model\ta _model_\n"
+                                 "# rows\t-\n"
                                  "# verified\tevery row\n"
                                  "n\tk\tgroup\tm\tdensity\tdtype\tway\ttime_ns\tsecond\tratio\n"
                                  "64\t128\t128\t2\t0.01\tfp32\tb\t5.0\ta\t2.000\n"
