@@ -35,7 +35,7 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
 
 int wide_form(const state &, int64_t m)
 {
-    return m >= 128 ? 2 : 0;
+    return m >= 128 ? 5 : 3; /* W64X64_K4, W64X64 */
 }
 
 float wide_us(const state &, int64_t m, int)
@@ -101,7 +101,15 @@ int way_for(const state &s, int64_t m, int asked, ortho_dtype dtype = ORTHO_F16,
     return way;
 }
 
-enum { W64X64 = WAY_WIDE, W64X64_K2, W64X64_K4, LAST = WAY_WIDE + WIDE_FORMS - 1 };
+enum {
+    W32X64 = WAY_WIDE,
+    W32X64_K2,
+    W32X64_K4,
+    W64X64,
+    W64X64_K2,
+    W64X64_K4,
+    LAST = WAY_WIDE + WIDE_FORMS - 1
+};
 
 void without_a_table_it_is_as_the_kernels_say(void **)
 {

@@ -112,31 +112,6 @@ template <int GROUPS> struct warp_images {
     }
 };
 
-/* The segments of a unit in a window: all rows' lie side by side. */
-struct unit_segments {
-    const uint4 *steps;
-    int count_steps; /* of the section */
-    int begin, end;
-
-    __device__ __forceinline__ unit_segments(const linear &w, const piece &p)
-    {
-        const unit_place at = w.s.place_of_unit(p.unit);
-        const uint32_t *const section = w.begin + w.s.section(at.part, at.batch, p.window);
-        const uint32_t *const first =
-            w.first + (static_cast<int64_t>(p.window) * w.s.units + p.unit) * UNIT_ROWS;
-        const bool is_last = at.unit + 1 == w.s.units_of_batch(at.part, at.batch);
-        const uint32_t from = __ldg(section);
-        steps = reinterpret_cast<const uint4 *>(w.ortho + static_cast<size_t>(from) * STEP_BYTES);
-        count_steps = static_cast<int>(__ldg(section + 1) - from);
-        begin = static_cast<int>(__ldg(first));
-        end = is_last ? count_steps * SEGMENTS : static_cast<int>(__ldg(first + UNIT_ROWS));
-    }
-    __device__ __forceinline__ uint4 segment(int i) const
-    {
-        return __ldg(steps + segment_place(count_steps, i));
-    }
-};
-
 /* A segment's entries to their weights, those that are the piece's. */
 __device__ __forceinline__ void patch(const piece &p, uint4 segment, uint16_t alpha)
 {
@@ -180,16 +155,20 @@ __global__ void __launch_bounds__(UNPACK_THREADS, 8) unpack_kernel(const unpack_
     if (l.alpha == 0) {
         images.unpack(p);
     } else {
-        const unit_segments s(l.w, p);
+        const unit_segments s(l.w, p.unit, p.window);
+        const segment_order order(s.steps, bundle_steps(s.steps));
         images.unpack(p);
+        const auto segment_at = [&](int i) {
+            return load_segment(l.w, s.section + static_cast<uint32_t>(order.place_of(i)));
+        };
         int i = s.begin + static_cast<int>(threadIdx.x);
-        uint4 segment = i < s.end ? s.segment(i) : make_uint4(FILL, FILL, FILL, FILL);
+        uint4 segment = i < s.end ? segment_at(i) : make_uint4(FILL, FILL, FILL, FILL);
         __syncthreads();
         const uint16_t alpha = __half_as_ushort(__float2half_rn(l.alpha));
         for (; i < s.end; i += UNPACK_THREADS) {
             patch(p, segment, alpha);
             if (i + UNPACK_THREADS < s.end)
-                segment = s.segment(i + UNPACK_THREADS);
+                segment = segment_at(i + UNPACK_THREADS);
         }
     }
     __syncthreads();

@@ -28,7 +28,8 @@ __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals
 }
 
 /* Named barriers: 0 is that of __syncthreads(). */
-constexpr int MEETING = 1, X_IS_HERE = 2, MEETINGS = 2;
+constexpr int MEETING = 1, X_IS_HERE = 2, UNPACKERS_MEET = 1, SET_MEETS = 2 /* to 4 */,
+              MEETINGS = 4;
 
 #ifdef ORTHO_RACECHECK
 
@@ -41,10 +42,9 @@ __device__ __forceinline__ uint32_t stand_in(int name)
     return shared_address(barriers) + (name - 1) * 8;
 }
 
-__device__ __forceinline__ void meetings_open(int threads)
+__device__ __forceinline__ void meeting_open(int name, int threads)
 {
-    for (int name = 1; name <= MEETINGS; name++)
-        barrier_init(stand_in(name), threads);
+    barrier_init(stand_in(name), threads);
 }
 
 template <int NAME, int THREADS> __device__ __forceinline__ uint64_t meeting_arrive()
@@ -74,8 +74,8 @@ template <int NAME, int THREADS> __device__ __forceinline__ void meeting_sync()
 
 constexpr int ARRIVING_LANES = 1;
 
-/* By one thread, before the block meets for the first time. */
-__device__ __forceinline__ void meetings_open(int)
+/* THREADS of a name, by one thread, before the block meets for the first time. */
+__device__ __forceinline__ void meeting_open(int, int)
 {
 }
 
@@ -92,6 +92,13 @@ template <int NAME, int THREADS> __device__ __forceinline__ void meeting_sync()
 }
 
 #endif
+
+/* All names, of as many threads. */
+__device__ __forceinline__ void meetings_open(int threads)
+{
+    for (int name = 1; name <= MEETINGS; name++)
+        meeting_open(name, threads);
+}
 
 } // namespace
 

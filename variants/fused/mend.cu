@@ -3,15 +3,15 @@
  * bound, once more, with weights in fp32. Behind a kernel that rounded all of them: their outputs
  * are replaced.
  *
- * A block has a row and some tokens: its weights are asked for before the kernel in front has
- * ended, and x once it has. So few rows cost what a launch costs, and what reading x from the L2
- * does.
+ * A block has a row and some tokens. It begins when the blocks of the kernel in front have, where a
+ * multiprocessor has room, and waits for the end of that kernel only to store. x is there by then:
+ * who is in front lets it begin after waiting for x itself (wide_memory.cuh), or ends first.
  */
 #include "common/half.h"
 #include "kernels/cuda/base_gemm.h"
 #include "kernels/cuda/csr_gemm.h"
-#include "variants/fused/activations.cuh"
 #include "variants/fused/dependent.cuh"
+#include "variants/fused/mend.cuh"
 #include "variants/fused/state.h"
 
 namespace ortho_fused
@@ -23,7 +23,6 @@ namespace
 constexpr int MEND_THREADS = 256, MEND_WARPS = MEND_THREADS / 32;
 constexpr int MEND_TOKENS = 4; /* of a block, where there are many */
 constexpr int64_t MANY_TOKENS = 1024;
-constexpr int EIGHTS = 2; /* columns by eights that a thread asks for at once */
 
 struct mend_launch {
     mended_rows rows;
@@ -33,30 +32,10 @@ struct mend_launch {
     int64_t tokens;
 };
 
-struct eight {
-    float4 first, second;
-
-    __device__ __forceinline__ void load(const float *w)
-    {
-        first = __ldg(reinterpret_cast<const float4 *>(w));
-        second = __ldg(reinterpret_cast<const float4 *>(w) + 1);
-    }
-    __device__ __forceinline__ float multiply_add(uint4 x, float sum) const
-    {
-        const float2 a = half_activations::pair(x.x), b = half_activations::pair(x.y),
-                     c = half_activations::pair(x.z), d = half_activations::pair(x.w);
-        sum = fmaf(a.x, first.x, fmaf(a.y, first.y, sum));
-        sum = fmaf(b.x, first.z, fmaf(b.y, first.w, sum));
-        sum = fmaf(c.x, second.x, fmaf(c.y, second.y, sum));
-        return fmaf(d.x, second.z, fmaf(d.y, second.w, sum));
-    }
-};
-
 /* The sum over a block, in its first thread. */
 __device__ __forceinline__ float sum_of_block(float v, float *warps)
 {
-    for (int d = 16; d > 0; d /= 2)
-        v += __shfl_xor_sync(0xffffffffu, v, d);
+    v = mended_warp_sum(v);
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
@@ -74,30 +53,15 @@ template <int T> __global__ void __launch_bounds__(MEND_THREADS) mend_kernel(con
     const float *const w = l.rows.w + blockIdx.y * l.k;
     const int64_t token = blockIdx.x * static_cast<int64_t>(T);
     float sum[T] = {};
-    for (int64_t from = threadIdx.x * 8; from < l.k; from += EIGHTS * MEND_THREADS * 8) {
-        eight of[EIGHTS];
-#pragma unroll
-        for (int i = 0; i < EIGHTS; i++)
-            if (from + i * MEND_THREADS * 8 < l.k)
-                of[i].load(w + from + i * MEND_THREADS * 8);
-        if (from == threadIdx.x * 8)
-            ortho_cuda_wait_for_previous();
-#pragma unroll
-        for (int i = 0; i < EIGHTS; i++)
-#pragma unroll
-            for (int t = 0; t < T; t++) {
-                const int64_t column = from + i * MEND_THREADS * 8;
-                if (column < l.k && token + t < l.tokens)
-                    sum[t] = of[i].multiply_add(
-                        *reinterpret_cast<const uint4 *>(l.x + (token + t) * l.k + column), sum[t]);
-            }
-    }
-    ortho_cuda_wait_for_previous(); /* those whose columns are beyond the last */
-    for (int t = 0; t < T; t++) {
-        const float v = sum_of_block(sum[t], warps[t]);
+    mended_products<T, 2>(w, l.x + token * l.k, l.k, l.tokens - token, threadIdx.x, MEND_THREADS,
+                          sum);
+    const int64_t row = __ldg(l.rows.row + blockIdx.y);
+    for (int t = 0; t < T; t++)
+        sum[t] = sum_of_block(sum[t], warps[t]);
+    ortho_cuda_wait_for_previous(); /* which stores these outputs, too */
+    for (int t = 0; t < T; t++)
         if (threadIdx.x == 0 && token + t < l.tokens)
-            l.y[(token + t) * l.n + __ldg(l.rows.row + blockIdx.y)] = __float2half_rn(v);
-    }
+            l.y[(token + t) * l.n + row] = __float2half_rn(sum[t]);
 }
 
 typedef void mend_fn(const mend_launch);

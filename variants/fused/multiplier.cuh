@@ -5,6 +5,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_MULTIPLIER_CUH
 #define ORTHO_VARIANTS_FUSED_MULTIPLIER_CUH
 
+#include "variants/fused/mend.cuh"
 #include "variants/fused/wgmma.cuh"
 #include "variants/fused/wide_memory.cuh"
 
@@ -20,14 +21,38 @@ template <typename F> struct multiplier {
     const wide_memory<F> &m;
     const wide_launch &l;
     int lane, warp, row_group;
-    int row; /* the first that the lane stores of a tile */
+    int row;    /* the first that the lane stores of a tile */
+    int mended; /* row number `lane` of those that are mended */
     float sum[T / 2];
     turn slot;
 
     __device__ __forceinline__ multiplier(const wide_memory<F> &of, const wide_launch &launch)
         : m(of), l(launch), lane(threadIdx.x % 32), warp(uniform(threadIdx.x / 32 % GROUP_WARPS)),
-          row_group(uniform(threadIdx.x / GROUP_THREADS)), row(0), slot{0, 0}
+          row_group(uniform(threadIdx.x / GROUP_THREADS)), row(0),
+          mended(lane < l.mended.count ? __ldg(l.mended.row + lane) : -1), slot{0, 0}
     {
+    }
+    /* Rows that are mended, a warp an output, while nothing is there yet to be multiplied. */
+    __device__ __forceinline__ void mend() const
+    {
+        constexpr int WARPS = F::MULTIPLIERS / 32;
+        const int all = l.mended.count * l.tokens, step = static_cast<int>(gridDim.x) * WARPS;
+        const int64_t k = l.w.s.k;
+        if (all == 0)
+            return;
+        ortho_cuda_wait_for_previous(); /* for x */
+#pragma unroll 1
+        for (int i = static_cast<int>(blockIdx.x) * WARPS + row_group * GROUP_WARPS + warp; i < all;
+             i += step) {
+            const int number = i / l.tokens, token = i % l.tokens;
+            float products = 0;
+            mended_products<1, 4>(l.mended.w + number * k, l.x + token * k, k, 1, lane, 32,
+                                  &products);
+            products = mended_warp_sum(products);
+            if (lane == 0)
+                static_cast<__half *>(l.y)[token * l.w.s.n + __ldg(l.mended.row + number)] =
+                    __float2half_rn(products);
+        }
     }
     /* The tensor cores see what other warps wrote. That is for the reader to do: a writer would
      * wait for the weights that it has asked for. */
@@ -116,6 +141,7 @@ template <typename F> struct multiplier {
         const uint32_t at =
             m.out + (row_group * GROUP_WARPS + warp) * OUT_BYTES + lane * (UNIT_ROWS * 2);
         const int first = tile.token_tile() * T + tile_walk<F>::splitter() * TOKENS;
+        const uint32_t left_out = mended_of_unit();
         __half *to =
             static_cast<__half *>(l.y) + static_cast<int64_t>(first + lane % OUT_TOKENS) * n + row;
 #pragma unroll
@@ -130,7 +156,7 @@ template <typename F> struct multiplier {
             __syncwarp();
             const int token = t + lane % OUT_TOKENS;
             if (token < TOKENS && first + token < l.tokens)
-                store_rows(to, n - row, load_shared_16(at));
+                store_rows(to, n - row, left_out, load_shared_16(at));
         }
     }
     /* Of one of the warp's units; zeros where there are no such tokens. */
@@ -142,17 +168,29 @@ template <typename F> struct multiplier {
             __floats2half2_rn(sum[4 * eight + 2 * unit], sum[4 * eight + 2 * unit + 1]);
         return *reinterpret_cast<const uint32_t *>(&two);
     }
-    /* A unit's rows of a token, of which `left` are there. */
-    __device__ __forceinline__ void store_rows(__half *to, int64_t left, uint4 rows) const
+    /* A bit each of the unit's rows that mend() has stored. */
+    __device__ __forceinline__ uint32_t mended_of_unit() const
     {
-        if (l.aligned && left >= UNIT_ROWS) {
+        uint32_t bits = 0;
+#pragma unroll 1
+        for (int i = 0; i < l.mended.count; i++) {
+            const int in = __shfl_sync(ALL_LANES, mended, i) - row;
+            bits |= in >= 0 && in < UNIT_ROWS ? 1u << in : 0;
+        }
+        return bits;
+    }
+    /* A unit's rows of a token, of which `left` are there, but for those left out. */
+    __device__ __forceinline__ void store_rows(__half *to, int64_t left, uint32_t left_out,
+                                               uint4 rows) const
+    {
+        if (l.aligned && left >= UNIT_ROWS && left_out == 0) {
             *reinterpret_cast<uint4 *>(to) = rows;
             return;
         }
         const uint32_t words[4] = {rows.x, rows.y, rows.z, rows.w};
 #pragma unroll
         for (int i = 0; i < UNIT_ROWS; i++)
-            if (i < left)
+            if (i < left && (left_out >> i & 1) == 0)
                 to[i] = __ushort_as_half(static_cast<unsigned short>(words[i / 2] >> i % 2 * 16));
     }
 };

@@ -1,4 +1,4 @@
-/* section.cuh: the entries of a unit's 8 rows in a window of columns: where their segments are. */
+/* section.cuh: where the entries of a unit's 8 rows are in a window of columns. */
 #ifndef ORTHO_VARIANTS_FUSED_SECTION_CUH
 #define ORTHO_VARIANTS_FUSED_SECTION_CUH
 
@@ -25,47 +25,17 @@ __device__ __forceinline__ uint32_t inverse_of(int d)
     return d == 1 ? 65536 : d == 2 ? 32768 : d == 3 ? 21846 : 16384;
 }
 
-/* The segments of a unit's rows in a window. */
-struct unit_section {
-    const uint8_t *counts; /* of the unit's rows, of all images */
-    const uint8_t *steps_at;
+/* segment_place() of a section, without a division. */
+struct segment_order {
     int steps, each; /* of the section; of all bundles but the last */
     uint32_t inverse, inverse_last;
-    int begins; /* of row lane % 8, the first segment */
 
-    /* unit < units */
-    __device__ __forceinline__ void turn_to(const linear &w, int unit, int window)
+    /* steps > 0, as all of them where a segment is asked for. */
+    __device__ __forceinline__ segment_order(int of, int bundle)
+        : steps(of), each(bundle), inverse(inverse_of(bundle)),
+          inverse_last(inverse_of(of - quotient_by(of - 1, inverse) * bundle))
     {
-        const shape &s = w.s;
-        const unit_place at = s.place_of_unit(unit);
-        const uint32_t *const begin = w.begin + s.section(at.part, at.batch, window);
-        const uint32_t first = __ldg(begin), last = __ldg(begin + 1);
-        begins = static_cast<int>(
-            __ldg(w.first + (static_cast<int64_t>(window) * s.units + unit) * UNIT_ROWS +
-                  threadIdx.x % UNIT_ROWS));
-        counts = w.count + static_cast<int64_t>(unit) * s.images * UNIT_ROWS;
-        steps_at = w.ortho + static_cast<size_t>(first) * STEP_BYTES;
-        steps = static_cast<int>(last - first);
-        each = bundle_steps(steps);
-        inverse = inverse_of(each);
-        inverse_last = inverse_of(steps > 0 ? steps - (steps - 1) / each * each : 1);
     }
-    /* Entries of row lane % 8 in images [from, to). */
-    __device__ __forceinline__ int count(int from, int to) const
-    {
-        int sum = 0;
-#pragma unroll 1
-        for (int i = from + static_cast<int>(threadIdx.x) % 32 / UNIT_ROWS; i < to;
-             i += 32 / UNIT_ROWS)
-            sum += __ldg(counts + i * UNIT_ROWS + threadIdx.x % UNIT_ROWS);
-        sum += __shfl_xor_sync(ALL_LANES, sum, 8);
-        return sum + __shfl_xor_sync(ALL_LANES, sum, 16);
-    }
-    __device__ __forceinline__ uint4 segment(int i) const
-    {
-        return __ldg(reinterpret_cast<const uint4 *>(steps_at) + place_of(i));
-    }
-    /* segment_place() without a division. */
     __device__ __forceinline__ int place_of(int i) const
     {
         const int begin = quotient_by(i / SEGMENTS, inverse) * each;
@@ -74,6 +44,34 @@ struct unit_section {
         return (begin + inside - lane * of) * SEGMENTS + lane;
     }
 };
+
+/* The segments of a unit in a window: all rows' follow each other. */
+struct unit_segments {
+    uint32_t section; /* its first segment, of all */
+    int steps;        /* of the section */
+    int begin, end;   /* the unit's segments, from the section's first */
+
+    /* unit < units, in the order of the parts. */
+    __device__ __forceinline__ unit_segments(const linear &w, int unit, int window)
+    {
+        const unit_place at = w.s.place_of_unit(unit);
+        const uint32_t *const from = w.begin + w.s.section(at.part, at.batch, window);
+        const uint32_t *const first =
+            w.first + (static_cast<int64_t>(window) * w.s.units + unit) * UNIT_ROWS;
+        const bool is_last = at.unit + 1 == w.s.units_of_batch(at.part, at.batch);
+        const uint32_t step = __ldg(from);
+        section = step * SEGMENTS;
+        steps = static_cast<int>(__ldg(from + 1) - step);
+        begin = static_cast<int>(__ldg(first));
+        end = is_last ? steps * SEGMENTS : static_cast<int>(__ldg(first + UNIT_ROWS));
+    }
+};
+
+/* Segment i of all; a row's are side by side in `order` only. */
+__device__ __forceinline__ uint4 load_segment(const linear &w, uint32_t i)
+{
+    return __ldg(reinterpret_cast<const uint4 *>(w.ortho) + i);
+}
 
 /* The row of the unit: two bits of the row are in each entry of a segment. */
 __device__ __forceinline__ uint32_t row_of(uint4 segment)

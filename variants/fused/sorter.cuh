@@ -1,11 +1,11 @@
 /*
- * sorter.cuh: Ortho for wide.cuh: the entries of a unit's 8 rows, which are packed row by row,
- * sorted by image and added to weights that stand in shared memory.
+ * sorter.cuh: Ortho for wide.cuh: the entries of a tile's rows, which are packed row by row, sorted
+ * by image and added to weights that stand in shared memory.
  *
- * A warp sorts as many images at once as it has room for. The counts of the rows in each image tell
- * where the entries of an image will stand, and which segments of each row have them. These are
- * dealt to the lanes one by one, however skewed the rows. Which entry of an image comes first
- * doesn't matter: no two belong to one weight.
+ * All warps that unpack sort together, as many images at once as there is room for: segments are
+ * dealt to threads one by one and entries to a set's threads, however skewed the rows. The counts
+ * of the rows in each image tell where the entries of an image will stand. Which entry of an image
+ * comes first doesn't matter: no two belong to one weight.
  */
 #ifndef ORTHO_VARIANTS_FUSED_SORTER_CUH
 #define ORTHO_VARIANTS_FUSED_SORTER_CUH
@@ -20,21 +20,7 @@ namespace ortho_fused
 namespace
 {
 
-constexpr uint32_t ONES = 0x01010101u, TOPS = 0x80808080u;
-/* Segments that are dealt at once: they are counted in seven bits. */
-constexpr int DEALT_MOST = 127;
-
-/* A byte of eight, by the number of the row. */
-__device__ __forceinline__ int byte_of(uint2 rows, int row)
-{
-    return static_cast<int>(__byte_perm(rows.x, rows.y, row) & 255);
-}
-
-/* How many of four bytes aren't above e; all are below 128. */
-__device__ __forceinline__ int not_above(uint32_t bytes, int e)
-{
-    return __popc((static_cast<uint32_t>(e) * ONES + TOPS - bytes) & TOPS);
-}
+constexpr uint32_t ONES = 0x01010101u;
 
 /* Where `is`, without a branch: what was there before, and stores. */
 __device__ __forceinline__ uint32_t add_shared_if(bool is, uint32_t at, uint32_t v)
@@ -77,151 +63,222 @@ template <typename F> struct placed_entry {
     }
 };
 
-/* All entries of an image, straight from memory: for images that have too many. */
-template <typename F>
-static __device__ __noinline__ void add_crowd(const linear &w, int unit, int image,
-                                              uint32_t weights, uint16_t alpha)
-{
-    const int lane = threadIdx.x % 32, window = image / WINDOW_IMAGES;
-    unit_section s;
-    s.turn_to(w, unit, window);
-    const int behind = s.count(window * WINDOW_IMAGES, image), here = s.count(image, image + 1);
-    const int first = s.begins + behind / SEGMENT_ENTRIES,
-              last = s.begins + (behind + here + SEGMENT_ENTRIES - 1) / SEGMENT_ENTRIES;
-#pragma unroll 1
-    for (int row = 0; row < UNIT_ROWS; row++) {
-        const int end = __shfl_sync(ALL_LANES, last, row);
-#pragma unroll 1
-        for (int i = __shfl_sync(ALL_LANES, first, row) + lane; i < end; i += 32) {
-            const uint4 segment = s.segment(i);
-            const uint32_t words[4] = {segment.x, segment.y, segment.z, segment.w};
+/* Where the segments of a tile's units are in a window, in shared memory: of each unit {its
+ * section's first segment; the section's steps, above them those of a bundle; what makes a number
+ * within the tile one within the section; the first number behind the unit}. */
+template <typename F> struct tile_segments {
+    static constexpr int BUNDLE_SHIFT = 28;
+    static_assert(F::UNITS <= 32, "a lane each");
+
+    /* By one warp. unit: the tile's first. */
+    static __device__ __forceinline__ void note(uint32_t table, const linear &w, int unit,
+                                                int window)
+    {
+        const int lane = threadIdx.x % 32;
+        const bool is = lane < F::UNITS && unit + lane < w.s.units;
+        const unit_segments of(w, is ? unit + lane : unit, window);
+        int end = is ? of.end - of.begin : 0;
+        const int own = end;
 #pragma unroll
-            for (int j = 0; j < SEGMENT_ENTRIES; j++) {
-                const placed_entry<F> p(words[j], row, image % WINDOW_IMAGES * IMAGE_COLUMNS);
-                if (p.image == 0)
-                    add_entry(weights + p.at, words[j], alpha);
-            }
+        for (int step = 1; step < F::UNITS; step *= 2) {
+            const int others = __shfl_up_sync(ALL_LANES, end, step);
+            end += lane >= step ? others : 0;
+        }
+        if (lane < F::UNITS)
+            store_shared_16(
+                table + lane * 16,
+                make_uint4(of.section,
+                           static_cast<uint32_t>(of.steps) |
+                               static_cast<uint32_t>(bundle_steps(of.steps)) << BUNDLE_SHIFT,
+                           static_cast<uint32_t>(of.begin - (end - own)),
+                           static_cast<uint32_t>(end)));
+    }
+    static __device__ __forceinline__ int number(uint32_t table)
+    {
+        return static_cast<int>(load_shared_4(table + (F::UNITS - 1) * 16 + 12));
+    }
+
+    const linear &w;
+    uint32_t next; /* the next unit's line in the table */
+    int unit;
+    uint4 of;
+
+    __device__ __forceinline__ tile_segments(const linear &of_rows, uint32_t table)
+        : w(of_rows), next(table + 16), unit(0), of(load_shared_16(table))
+    {
+    }
+    /* i: never less than before, and a number that there is. Its unit is then `unit`. */
+    __device__ __forceinline__ uint4 segment(int i)
+    {
+        while (i >= static_cast<int>(of.w)) {
+            of = load_shared_16(next);
+            next += 16;
+            unit++;
+        }
+        const segment_order order(static_cast<int>(of.y & ((1u << BUNDLE_SHIFT) - 1)),
+                                  static_cast<int>(of.y >> BUNDLE_SHIFT));
+        return load_segment(
+            w, of.x + static_cast<uint32_t>(order.place_of(i + static_cast<int>(of.z))));
+    }
+};
+
+/* All entries of an image, straight from memory: for one that has too many. By a set's threads. */
+template <typename F>
+static __device__ __noinline__ void add_crowd(const linear &w, uint32_t table, int image,
+                                              uint32_t weights, uint16_t alpha, int thread)
+{
+    const int number = tile_segments<F>::number(table);
+    tile_segments<F> from(w, table);
+#pragma unroll 1
+    for (int i = thread; i < number; i += F::SET_WARPS * 32) {
+        const uint4 segment = from.segment(i);
+        const uint32_t words[4] = {segment.x, segment.y, segment.z, segment.w};
+#pragma unroll
+        for (int j = 0; j < SEGMENT_ENTRIES; j++) {
+            const placed_entry<F> p(words[j], row_of(segment),
+                                    image % WINDOW_IMAGES * IMAGE_COLUMNS);
+            if (p.image == 0)
+                add_entry(weights + from.unit * HALF_UNIT + p.at, words[j], alpha);
         }
     }
 }
 
-/* A unit's entries, for a warp that takes every SETS-th image. */
+/* A tile's entries, for a warp of those that unpack. */
 template <typename F> struct sorter {
-    uint32_t list, cursors; /* shared addresses */
-    unit_section s;
-    int behind;      /* entries of row lane % 8 before image `next` */
-    int first, next; /* sorted are images first .. next - 1 */
-    int begin, size; /* of image first + lane, in the list */
-    bool crowded;    /* the only image has too many */
+    static constexpr int THREADS = F::SETS * F::SET_WARPS * 32, SET_THREADS = F::SET_WARPS * 32;
+    static constexpr int AT_ONCE = F::SETS == 1 ? 4 : 3;   /* segments of a thread */
+    static constexpr int TOTAL_WARPS = WINDOW_IMAGES / 32; /* those that count */
+    static_assert(F::SET_WARPS > TOTAL_WARPS, "and one that looks for segments");
+    const linear &w;
+    uint32_t list, ends, totals, table; /* shared addresses */
+    int thread, set;                    /* of those that unpack */
+    int unit;                           /* the tile's first */
+    int first, next;                    /* sorted are images first .. next - 1 */
+    bool crowded;                       /* the only image has too many */
 
-    __device__ __forceinline__ void open(uint32_t unit)
+    __device__ __forceinline__ sorter(const linear &of, const wide_memory<F> &m, int warp)
+        : w(of), list(m.sorted), ends(m.sorted + F::SORTED * 4), totals(ends + WINDOW_IMAGES * 4),
+          table(totals + WINDOW_IMAGES * 4), thread(warp * 32 + static_cast<int>(threadIdx.x) % 32),
+          set(warp / F::SET_WARPS), unit(0), first(0), next(0), crowded(false)
     {
-        list = unit + F::SORTED_AT;
-        cursors = unit + F::CURSORS_AT;
-        restart();
     }
-    static constexpr int FIRST = 8, AT_ONCE = F::SET_UNITS == 1 ? 4 : 2;
-
-    static __device__ __forceinline__ const uint2 *counts_of(const linear &w, int unit)
+    /* Of another tile; image: the block's first. */
+    __device__ __forceinline__ void restart(int first_unit, int image)
     {
-        return reinterpret_cast<const uint2 *>(w.count) + static_cast<int64_t>(unit) * w.s.images;
+        unit = first_unit;
+        first = -1;
+        next = image;
     }
-    /* Of another tile. */
-    __device__ __forceinline__ void restart()
+    /* How many entries each image of a window has, and where they are; end: of the block's images.
+     */
+    __device__ __forceinline__ void open_window(int end) const
     {
-        first = next = -1;
+        const int warp = thread / 32, window = next / WINDOW_IMAGES;
+        const int image = window * WINDOW_IMAGES + thread;
+        if (warp < TOTAL_WARPS)
+            store_shared_4(totals + thread * 4, image >= next && image < end ? total_of(image) : 0);
+        else if (warp == TOTAL_WARPS)
+            tile_segments<F>::note(table, w, unit, window);
+        meeting_sync<UNPACKERS_MEET, THREADS>();
     }
-    /* Sorts from an image on; end: of the block's images. */
-    __device__ __forceinline__ void sort(const linear &w, int unit, int image, int end)
+    /* An image's entries in the tile. All counts are asked for before any is waited for: behind a
+     * unit that isn't there stands another, which doesn't count. */
+    __device__ __forceinline__ uint32_t total_of(int image) const
     {
-        const int lane = threadIdx.x % 32, window = image / WINDOW_IMAGES;
-        /* At first a few, which are waited for. */
-        const int most =
-            min(min(end, (window + 1) * WINDOW_IMAGES), next < 0 ? image + FIRST : end);
-        const uint2 counts =
-            image + lane < most ? __ldg(counts_of(w, unit) + image + lane) : make_uint2(0, 0);
-        if (next < 0 || next / WINDOW_IMAGES != window || next % WINDOW_IMAGES == 0) {
-            s.turn_to(w, unit, window);
-            behind = s.count(window * WINDOW_IMAGES, image);
-        } else if (next < image) {
-            behind += s.count(next, image);
+        uint2 rows[F::UNITS];
+#pragma unroll
+        for (int u = 0; u < F::UNITS; u++)
+            rows[u] =
+                __ldg(reinterpret_cast<const uint2 *>(w.count) +
+                      static_cast<int64_t>(min(unit + u, w.s.units - 1)) * w.s.images + image);
+        uint32_t total = 0;
+#pragma unroll
+        for (int u = 0; u < F::UNITS; u++) {
+            const uint32_t ones = unit + u < w.s.units ? ONES : 0;
+            total = __dp4a(rows[u].x, ones, __dp4a(rows[u].y, ones, total));
         }
-        size = static_cast<int>(__dp4a(counts.x, ONES, __dp4a(counts.y, ONES, 0u)));
-        int ends = size;
+        return total;
+    }
+    /* Sorts until so many images have been. All warps that unpack come here, a set that has no more
+     * images for the other. */
+    __device__ __forceinline__ void sort_until(int image, int end)
+    {
+        while (next < image)
+            sort(end);
+    }
+    /* Sorts from image `next` on. */
+    __device__ __forceinline__ void sort(int end)
+    {
+        meeting_sync<UNPACKERS_MEET, THREADS>(); /* nobody needs the last list any more */
+        if (first < 0 || next % WINDOW_IMAGES == 0)
+            open_window(end);
+        first = next;
+        const int number = tile_segments<F>::number(table);
+        tile_segments<F> from(w, table);
+        round now = fetch(from, 0, number);
+        next += share_out(min(end, (first / WINDOW_IMAGES + 1) * WINDOW_IMAGES) - first);
+        meeting_sync<UNPACKERS_MEET, THREADS>();
+        if (!crowded)
+#pragma unroll 1
+            for (int i = 0; i < number;) {
+                put(now);
+                i += THREADS * AT_ONCE;
+                if (i < number)
+                    now = fetch(from, i, number);
+            }
+        meeting_sync<UNPACKERS_MEET, THREADS>();
+    }
+    /* Gives images their places in the list, as many of `most` as have room. All warps count, and
+     * one writes down. */
+    __device__ __forceinline__ int share_out(int most)
+    {
+        const int lane = thread % 32, at = first % WINDOW_IMAGES + 2 * lane;
+        const int even = 2 * lane < most ? static_cast<int>(load_shared_4(totals + at * 4)) : 0,
+                  odd = 2 * lane + 1 < most ? static_cast<int>(load_shared_4(totals + at * 4 + 4))
+                                            : 0;
+        int end = even + odd;
 #pragma unroll
         for (int step = 1; step < 32; step *= 2) {
-            const int others = __shfl_up_sync(ALL_LANES, ends, step);
-            ends += lane >= step ? others : 0;
+            const int others = __shfl_up_sync(ALL_LANES, end, step);
+            end += lane >= step ? others : 0;
         }
-        begin = ends - size;
-        const int fits = __popc(__ballot_sync(ALL_LANES, ends <= F::SORTED && image + lane < most));
-        crowded = fits == 0;
-        first = image;
-        next = image + max(fits, 1);
-        const int here = of_row(lane < next - image ? counts : make_uint2(0, 0));
-        if (!crowded && __shfl_sync(ALL_LANES, ends, fits - 1) > 0) {
-            store_shared_4(cursors + lane * 4, static_cast<uint32_t>(begin));
-            __syncwarp();
-            deal(here);
-            __syncwarp();
+        if (thread < 32) {
+            store_shared_4(ends + lane * 8, static_cast<uint32_t>(end - odd - even));
+            store_shared_4(ends + lane * 8 + 4, static_cast<uint32_t>(end - odd));
         }
-        behind += here;
+        const int fit =
+            __popc(__ballot_sync(ALL_LANES, 2 * lane < most && end - odd <= F::SORTED)) +
+            __popc(__ballot_sync(ALL_LANES, 2 * lane + 1 < most && end <= F::SORTED));
+        crowded = fit == 0;
+        return max(fit, 1);
     }
-    /* Sums over all lanes of the counts of row lane % 8. */
-    static __device__ __forceinline__ int of_row(uint2 counts)
+    /* Segments of a thread, and the rows that they are of, from the tile's first. */
+    struct round {
+        uint4 segment[AT_ONCE];
+        int unit[AT_ONCE];
+    };
+    __device__ __forceinline__ round fetch(tile_segments<F> &from, int begin, int number) const
     {
-        constexpr uint32_t EVEN = 0x00ff00ff;
-        const uint32_t low[2] = {__reduce_add_sync(ALL_LANES, counts.x & EVEN),
-                                 __reduce_add_sync(ALL_LANES, counts.x >> 8 & EVEN)};
-        const uint32_t high[2] = {__reduce_add_sync(ALL_LANES, counts.y & EVEN),
-                                  __reduce_add_sync(ALL_LANES, counts.y >> 8 & EVEN)};
-        const int row = threadIdx.x % UNIT_ROWS;
-        const uint32_t two =
-            row < 4 ? (row % 2 == 0 ? low[0] : low[1]) : (row % 2 == 0 ? high[0] : high[1]);
-        return static_cast<int>(row / 2 % 2 == 0 ? two & 0xffff : two >> 16);
-    }
-    /* Of four rows from `row` on, the values that their lanes have. */
-    static __device__ __forceinline__ uint32_t bytes_of_rows(int value, int row)
-    {
-        const int mine = static_cast<int>(threadIdx.x) % 32 - row;
-        return __reduce_or_sync(
-            ALL_LANES, mine >= 0 && mine < 4 ? static_cast<uint32_t>(value) << 8 * mine : 0);
-    }
-    /* here: entries of row lane % 8 in all images that are sorted. */
-    __device__ __forceinline__ void deal(int here)
-    {
-        static_assert(F::SORTED / SEGMENT_ENTRIES + 2 * UNIT_ROWS <= DEALT_MOST, "seven bits");
-        const int lane = threadIdx.x % 32;
-        const int from = s.begins + behind / SEGMENT_ENTRIES;
-        const int number =
-            here == 0 ? 0
-                      : s.begins + (behind + here + SEGMENT_ENTRIES - 1) / SEGMENT_ENTRIES - from;
-        const uint2 rows = make_uint2(bytes_of_rows(number, 0), bytes_of_rows(number, 4));
-        const uint32_t below = rows.x * ONES >> 24;
-        const uint2 before = make_uint2(rows.x * (ONES << 8), rows.y * (ONES << 8) + below * ONES);
-        const int total = static_cast<int>(below + (rows.y * ONES >> 24));
-#pragma unroll 1
-        for (int round = 0; round < total; round += 32 * AT_ONCE) {
-            uint4 segments[AT_ONCE];
+        round r;
 #pragma unroll
-            for (int i = 0; i < AT_ONCE; i++) {
-                const int e = round + 32 * i + lane;
-                segments[i] = make_uint4(FILL, FILL, FILL, FILL);
-                if (round + 32 * i >= total)
-                    continue; /* all lanes alike */
-                const int row = not_above(before.x, e) + not_above(before.y, e) - 1;
-                const int at = __shfl_sync(ALL_LANES, from, row) + e - byte_of(before, row);
-                if (e < total)
-                    segments[i] = s.segment(at);
-            }
-#pragma unroll
-            for (int i = 0; i < AT_ONCE; i++)
-                if (round + 32 * i < total)
-                    put(segments[i]);
+        for (int i = 0; i < AT_ONCE; i++) {
+            const int e = begin + i * THREADS + thread;
+            r.segment[i] = make_uint4(FILL, FILL, FILL, FILL);
+            if (e < number)
+                r.segment[i] = from.segment(e);
+            r.unit[i] = from.unit;
         }
+        return r;
     }
-    /* Entries of a segment to their images: first all their places, which take a while. */
-    __device__ __forceinline__ void put(uint4 segment) const
+    __device__ __forceinline__ void put(const round &r) const
+    {
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++)
+            put(r.segment[i], r.unit[i]);
+    }
+    /* Entries of a segment to their images: first all their places, which take a while. An image's
+     * end moves from where its entries begin to where the next one's do. */
+    __device__ __forceinline__ void put(uint4 segment, int of) const
     {
         const uint32_t words[4] = {segment.x, segment.y, segment.z, segment.w};
         const uint32_t row = row_of(segment), images = static_cast<uint32_t>(next - first);
@@ -230,33 +287,43 @@ template <typename F> struct sorter {
 #pragma unroll
         for (int i = 0; i < SEGMENT_ENTRIES; i++) {
             const placed_entry<F> p(words[i], row, first % WINDOW_IMAGES * IMAGE_COLUMNS);
-            is[i] = p.image < images && (F::SETS == 1 || p.image % F::SETS == 0);
-            entry[i] = (words[i] & 0xffff0000u) | p.at;
-            place[i] = add_shared_if(is[i], cursors + p.image * 4, 1);
+            is[i] = p.image < images;
+            entry[i] = (words[i] & 0xffff0000u) | (p.at + static_cast<uint32_t>(of) * HALF_UNIT);
+            place[i] = add_shared_if(is[i], ends + p.image * 4, 1);
         }
 #pragma unroll
         for (int i = 0; i < SEGMENT_ENTRIES; i++)
             store_shared_if(is[i], list + place[i] * 4, entry[i]);
     }
-    /* Adds an image's entries to its weights. */
-    __device__ __forceinline__ void add(const linear &w, int unit, int image, int end,
-                                        uint32_t weights, uint16_t alpha)
+    /* A set's warps wait for each other. */
+    __device__ __forceinline__ void meet_set() const
     {
-        const int lane = threadIdx.x % 32;
-        if (image >= next || next < 0)
-            sort(w, unit, image, end);
+        if (F::SETS == 1 || set == 0)
+            meeting_sync<SET_MEETS, SET_THREADS>();
+        else if (F::SETS == 2 || set == 1)
+            meeting_sync<SET_MEETS + 1, SET_THREADS>();
+        else
+            meeting_sync<SET_MEETS + 2, SET_THREADS>();
+    }
+    /* Adds an image's entries to a slot's weights, by the image's set: its warps have put there
+     * what they unpacked. */
+    __device__ __forceinline__ void add(int image, uint32_t weights, uint16_t alpha)
+    {
+        const uint32_t at = ends + (image - first) * 4;
+        const int begin = image > first ? static_cast<int>(load_shared_4(at - 4)) : 0,
+                  behind = static_cast<int>(load_shared_4(at));
+        if (!crowded && begin == behind)
+            return;
+        meet_set();
         if (crowded) {
-            add_crowd<F>(w, unit, image, weights, alpha);
+            add_crowd<F>(w, table, image, weights, alpha, thread % SET_THREADS);
             return;
         }
-        const int at = __shfl_sync(ALL_LANES, begin, image - first) + lane,
-                  number = __shfl_sync(ALL_LANES, size, image - first);
 #pragma unroll 1
-        for (int i = 0; i < number; i += 32)
-            if (i + lane < number) {
-                const uint32_t entry = load_shared_4(list + (at + i) * 4);
-                add_entry(weights + (entry & 0xffff), entry, alpha);
-            }
+        for (int i = begin + thread % SET_THREADS; i < behind; i += SET_THREADS) {
+            const uint32_t entry = load_shared_4(list + i * 4);
+            add_entry(weights + (entry & 0xffff), entry, alpha);
+        }
     }
 };
 

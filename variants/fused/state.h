@@ -68,7 +68,7 @@ inline bool is_patched(const state &s, float alpha)
 }
 
 /* Fewer tokens are never taken by a kernel that rounds weights. */
-constexpr int64_t ROUNDED_TOKENS_LEAST = 17;
+constexpr int64_t ROUNDED_TOKENS_LEAST = 9;
 /* May a kernel that rounds weights to fp16 take a call of one linear, which mend() then ends? */
 bool takes_rounded(const state &s, const ortho_gemm_call &call);
 /* Computes the rows that need it once more, exactly. */
@@ -95,7 +95,7 @@ void wide_kernels(const state &s, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
 enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_CUBLAS, WAY_WIDE };
-constexpr int WIDE_FORMS = 8; /* WAY_WIDE and on */
+constexpr int WIDE_FORMS = 11; /* WAY_WIDE and on */
 extern const char *const way_names[];
 /* Of one linear's call: as hooks' `way`. */
 int way_of(const state &s, const ortho_gemm_call &call);

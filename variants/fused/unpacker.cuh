@@ -25,39 +25,51 @@ __device__ __forceinline__ uint32_t first_piece(int lane)
 
 constexpr uint32_t OTHER_PIECE = 4 * 16; /* to be turned in an address */
 
-/* A unit's image, packed in shared memory, to its place in a slot, whose halves are half_bytes
- * apart. groups: of an image, GROUPS of them at most. */
-template <int GROUPS> struct image_unpacker {
-    int groups, lane;
+/* Keeps a value in a register: cheaper than computing it again for each image, which ptxas prefers.
+ */
+__device__ __forceinline__ uint32_t kept(uint32_t v)
+{
+    asm volatile("" : "+r"(v));
+    return v;
+}
 
+/* A unit's image, packed in shared memory, to its place in a slot, whose halves are half_bytes
+ * apart. GROUPS: 1, or more than the image's groups. */
+template <int GROUPS> struct image_unpacker {
+    int groups, odd;
+    uint32_t words, scale_at, piece, order; /* of the lane */
+
+    __device__ __forceinline__ image_unpacker(int of_image, int lane)
+        : groups(of_image), odd(lane / 4 % 2), words(kept(lane * 16)),
+          scale_at(kept(IMAGE_BYTES + lane / 4 * 2)), piece(kept(first_piece(lane))),
+          order(kept(odd ? 0x2301 : 0x3210))
+    {
+    }
     /* The lane's row's scale of a strip, twice. */
     __device__ __forceinline__ uint32_t scale(uint32_t packed, int strip) const
     {
         const int group = GROUPS == 1 ? 0 : strip * groups / GROUPS;
-        return load_shared_2(packed + IMAGE_BYTES + group * SCALE_BYTES + lane / 4 * 2) * 0x10001u;
+        return load_shared_2(packed + scale_at + group * SCALE_BYTES) * 0x10001u;
     }
     /* Half an image; to: the lane's first piece; scales of the strips in the lane's order. */
-    static __device__ __forceinline__ void unpack(uint32_t first, uint32_t second, uint32_t to,
-                                                  uint32_t order, uint32_t scale_0,
-                                                  uint32_t scale_1)
+    __device__ __forceinline__ void unpack(uint32_t first, uint32_t second, uint32_t to,
+                                           uint32_t scale_0, uint32_t scale_1) const
     {
-        uint4 piece[2];
+        uint4 out[2];
         unpack_weights(__byte_perm(first, 0, order), __byte_perm(second, 0, order), scale_0,
-                       scale_1, piece);
-        store_shared_16(to, piece[0]);
-        store_shared_16(to ^ OTHER_PIECE, piece[1]);
+                       scale_1, out);
+        store_shared_16(to, out[0]);
+        store_shared_16(to ^ OTHER_PIECE, out[1]);
     }
     __device__ __forceinline__ void run(uint32_t packed, uint32_t to, int half_bytes) const
     {
-        const int odd = lane / 4 % 2;
-        const uint32_t order = odd ? 0x2301 : 0x3210, piece = to + first_piece(lane);
-        const uint4 words = load_shared_16(packed + lane * 16);
+        const uint4 w = load_shared_16(packed + words);
         uint32_t scales[IMAGE_STRIPS];
 #pragma unroll
         for (int i = 0; i < IMAGE_STRIPS; i++)
             scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ odd);
-        unpack(words.x, words.y, piece, order, scales[0], scales[1]);
-        unpack(words.z, words.w, piece + half_bytes, order, scales[2], scales[3]);
+        unpack(w.x, w.y, to + piece, scales[0], scales[1]);
+        unpack(w.z, w.w, to + piece + half_bytes, scales[2], scales[3]);
     }
 };
 
@@ -74,58 +86,59 @@ template <typename F> struct asker {
     uint32_t units;  /* shared address of what the warp has of its units */
     int number, set; /* of the warp in its set */
     int lane;
+    bool there; /* is there a next image? */
     tile_walk<F> tile;
     int begin, end;                                /* the block's images of a tile */
-    int image, base, panel_end;                    /* the next one; those of its panel */
-    const uint8_t *nibbles[UNITS], *scales[UNITS]; /* of image `base` */
+    int image, panel_end;                          /* the next one; of its panel */
+    const uint8_t *nibbles[UNITS], *scales[UNITS]; /* of the next image, the lane's */
 
     __device__ __forceinline__ asker(const wide_launch &launch, const wide_memory<F> &m,
                                      const tile_walk<F> &from, int warp)
         : l(launch), units(m.units + warp * UNITS * F::UNIT_BYTES), number(warp % F::SET_WARPS),
-          set(warp / F::SET_WARPS), lane(threadIdx.x % 32), tile(from),
+          set(warp / F::SET_WARPS), lane(threadIdx.x % 32), there(true), tile(from),
           begin(tile.images_from(tile.splitter())), end(tile.images_from(tile.splitter() + 1)),
-          image(begin + set), base(0), panel_end(0)
+          image(begin + set), panel_end(0)
     {
     }
-    /* The warp's first of a tile; what isn't there is read as the last unit. */
-    __device__ __forceinline__ int first_unit(const tile_walk<F> &of) const
-    {
-        return of.row_tile() * F::UNITS + number * UNITS;
-    }
+    /* To the next image's panel, if there is a next image; what isn't there is read as the last
+     * unit. */
     __device__ __forceinline__ void turn_to_panel()
     {
+        if (image >= end) {
+            tile.next();
+            image = begin + set;
+        }
+        there = tile.there() && image < end;
+        if (!there)
+            return;
         const shape &s = l.w.s;
         const int window = image / WINDOW_IMAGES, inside = image % WINDOW_IMAGES;
         const int panel = s.panels_of(window) == 2 && inside >= s.panel_first(window, 1) ? 1 : 0;
-        base = window * WINDOW_IMAGES + s.panel_first(window, panel);
-        panel_end = base + s.panel_images(window, panel);
-        const int first = first_unit(tile);
+        const int base = window * WINDOW_IMAGES + s.panel_first(window, panel), in = image - base;
+        panel_end = min(base + s.panel_images(window, panel), end);
+        const int first = tile.row_tile() * F::UNITS + number * UNITS;
 #pragma unroll
         for (int u = 0; u < UNITS; u++) {
             const place at = image_place(s, min(first + u, s.units - 1), base);
-            nibbles[u] = l.w.base + at.nibbles + lane * 16;
-            scales[u] = l.w.base + at.scales + lane * SCALE_BYTES;
+            nibbles[u] = l.w.base + at.nibbles + lane * 16 + in * IMAGE_BYTES;
+            scales[u] = l.w.base + at.scales + (lane + in * s.groups) * SCALE_BYTES;
         }
     }
     /* The next image, to place `to` of AHEAD. */
     __device__ __forceinline__ void ask(int to)
     {
-        if (image >= end) {
-            tile.next();
-            image = begin + set;
-            panel_end = 0;
-        }
-        if (tile.there() && image < end) {
-            if (image >= panel_end)
-                turn_to_panel();
-            const int in = image - base;
+        const int groups = l.w.s.groups;
+        if (there && image >= panel_end)
+            turn_to_panel();
+        if (there) {
 #pragma unroll
             for (int u = 0; u < UNITS; u++) {
                 const uint32_t at = units + u * F::UNIT_BYTES + to * F::PACKED_BYTES;
-                copy_16(at + lane * 16, nibbles[u] + in * IMAGE_BYTES);
-                if (lane < l.w.s.groups)
-                    copy_16(at + IMAGE_BYTES + lane * SCALE_BYTES,
-                            scales[u] + in * l.w.s.groups * SCALE_BYTES);
+                copy_16(at + lane * 16, nibbles[u]);
+                if (lane < groups)
+                    copy_16(at + IMAGE_BYTES + lane * SCALE_BYTES, scales[u]);
+                nibbles[u] += F::SETS * IMAGE_BYTES;
+                scales[u] += F::SETS * groups * SCALE_BYTES;
             }
         }
         image += F::SETS;
@@ -150,61 +163,66 @@ template <typename F, int GROUPS> struct unpacker {
     asker<F> a;
     feeder<F> x; /* where no warp of its own is */
     image_unpacker<GROUPS> unpack;
-    sorter<F> rows[UNITS];
+    sorter<F> entries;
+    uint16_t alpha;
 
     __device__ __forceinline__ unpacker(const wide_launch &launch, const wide_memory<F> &of,
                                         const CUtensorMap &map, const tile_walk<F> &from, int warp)
         : l(launch), m(of), tile(from), lane(threadIdx.x % 32), slot{0, 1}, place(0),
-          a(launch, of, from, warp), x(of, map), unpack{launch.w.s.groups, lane}
+          a(launch, of, from, warp), x(of, map), unpack(launch.w.s.groups, lane),
+          entries(launch.w, of, warp), alpha(__half_as_ushort(__float2half_rn(launch.alpha)))
     {
-#pragma unroll
-        for (int u = 0; u < UNITS; u++)
-            rows[u].open(a.units + u * F::UNIT_BYTES);
     }
-    /* first: the warp's first unit of the tile. */
-    __device__ __forceinline__ void image(int at, int first)
+    /* An image's weights without their entries, to its slot. */
+    __device__ __forceinline__ void bring(int image)
     {
         const uint32_t to = m.w(slot.at) + a.number * UNITS * HALF_UNIT;
         a.wait();
         barrier_wait(m.empty(slot.at), slot.phase);
         if (!F::FEEDS && a.number == 0)
-            x.feed(at, slot.at);
+            x.feed(image, slot.at);
         __syncwarp();
 #pragma unroll
         for (int u = 0; u < UNITS; u++)
             unpack.run(a.units + u * F::UNIT_BYTES + place * F::PACKED_BYTES, to + u * HALF_UNIT,
                        F::W_HALF);
-        __syncwarp(); /* weights of other lanes have entries; and all have read what was packed */
+        __syncwarp(); /* all have read what was packed */
         a.ask(place);
         place = place + 1 == F::AHEAD ? 0 : place + 1;
-        if (l.alpha != 0)
-#pragma unroll
-            for (int u = 0; u < UNITS; u++)
-                rows[u].add(l.w, min(first + u, l.w.s.units - 1), at, a.end, to + u * HALF_UNIT,
-                            __half_as_ushort(__float2half_rn(l.alpha)));
-        __syncwarp();
-        if (lane < ARRIVING_LANES)
-            barrier_arrive(m.full(slot.at));
+    }
+    /* The set's images of a tile; then it sorts for the other set. Sorting begins while the first
+     * weights are on their way. */
+    __device__ __forceinline__ void images()
+    {
+        const bool patched = l.alpha != 0;
+#pragma unroll 1
+        for (int at = a.begin + a.set;; at += F::SETS) {
+            const bool mine = at < a.end;
+            if (patched)
+                entries.sort_until(mine ? at + 1 : a.end, a.end);
+            if (!mine)
+                return;
+            bring(at);
+            if (patched)
+                entries.add(at, m.w(slot.at), alpha);
+            __syncwarp();
+            if (lane < ARRIVING_LANES)
+                barrier_arrive(m.full(slot.at));
+            slot.next(at + F::SETS < a.end ? F::SETS : a.end - at + a.set, m.slots);
+        }
     }
     __device__ __forceinline__ void run()
     {
         for (int i = 0; i < F::AHEAD; i++)
             a.ask(i);
         if (!F::FEEDS && a.number == 0)
-            ortho_cuda_wait_for_previous(); /* for x */
+            x.wait_for_x();
         slot.next(a.set, m.slots);
 #pragma unroll 1
         for (; tile.there(); tile.next()) {
-            const int first = a.first_unit(tile);
             x.turn_to(tile);
-#pragma unroll 1
-            for (int at = a.begin + a.set; at < a.end; at += F::SETS) {
-                image(at, first);
-                slot.next(at + F::SETS < a.end ? F::SETS : a.end - at + a.set, m.slots);
-            }
-#pragma unroll
-            for (int u = 0; u < UNITS; u++)
-                rows[u].restart();
+            entries.restart(tile.row_tile() * F::UNITS, a.begin);
+            images();
         }
     }
 };

@@ -42,6 +42,21 @@ __device__ __forceinline__ uint64_t wgmma_tile(uint32_t at)
  * 2 * (lane % 4) + i % 2. */
 template <int T> struct wgmma;
 
+#define ORTHO_WGMMA_EIGHT(i)                                                                       \
+    "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
+        "+f"(d[i + 6]), "+f"(d[i + 7])
+
+template <> struct wgmma<32> {
+    static __device__ __forceinline__ void run(float (&d)[16], uint64_t a, uint64_t b)
+    {
+        asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+                     "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, %16, %17, 1, 1, 1, "
+                     "0, 0;"
+                     : ORTHO_WGMMA_EIGHT(0), ORTHO_WGMMA_EIGHT(8)
+                     : "l"(a), "l"(b));
+    }
+};
+
 /* Sums of 64 tokens: their operands' numbers, and the operands. */
 #define ORTHO_WGMMA_NAMES_0                                                                        \
     "%0,%1,%2,%3,%4,%5,%6,%7,"                                                                     \
@@ -53,9 +68,6 @@ template <int T> struct wgmma;
     "%40,%41,%42,%43,%44,%45,%46,%47,"                                                             \
     "%48,%49,%50,%51,%52,%53,%54,%55,"                                                             \
     "%56,%57,%58,%59,%60,%61,%62,%63"
-#define ORTHO_WGMMA_EIGHT(i)                                                                       \
-    "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
-        "+f"(d[i + 6]), "+f"(d[i + 7])
 #define ORTHO_WGMMA_SUMS(q)                                                                        \
     ORTHO_WGMMA_EIGHT(32 * (q)), ORTHO_WGMMA_EIGHT(32 * (q) + 8),                                  \
         ORTHO_WGMMA_EIGHT(32 * (q) + 16), ORTHO_WGMMA_EIGHT(32 * (q) + 24)

@@ -53,10 +53,12 @@ constexpr form form_of(float image_us, float block_us)
 }
 
 constexpr form FORMS[] = {
-    form_of<64, 1, 1, 1, 2>(0.52f, 5),    form_of<64, 1, 1, 2, 2>(0.52f, 6),
-    form_of<64, 1, 1, 4, 2>(0.52f, 6.5f), form_of<128, 1, 2, 1, 2>(0.75f, 5),
-    form_of<128, 1, 1, 2, 2>(0.8f, 6),    form_of<128, 1, 1, 4, 2>(0.8f, 6.5f),
-    form_of<256, 1, 2, 1, 1>(1.0f, 6),    form_of<256, 2, 2, 1, 1>(1.9f, 6)};
+    form_of<32, 1, 1, 1, 3>(0.4f, 4),     form_of<32, 1, 1, 2, 3>(0.4f, 5),
+    form_of<32, 1, 1, 4, 3>(0.4f, 5.5f),  form_of<64, 1, 1, 1, 2>(0.52f, 5),
+    form_of<64, 1, 1, 2, 2>(0.52f, 6),    form_of<64, 1, 1, 4, 2>(0.52f, 6.5f),
+    form_of<128, 1, 2, 1, 2>(0.75f, 5),   form_of<128, 1, 1, 2, 2>(0.8f, 6),
+    form_of<128, 1, 1, 4, 2>(0.8f, 6.5f), form_of<256, 1, 2, 1, 1>(1.0f, 6),
+    form_of<256, 2, 2, 1, 1>(1.9f, 6)};
 static_assert(sizeof FORMS / sizeof *FORMS == WIDE_FORMS, "ways.cu names them");
 
 /* Tiles of y that a form cuts it into: so many a cluster's, of which so many have the same rows. */
@@ -96,6 +98,8 @@ int slots_of(const form &f)
     return slots;
 }
 
+/* Outputs that the kernel mends itself: more are better dealt to blocks of their own. */
+constexpr int64_t MENDED_INSIDE = 4096;
 constexpr int64_t WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
 
 } // namespace
@@ -136,7 +140,10 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
     const tiling t = tiling_of(f, s, call.m);
+    const bool mends = s.mended.count > 0 && call.alpha == MENDED_ALPHA,
+               inside = mends && s.mended.count * call.m <= MENDED_INSIDE;
     const wide_launch l = {s.w,
+                           static_cast<const __half *>(call.x),
                            call.y,
                            is_patched(s, call.alpha) ? call.alpha : 0.0f,
                            static_cast<int>(call.m),
@@ -144,14 +151,15 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
                            static_cast<int>(t.tiles),
                            static_cast<int>(t.token_tiles),
                            s.w.s.n % UNIT_ROWS == 0 &&
-                               reinterpret_cast<uintptr_t>(call.y) % 16 == 0};
+                               reinterpret_cast<uintptr_t>(call.y) % 16 == 0,
+                           inside ? s.mended : mended_rows{}};
     CUtensorMap map;
     if (!map_x(call, s.w.s.k, call.m, f.tokens / f.sharers, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
     const ortho_status status = launch_dependent(
         f.pick(s.w.s.groups), dim3(static_cast<unsigned>(t.clusters * f.cluster)), f.cluster,
         f.threads, f.bytes(l.slots), call.stream, "wide_kernel", l, map);
-    return status == ORTHO_OK ? mend(s, call) : status;
+    return status == ORTHO_OK && !inside ? mend(s, call) : status;
 }
 
 void wide_kernels(const state &s, int chosen, const ortho_kernel_sink *sink)

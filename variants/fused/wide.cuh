@@ -22,6 +22,7 @@ __device__ __forceinline__ void multiply_tiles(const wide_launch &l, const wide_
                                                tile_walk<F> tile)
 {
     multiplier<F> b(m, l);
+    b.mend();
     const int splitter = tile_walk<F>::splitter();
     const int images = tile.images_from(splitter + 1) - tile.images_from(splitter);
 #pragma unroll 1
@@ -42,11 +43,14 @@ __global__ void __launch_bounds__(F::THREADS, 1)
     wide_kernel(const __grid_constant__ wide_launch l, const __grid_constant__ CUtensorMap map)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    ortho_cuda_release_dependents();
     const wide_memory<F> m(dynamic_shared(), l.slots);
     const tile_walk<F> tile(l);
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
         m.open();
+        meeting_open(UNPACKERS_MEET, sorter<F>::THREADS);
+        for (int set = 0; set < F::SETS; set++)
+            meeting_open(SET_MEETS + set, sorter<F>::SET_THREADS);
+    }
     if (F::CLUSTER > 1)
         cluster_meet(); /* before a block tells another's barriers anything */
     else

@@ -13,6 +13,7 @@
 #define ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
 
 #include "variants/fused/jobs.cuh"
+#include "variants/fused/meeting.cuh"
 #include "variants/fused/tile.cuh"
 
 #include <cuda.h>
@@ -35,11 +36,13 @@ constexpr int REGISTERS = 65536; /* of a multiprocessor */
 /* What a launch depends on. x's tensor map is beside it. */
 struct wide_launch {
     linear w;
-    void *y;     /* [tokens, n] */
-    float alpha; /* 0 where there are no entries */
+    const __half *x; /* [tokens, k] */
+    void *y;         /* [tokens, n] */
+    float alpha;     /* 0 where there are no entries */
     int tokens, slots;
     int tiles, token_tiles; /* a cluster's tiles of y, side by side, count as one */
     bool aligned;           /* eight rows of y may be written at once */
+    mended_rows mended;     /* which warps that multiply compute exactly, before anything else */
 };
 
 /* A block: T tokens; R warpgroups that multiply 64 rows each; SETS_ sets of eight warps that
@@ -66,13 +69,16 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     /* Two only: one can't be kept until the next one's products have begun. */
     static constexpr bool FEW_SLOTS = 3 * SLOT_BYTES > 150 << 10;
     static constexpr int SUMS_BYTES = S > 1 ? T / 2 * MULTIPLIERS * 4 : 0;
-    /* What a warp has of each of its units: images that were asked for, packed; entries, by image.
-     */
+    /* What a warp has of each of its units: images that were asked for, packed. */
     static constexpr int AHEAD = R == 1 ? 3 : 1;
-    static constexpr int PACKED_BYTES = IMAGE_BYTES + IMAGE_STRIPS * SCALE_BYTES;
-    static constexpr int SORTED = R == 1 ? 440 : 284; /* entries */
-    static constexpr int SORTED_AT = AHEAD * PACKED_BYTES, CURSORS_AT = SORTED_AT + SORTED * 4,
-                         UNIT_BYTES = CURSORS_AT + 32 * 4;
+    static constexpr int PACKED_BYTES = IMAGE_BYTES + IMAGE_STRIPS * SCALE_BYTES,
+                         UNIT_BYTES = AHEAD * PACKED_BYTES;
+    /* What all have of a tile: entries by image; where they end, how many there are, and of each
+     * unit where they come from (sorter.cuh). */
+    static constexpr int SORTED = UNITS * (R == 2      ? 284
+                                           : SETS == 1 ? 440
+                                                       : 880),
+                         SORTED_BYTES = SORTED * 4 + 2 * WINDOW_IMAGES * 4 + UNITS * 16;
     static constexpr int OUT_ALL = R * GROUP_WARPS * OUT_BYTES;
     static constexpr int BARRIERS_BYTES = 2 * WIDE_SLOTS_MOST * 8;
 
@@ -80,7 +86,7 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     static ORTHO_FUSED_SHARED constexpr int bytes(int slots)
     {
         return (slots * SLOT_BYTES > SUMS_BYTES ? slots * SLOT_BYTES : SUMS_BYTES) +
-               SETS * UNITS * UNIT_BYTES + OUT_ALL + BARRIERS_BYTES + 1024;
+               SETS * UNITS * UNIT_BYTES + SORTED_BYTES + OUT_ALL + BARRIERS_BYTES + 1024;
     }
 };
 
@@ -128,7 +134,7 @@ template <typename F> struct tile_walk {
 
 /* Where things are in shared memory. Slots come first: they have to be aligned to a KiB. */
 template <typename F> struct wide_memory {
-    uint32_t data, units, out, barriers;
+    uint32_t data, units, sorted, out, barriers;
     int slots;
 
     __device__ __forceinline__ wide_memory(const void *memory, int count)
@@ -136,7 +142,8 @@ template <typename F> struct wide_memory {
     {
         barriers = data + F::bytes(slots) - 1024 - F::BARRIERS_BYTES;
         out = barriers - F::OUT_ALL;
-        units = out - F::SETS * F::UNITS * F::UNIT_BYTES;
+        sorted = out - F::SORTED_BYTES;
+        units = sorted - F::SETS * F::UNITS * F::UNIT_BYTES;
     }
     __device__ __forceinline__ uint32_t w(int slot) const
     {
@@ -262,13 +269,20 @@ template <typename F> struct feeder {
             bring_x<F::SHARERS>(&map, to + half * F::X_HALF,
                                 image * IMAGE_COLUMNS + half * HALF_COLUMNS, token, full);
     }
+    /* Before x is asked for. What follows on the stream begins only now: mend.cu reads x without
+     * waiting for this kernel's end. */
+    static __device__ __forceinline__ void wait_for_x()
+    {
+        ortho_cuda_wait_for_previous();
+        ortho_cuda_release_dependents();
+    }
     /* All tiles, by a warp that does nothing else. */
     __device__ __forceinline__ void run(tile_walk<F> tile)
     {
         const int begin = tile.images_from(tile.splitter()),
                   end = tile.images_from(tile.splitter() + 1);
         turn slot = {0, 1};
-        ortho_cuda_wait_for_previous();
+        wait_for_x();
 #pragma unroll 1
         for (; tile.there(); tile.next()) {
             turn_to(tile);
