@@ -3,7 +3,7 @@
  * bound: such rows must come out as exact as all others, in every way that takes the call, and
  * nobody else's outputs may change.
  */
-#include "common/half.h"
+#include "rounded.h"
 #include "served.h"
 #include "variants/reference/oracle.h"
 
@@ -46,32 +46,13 @@ static double bound_of(double y, double magnitude)
     return 8 * sqrt(2.0 * K + 16) * 0x1p-24 * magnitude + 0x1p-11 * fabs(y) + 0x1p-25;
 }
 
-static double half_of(double v)
-{
-    return ortho_fp16_to_float(ortho_float_to_fp16((float)v));
-}
-
-/* A row's weights in fp16: Base first, then what it has of Ortho. */
-static void rounded_row(int64_t row, double *w)
-{
-    const ortho_split *s = &spoilt.split;
-    for (int64_t c = 0; c < K; c++) {
-        const int byte = s->q[row * (K / 2) + c / 2], q = ((byte >> (c % 2 * 4) & 15) ^ 8) - 8;
-        w[c] = half_of(q * (double)ortho_fp16_to_float(s->scale[row * (K / 128) + c / 128]));
-    }
-    for (int64_t i = s->row_ptr[row]; i < s->row_ptr[row + 1]; i++) {
-        double *at = w + ortho_split_col(s, i);
-        *at = half_of(*at + ortho_fp16_to_float(s->val[i]));
-    }
-}
-
 /* How many outputs of the bad rows rounding would bring out of the bound. */
 static int count_needed(const uint16_t *x, int64_t m, const truth *t)
 {
     static double w[K];
     int needed = 0;
     for (int r = 0; r < ROWS; r++) {
-        rounded_row(bad_rows[r], w);
+        rounded_row(&spoilt.split, bad_rows[r], w);
         for (int64_t token = 0; token < m; token++) {
             const int64_t at = token * N + bad_rows[r];
             double rounded = 0;
