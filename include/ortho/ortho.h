@@ -229,7 +229,7 @@ ORTHO_API ortho_status ortho_layer_export(const ortho_layer *layer, ortho_split 
 
 /* y [m, n] = x [m, k] * (Base + alpha * Ortho)^T. x and y share `dtype` (F32, F16, BF16), are
  * contiguous and don't overlap. Sums are fp32 whatever the dtype, and rounded once. On a GPU, with
- * F16 and 17 tokens or more, each weight (Base + alpha * Ortho) may be rounded to fp16 before it is
+ * F16 and 9 tokens or more, each weight (Base + alpha * Ortho) may be rounded to fp16 before it is
  * multiplied: where alpha is 0, 0.5 or 1 and that moves at most one y in 10^7, of x from a normal
  * distribution, by more than 8 sqrt(2 k) 2^-24 sum |w x|. Long rows of even weights are like that.
  *   CPU layer   x and y in host memory; stream NULL

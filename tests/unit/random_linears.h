@@ -121,7 +121,7 @@ static inline void random_many(random_case *c, int64_t most)
         c->form = RANDOM_SINGLE;
         c->count = 1;
     }
-    c->m = 17 + random_below(g, 250);
+    c->m = 9 + random_below(g, 258);
     c->dtype = random_below(g, 4) > 0 ? ORTHO_F16 : ORTHO_BF16;
     c->x_off = 8 * random_below(g, 2);
     for (int i = 0; i < c->count; i++) {
