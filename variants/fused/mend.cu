@@ -127,7 +127,7 @@ void free_mended(mended_rows *rows, const ortho_services *s)
 
 ortho_status mend(const state &s, const ortho_gemm_call &call)
 {
-    if (s.mended.count == 0 || call.alpha != MENDED_ALPHA)
+    if (!is_mended(s, call.alpha))
         return ORTHO_OK;
     const mend_launch l = {s.mended,
                            static_cast<const __half *>(call.x),

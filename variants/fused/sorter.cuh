@@ -76,7 +76,7 @@ template <typename F> struct tile_segments {
     {
         const int lane = threadIdx.x % 32;
         const bool is = lane < F::UNITS && unit + lane < w.s.units;
-        const unit_segments of(w, is ? unit + lane : unit, window);
+        const unit_segments of(w, min(unit + lane, w.s.units - 1), window);
         int end = is ? of.end - of.begin : 0;
         const int own = end;
 #pragma unroll
@@ -200,7 +200,7 @@ template <typename F> struct sorter {
         return total;
     }
     /* Sorts until so many images have been. All warps that unpack come here, a set that has no more
-     * images for the other. */
+     * images for the others. */
     __device__ __forceinline__ void sort_until(int image, int end)
     {
         while (next < image)

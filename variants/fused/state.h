@@ -71,6 +71,11 @@ inline bool is_patched(const state &s, float alpha)
 constexpr int64_t ROUNDED_TOKENS_LEAST = 9;
 /* May a kernel that rounds weights to fp16 take a call of one linear, which mend() then ends? */
 bool takes_rounded(const state &s, const ortho_gemm_call &call);
+/* Are there rows to be computed exactly? */
+inline bool is_mended(const state &s, float alpha)
+{
+    return s.mended.count > 0 && alpha == MENDED_ALPHA;
+}
 /* Computes the rows that need it once more, exactly. */
 ortho_status mend(const state &s, const ortho_gemm_call &call);
 void mend_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);

@@ -140,8 +140,7 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
     const tiling t = tiling_of(f, s, call.m);
-    const bool mends = s.mended.count > 0 && call.alpha == MENDED_ALPHA,
-               inside = mends && s.mended.count * call.m <= MENDED_INSIDE;
+    const bool inside = is_mended(s, call.alpha) && s.mended.count * call.m <= MENDED_INSIDE;
     const wide_launch l = {s.w,
                            static_cast<const __half *>(call.x),
                            call.y,
