@@ -190,7 +190,7 @@ template <typename F, int GROUPS> struct unpacker {
         a.ask(place);
         place = place + 1 == F::AHEAD ? 0 : place + 1;
     }
-    /* The set's images of a tile; then it sorts for the other set. Sorting begins while the first
+    /* The set's images of a tile; then it sorts for the others. Sorting begins while the first
      * weights are on their way. */
     __device__ __forceinline__ void images()
     {

@@ -48,6 +48,8 @@ constexpr form form_of(float image_us, float block_us)
 {
     typedef wide_form<T, R, X, S, SETS> F;
     static_assert(F::bytes(SETS + 1) <= BLOCK_MOST, "each set has a slot, and one is multiplied");
+    static_assert(F::bytes(2 * SETS - 1) <= BLOCK_MOST, "a set's first slot of the next tile is at "
+                                                        "most once round");
     return {T,     F::ROWS,  X,        F::CLUSTER,     F::THREADS,
             S > 1, image_us, block_us, pick_kernel<F>, form_bytes<F>};
 }
