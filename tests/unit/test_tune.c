@@ -47,10 +47,10 @@ static json_t *document_of(const made *rows, size_t count, bool interrupted)
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, row_of(&rows[i]));
-    return json_pack("{s:s, s:{s:s, s:s, s:s, s:b, s:{s:s}}, s:o}", "schema", "ortho-bench/1",
-                     "context", "binary", "ortho-bench 9.9.9", "commit", "abc", "date",
-                     "2026-11-27T00:00:00Z", "interrupted", (int)interrupted, "model", "name",
-                     "a \"model\"", "results", list);
+    return json_pack("{s:s, s:{s:s, s:s, s:s, s:b, s:{s:s}, s:{s:s}}, s:o}", "schema",
+                     "ortho-bench/1", "context", "binary", "ortho-bench 9.9.9", "commit", "abc",
+                     "date", "2026-11-27T00:00:00Z", "interrupted", (int)interrupted, "model",
+                     "name", "a \"model\"", "options", "ortho-rows", "one-full", "results", list);
 }
 
 static ob_tune read_tune(const json_t *document)
@@ -241,7 +241,7 @@ static void the_table_is_written_whole(void **unused)
                                  "# driver\t-\n"
                                  "# threads\t3\n"
                                  "# model\ta _model_\n"
-                                 "# rows\t-\n"
+                                 "# rows\tone-full\n"
                                  "# verified\tevery row\n"
                                  "n\tk\tgroup\tm\tdensity\tdtype\tway\ttime_ns\tsecond\tratio\n"
                                  "64\t128\t128\t2\t0.01\tfp32\tb\t5.0\ta\t2.000\n"

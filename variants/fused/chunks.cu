@@ -135,10 +135,11 @@ ortho_status run_chunks(const state &s, const ortho_gemm_call &call)
 }
 
 /* cuBLAS's own aren't known before they run. */
-void chunk_kernels(const state &s, const ortho_kernel_sink *sink)
+void chunk_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink)
 {
     ortho_cuda_kernel_report("unpack_kernel", reinterpret_cast<const void *>(pick_unpack(s)),
                              UNPACK_THREADS, static_cast<size_t>(unpack_memory(s)), sink);
+    mend_kernels(s, m, sink);
 }
 
 } // namespace ortho_fused

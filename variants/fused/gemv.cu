@@ -135,8 +135,7 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
     const state *s = static_cast<const state *>(opaque);
     const int way = usual_way(*s, m);
     if (way >= WAY_CUBLAS) {
-        way == WAY_CUBLAS ? chunk_kernels(*s, sink) : wide_kernels(*s, way - WAY_WIDE, sink);
-        mend_kernels(*s, m, sink);
+        way == WAY_CUBLAS ? chunk_kernels(*s, m, sink) : wide_kernels(*s, m, way - WAY_WIDE, sink);
         return;
     }
     if (way == WAY_MMA16) {

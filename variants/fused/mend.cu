@@ -1,7 +1,7 @@
 /*
  * fused on CUDA: the few rows that rounding their weights to fp16 would bring out of verification's
- * bound, once more, with weights in fp32. Behind a kernel that rounded all of them: their outputs
- * are replaced.
+ * bound, with weights in fp32. Behind a kernel that rounded all of them: their outputs are
+ * replaced. wide.cu's does without where they are few (multiplier.cuh).
  *
  * A block has a row and some tokens. It begins when the blocks of the kernel in front have, where a
  * multiprocessor has room, and waits for the end of that kernel only to store. x is there by then:

@@ -67,7 +67,7 @@ struct unit_segments {
     }
 };
 
-/* Segment i of all; a row's are side by side in `order` only. */
+/* Segment i as it stands; which of its section's that is, segment_order says. */
 __device__ __forceinline__ uint4 load_segment(const linear &w, uint32_t i)
 {
     return __ldg(reinterpret_cast<const uint4 *>(w.ortho) + i);

@@ -76,7 +76,7 @@ inline bool is_mended(const state &s, float alpha)
 {
     return s.mended.count > 0 && alpha == MENDED_ALPHA;
 }
-/* Computes the rows that need it once more, exactly. */
+/* Computes them, behind a kernel that rounded them. */
 ortho_status mend(const state &s, const ortho_gemm_call &call);
 void mend_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 ortho_status keep_mended(const rounding &r, const ortho_split *split, const ortho_services *s,
@@ -87,7 +87,7 @@ void free_mended(mended_rows *rows, const ortho_services *s);
 bool takes_chunks(const state &s, const ortho_gemm_call &call);
 float chunks_us(const state &s, int64_t m);
 ortho_status run_chunks(const state &s, const ortho_gemm_call &call);
-void chunk_kernels(const state &s, const ortho_kernel_sink *sink);
+void chunk_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype);
 
 /* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
@@ -96,7 +96,7 @@ bool takes_wide(const state &s, const ortho_gemm_call &call);
 int wide_form(const state &s, int64_t m);
 float wide_us(const state &s, int64_t m, int form);
 ortho_status run_wide(const state &s, const ortho_gemm_call &call, int form);
-void wide_kernels(const state &s, int form, const ortho_kernel_sink *sink);
+void wide_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
 enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_CUBLAS, WAY_WIDE };

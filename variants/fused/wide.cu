@@ -102,6 +102,12 @@ int slots_of(const form &f)
 
 /* Outputs that the kernel mends itself: more are better dealt to blocks of their own. */
 constexpr int64_t MENDED_INSIDE = 4096;
+
+bool mends_itself(const state &s, int64_t m)
+{
+    return s.mended.count * m <= MENDED_INSIDE;
+}
+
 constexpr int64_t WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
 
 } // namespace
@@ -142,7 +148,7 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
     const tiling t = tiling_of(f, s, call.m);
-    const bool inside = is_mended(s, call.alpha) && s.mended.count * call.m <= MENDED_INSIDE;
+    const bool inside = is_mended(s, call.alpha) && mends_itself(s, call.m);
     const wide_launch l = {s.w,
                            static_cast<const __half *>(call.x),
                            call.y,
@@ -163,11 +169,13 @@ ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
     return status == ORTHO_OK && !inside ? mend(s, call) : status;
 }
 
-void wide_kernels(const state &s, int chosen, const ortho_kernel_sink *sink)
+void wide_kernels(const state &s, int64_t m, int chosen, const ortho_kernel_sink *sink)
 {
     const form &f = FORMS[chosen];
     ortho_cuda_kernel_report("wide_kernel", reinterpret_cast<const void *>(f.pick(s.w.s.groups)),
                              f.threads, static_cast<size_t>(f.bytes(slots_of(f))), sink);
+    if (!mends_itself(s, m))
+        mend_kernels(s, m, sink);
 }
 
 } // namespace ortho_fused
