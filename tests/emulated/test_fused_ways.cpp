@@ -1,9 +1,9 @@
 /*
  * Which kernel `fused` takes a call by on a GPU: plain code of the host, over kernels that say what
- * they can. Without a table near the call it is wide.cu's or chunks.cu's, the sooner done of them,
- * else batch.cu's, else gemv.cu's; a table
- * changes that, where the way that it names can take the call; a way that is asked for and can't is
- * refused.
+ * they can. Without a table near the call few tokens of a small linear are narrow.cu's; what else
+ * there is is wide.cu's or chunks.cu's, the sooner done of them, else batch.cu's, else gemv.cu's; a
+ * table changes that, where the way that it names can take the call; a way that is asked for and
+ * can't is refused.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -26,6 +26,11 @@ namespace ortho_fused
 bool takes_batch(ortho_dtype dtype, int64_t m)
 {
     return m >= 9 && dtype != ORTHO_F32;
+}
+
+bool takes_narrow(const state &s, const ortho_gemm_call &call)
+{
+    return s.hopper && call.m >= 9 && call.m <= 1024 && call.dtype != ORTHO_F32;
 }
 
 bool takes_wide(const state &s, const ortho_gemm_call &call)
@@ -84,6 +89,8 @@ state state_of(int64_t n, bool hopper)
     split.nnz = n * split.k / 100;
     state s = {};
     s.hopper = hopper;
+    s.multiprocessors = 132;
+    s.w.s.units = static_cast<int>((n + 7) / 8);
     s.dtype = ORTHO_F16;
     s.tuned = find_tuned(&split);
     return s;
@@ -102,6 +109,8 @@ int way_for(const state &s, int64_t m, int asked, ortho_dtype dtype = ORTHO_F16,
 }
 
 enum {
+    M16_K2 = WAY_NARROW,
+    M16_K4,
     W32X64 = WAY_WIDE,
     W32X64_K2,
     W32X64_K4,
@@ -127,6 +136,21 @@ void without_a_table_it_is_as_the_kernels_say(void **)
     assert_int_equal(way_for(old, 128, 0), WAY_MMA16);
     assert_int_equal(usual_way(s, 128), W64X64_K4);
     assert_int_equal(usual_way(s, 9), WAY_MMA16);
+}
+
+void few_tokens_of_few_rows_are_split_along_k(void **)
+{
+    state s = state_of(4224, true), old = state_of(4224, false);
+    s.w.s.images = 32;
+    assert_int_equal(way_for(s, 8, 0), WAY_GEMV);
+    assert_int_equal(way_for(s, 9, 0), M16_K2);
+    assert_int_equal(way_for(s, 16, 0, ORTHO_BF16), M16_K2);
+    assert_int_equal(way_for(s, 17, 0), W64X64);
+    assert_int_equal(way_for(old, 16, 0), WAY_MMA16);
+    s.w.s.images = 33;
+    assert_int_equal(usual_way(s, 16), M16_K4);
+    s.w.s.units++;
+    assert_int_equal(way_for(s, 16, 0), WAY_MMA16);
 }
 
 void the_sooner_done_is_taken(void **)
@@ -170,6 +194,12 @@ void a_way_that_is_asked_for_is_taken_or_refused(void **)
         assert_int_equal(way_for(s, 17, way, ORTHO_BF16), WAY_NONE);
         assert_int_equal(way_for(old, 17, way), WAY_NONE);
     }
+    for (int way = M16_K2; way <= M16_K4; way++) {
+        assert_int_equal(way_for(s, 1024, way, ORTHO_BF16), way);
+        assert_int_equal(way_for(s, 1025, way), WAY_NONE);
+        assert_int_equal(way_for(s, 8, way), WAY_NONE);
+        assert_int_equal(way_for(old, 17, way), WAY_NONE);
+    }
     assert_int_equal(way_for(s, 64, WAY_MMA16), WAY_MMA16);
     assert_int_equal(way_for(s, 8, WAY_MMA16), WAY_NONE);
     assert_int_equal(way_for(s, 32, WAY_GEMV), WAY_GEMV);
@@ -190,6 +220,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_table_it_is_as_the_kernels_say),
+        cmocka_unit_test(few_tokens_of_few_rows_are_split_along_k),
         cmocka_unit_test(the_sooner_done_is_taken),
         cmocka_unit_test(a_table_decides_where_its_way_can_go),
         cmocka_unit_test(a_way_that_is_asked_for_is_taken_or_refused),

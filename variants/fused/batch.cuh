@@ -12,6 +12,7 @@
 #define ORTHO_VARIANTS_FUSED_BATCH_CUH
 
 #include "variants/fused/gemv.cuh"
+#include "variants/fused/outputs.cuh"
 #include "variants/fused/patches.cuh"
 
 namespace ortho_fused
@@ -237,39 +238,6 @@ template <typename A, int GROUPS> struct batch_base {
 
 /* ---- y --------------------------------------------------------------------------------------- */
 
-__device__ __forceinline__ float4 load_shared_floats(uint32_t at)
-{
-    const uint4 v = load_shared_16(at);
-    return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
-                       __uint_as_float(v.w));
-}
-
-/* The sum of `count` warps' sums. */
-__device__ __forceinline__ float4 total(uint32_t at, int count)
-{
-    float4 sum = load_shared_floats(at);
-#pragma unroll 7
-    for (int w = 1; w < count; w++) {
-        const float4 v = load_shared_floats(at + w * UNIT_SUM_BYTES);
-        sum = make_float4(sum.x + v.x, sum.y + v.y, sum.z + v.z, sum.w + v.w);
-    }
-    return sum;
-}
-
-/* Four rows of a token, of which `left` are there. */
-template <typename A>
-__device__ __forceinline__ void store_rows(typename A::element *to, int64_t left, float4 v)
-{
-    typename A::element four[4] = {A::rounded(v.x), A::rounded(v.y), A::rounded(v.z),
-                                   A::rounded(v.w)};
-    if (left >= 4 && reinterpret_cast<uintptr_t>(to) % sizeof four == 0) {
-        *reinterpret_cast<uint2 *>(to) = *reinterpret_cast<const uint2 *>(four);
-        return;
-    }
-    for (int i = 0; i < 4 && i < left; i++)
-        to[i] = four[i];
-}
-
 /* Adds up the warps' sums of a batch and writes y, by Base's warps. */
 template <typename A>
 __device__ __forceinline__ void store_tile(const launch &l, const round_at &r, int batch,
@@ -285,7 +253,7 @@ __device__ __forceinline__ void store_tile(const launch &l, const round_at &r, i
         for (int at = threadIdx.x; at < here * EACH; at += SET_WARPS * 32) {
             const int u = at / EACH, token = at % EACH / 2, four = at % 2;
             const float4 sum = total(sums + u * UNIT_SUMS_BYTES + (token * 2 + four) * 16,
-                                     patched ? BATCH_SUMS : SET_WARPS);
+                                     patched ? BATCH_SUMS : SET_WARPS, UNIT_SUM_BYTES);
             const int64_t row = static_cast<int64_t>(__ldg(unit + u)) * UNIT_ROWS + four * 4;
             if (first + token < l.tokens)
                 store_rows<A>(static_cast<typename A::element *>(j.y) + (first + token) * j.w.s.n +

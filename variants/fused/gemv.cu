@@ -95,6 +95,29 @@ ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, in
 
 } // namespace
 
+namespace
+{
+
+/* Ways that take one linear at a time. */
+ortho_status run_alone(const state &s, const ortho_gemm_call &call, int way)
+{
+    return way == WAY_CUBLAS  ? run_chunks(s, call)
+           : way < WAY_CUBLAS ? run_narrow(s, call, way - WAY_NARROW)
+                              : run_wide(s, call, way - WAY_WIDE);
+}
+
+void kernels_alone(const state &s, int64_t m, int way, const ortho_kernel_sink *sink)
+{
+    if (way == WAY_CUBLAS)
+        chunk_kernels(s, m, sink);
+    else if (way < WAY_CUBLAS)
+        narrow_kernels(s, m, way - WAY_NARROW, sink);
+    else
+        wide_kernels(s, m, way - WAY_WIDE, sink);
+}
+
+} // namespace
+
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
 {
     ortho_status status = ORTHO_OK;
@@ -104,9 +127,8 @@ ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, 
         end = i + 1;
         if (way == WAY_NONE)
             return refuse_way(calls[i]);
-        if (way >= WAY_CUBLAS) {
-            status = way == WAY_CUBLAS ? run_chunks(first, calls[i])
-                                       : run_wide(first, calls[i], way - WAY_WIDE);
+        if (way >= WAY_NARROW) {
+            status = run_alone(first, calls[i], way);
             continue;
         }
         for (; end < count; end++) {
@@ -134,8 +156,8 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
     const int way = usual_way(*s, m);
-    if (way >= WAY_CUBLAS) {
-        way == WAY_CUBLAS ? chunk_kernels(*s, m, sink) : wide_kernels(*s, m, way - WAY_WIDE, sink);
+    if (way >= WAY_NARROW) {
+        kernels_alone(*s, m, way, sink);
         return;
     }
     if (way == WAY_MMA16) {

@@ -374,8 +374,11 @@ void cost(const void *opaque, int64_t m, ortho_cost *out)
     sizes.n = st->w.s.n;
     sizes.k = st->w.s.k;
     sizes.dtype = st->dtype;
-    ortho_cuda_base_cost(&sizes, m, st->nnz,
-                         st->bytes - (usual_way(*st, m) >= WAY_CUBLAS ? 0 : st->index_bytes), out);
+    const int way = usual_way(*st, m);
+    const size_t unread = way >= WAY_CUBLAS   ? 0
+                          : way >= WAY_NARROW ? st->mended.bytes
+                                              : st->index_bytes;
+    ortho_cuda_base_cost(&sizes, m, st->nnz, st->bytes - unread, out);
 }
 
 } // namespace ortho_fused

@@ -21,8 +21,6 @@ namespace ortho_fused
 namespace
 {
 
-constexpr int UNIT_SUM_BYTES = TILE_TOKENS * UNIT_ROWS * 4; /* a warp's of a unit, [token][row] */
-
 /* Where a lane's sums of an mma's tile are: rows 2q and 2q + 1 of a token, and of the one 8 on. */
 __device__ __forceinline__ uint32_t lane_sums(int lane)
 {

@@ -11,15 +11,13 @@
 #define ORTHO_VARIANTS_FUSED_RING_CUH
 
 #include "variants/fused/meeting.cuh"
+#include "variants/fused/sizes.cuh"
 
 namespace ortho_fused
 {
 
 namespace
 {
-
-/* Of shared memory; a block takes 1 KiB for itself. */
-constexpr int MULTIPROCESSOR_BYTES = 228 << 10, BLOCK_MOST = 227 << 10, BLOCK_RESERVED = 1 << 10;
 
 constexpr uint32_t ALL_LANES = 0xffffffffu;
 

@@ -51,7 +51,7 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu, batch.cu, chunks.cu, wide.cu and chain.cu. */
+/* Launches of gemv.cu, batch.cu, narrow.cu, chunks.cu, wide.cu and chain.cu. */
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
@@ -98,9 +98,26 @@ float wide_us(const state &s, int64_t m, int form);
 ortho_status run_wide(const state &s, const ortho_gemm_call &call, int form);
 void wide_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
+/* Can narrow.cu take a call of one linear? Its forms are clusters of two and of four blocks; the
+ * one that is usually the faster for a linear. */
+bool takes_narrow(const state &s, const ortho_gemm_call &call);
+inline int narrow_form(const state &s)
+{
+    return s.w.s.images > PANEL_IMAGES;
+}
+ortho_status run_narrow(const state &s, const ortho_gemm_call &call, int form);
+void narrow_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
+
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
-enum way { WAY_NONE = 0, WAY_GEMV, WAY_MMA16, WAY_CUBLAS, WAY_WIDE };
-constexpr int WIDE_FORMS = 11; /* WAY_WIDE and on */
+constexpr int NARROW_FORMS = 2, WIDE_FORMS = 11; /* WAY_NARROW and on, WAY_WIDE and on */
+enum way {
+    WAY_NONE = 0,
+    WAY_GEMV,
+    WAY_MMA16,
+    WAY_NARROW,
+    WAY_CUBLAS = WAY_NARROW + NARROW_FORMS,
+    WAY_WIDE
+};
 extern const char *const way_names[];
 /* Of one linear's call: as hooks' `way`. */
 int way_of(const state &s, const ortho_gemm_call &call);

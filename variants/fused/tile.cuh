@@ -18,10 +18,8 @@ namespace ortho_fused
 namespace
 {
 
-constexpr int TILE_TOKENS = 16, TILE_LINE = TILE_TOKENS * 2; /* bytes of a column */
-constexpr int STRIP_COLUMNS = 32;                            /* what a warp moves at once */
+constexpr int STRIP_COLUMNS = 32; /* what a warp moves at once */
 constexpr int IMAGE_STRIPS = IMAGE_COLUMNS / STRIP_COLUMNS, TILE_HALVES = 2;
-constexpr int IMAGE_TILE_BYTES = IMAGE_COLUMNS * TILE_LINE;
 
 /* Four registers of all lanes to or from four 8 x 8 matrices, a line's address from each lane. */
 __device__ __forceinline__ void load_transposed(uint32_t at, uint32_t v[4])

@@ -1,7 +1,7 @@
 /*
  * fused on CUDA: which kernel a call is taken by. What was measured on this GPU decides
- * (variants/tuned.h); without a measurement wide.cu takes what it can, batch.cu what else has
- * enough tokens, gemv.cu the rest.
+ * (variants/tuned.h); without a measurement narrow.cu takes few tokens of small linears, wide.cu
+ * what it can, batch.cu what else has enough tokens, gemv.cu the rest.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -12,10 +12,12 @@
 namespace ortho_fused
 {
 
-/* A token as a vector; tokens of a tile; unpacked chunks; tokens and rows of a block, where wide.cu
- * has forms, and so many blocks that share x or split K. */
+/* A token as a vector; tokens of a tile, and so many blocks that split K; unpacked chunks; tokens
+ * and rows of a block, where wide.cu has forms, and so many blocks that share x or split K. */
 const char *const way_names[] = {"gemv",
                                  "mma16",
+                                 "mma16-k2",
+                                 "mma16-k4",
                                  "cublas",
                                  "wgmma-32x64",
                                  "wgmma-32x64-k2",
@@ -43,9 +45,20 @@ bool can_go(const state &s, const ortho_gemm_call &call, int way)
         return call.m <= GEMV_TOKENS_MOST || !takes_batch(call.dtype, call.m);
     if (way == WAY_MMA16)
         return takes_batch(call.dtype, call.m);
+    if (way >= WAY_NARROW && way < WAY_NARROW + NARROW_FORMS)
+        return takes_narrow(s, call);
     if (way == WAY_CUBLAS)
         return takes_chunks(s, call);
     return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS && takes_wide(s, call);
+}
+
+/* Without a table: few tokens, and so few rows that a launch lasts about as long as the chain of
+ * latencies in it. */
+bool is_narrow(const state &s, const ortho_gemm_call &call)
+{
+    constexpr int64_t TOKENS_MOST = 16, UNITS_MOST = 4; /* of a multiprocessor */
+    return call.m <= TOKENS_MOST && s.w.s.units <= UNITS_MOST * s.multiprocessors &&
+           takes_narrow(s, call);
 }
 
 void name_device(char name[ORTHO_TUNED_DEVICE])
@@ -69,6 +82,8 @@ int way_of(const state &s, const ortho_gemm_call &call)
     const int tuned = ortho_tuned_way(&s.tuned, way_names, call.dtype, call.m);
     if (can_go(s, call, tuned))
         return tuned;
+    if (is_narrow(s, call))
+        return WAY_NARROW + narrow_form(s);
     if (takes_wide(s, call)) {
         const int form = wide_form(s, call.m);
         return takes_chunks(s, call) && chunks_us(s, call.m) < wide_us(s, call.m, form)

@@ -1,0 +1,303 @@
+/*
+ * narrow_entries.cuh: Ortho for narrow.cuh: a block's share of its cluster's entries, those whose
+ * columns it has.
+ *
+ * A row's entries stand side by side, columns ascending, and an index says how many each image has:
+ * so a block knows which segments of a row have columns of its own, before x is there and without
+ * looking at any. Where they begin and end they may have columns of the next block as well, which
+ * count as 0. Units are dealt to the warps, each of which streams its units' segments through slots
+ * of its own. 16 entries of a unit are one k-step of mma.m16n8k16 (patches.cuh).
+ */
+#ifndef ORTHO_VARIANTS_FUSED_NARROW_ENTRIES_CUH
+#define ORTHO_VARIANTS_FUSED_NARROW_ENTRIES_CUH
+
+#include "variants/fused/narrow_plan.h"
+#include "variants/fused/section.cuh"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+__device__ __forceinline__ uint32_t warp_total(uint32_t v)
+{
+    uint32_t all = 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("redux.sync.add.u32 %0, %1, 0xffffffff;" : "=r"(all) : "r"(v));
+#endif
+    return all;
+}
+
+/* Entries of a unit's rows before a block's images, and in them: of two rows a word, 0 and 2, 1 and
+ * 3, 4 and 6, 5 and 7. */
+struct row_counts {
+    uint32_t before[UNIT_ROWS / 2], here[UNIT_ROWS / 2];
+
+    __device__ __forceinline__ static uint32_t of_row(const uint32_t counts[UNIT_ROWS / 2], int row)
+    {
+        const uint32_t low = row % 2 == 0 ? counts[0] : counts[1],
+                       high = row % 2 == 0 ? counts[2] : counts[3];
+        return (row < 4 ? low : high) >> row / 2 % 2 * 16 & 0xffff;
+    }
+};
+
+/* What a lane asks of the index for a unit: eight rows' counts of two images, and what is of row
+ * number `lane`. */
+struct unit_index {
+    static constexpr int EACH = WINDOW_IMAGES / 32;
+    uint2 counts[EACH];
+    uint32_t first, section, steps;
+
+    __device__ __forceinline__ void ask(const linear &w, int unit, int lane)
+    {
+        const unit_place at = w.s.place_of_unit(unit);
+        const uint32_t *const begin = w.begin + w.s.section(at.part, at.batch, 0);
+        const uint2 *const from =
+            reinterpret_cast<const uint2 *>(w.count) + static_cast<int64_t>(unit) * w.s.images;
+#pragma unroll
+        for (int i = 0; i < EACH; i++)
+            counts[i] = lane + i * 32 < w.s.images ? __ldg(from + lane + i * 32) : make_uint2(0, 0);
+        first = __ldg(w.first + static_cast<int64_t>(unit) * UNIT_ROWS + lane % UNIT_ROWS);
+        section = __ldg(begin);
+        steps = __ldg(begin + 1) - section;
+    }
+    __device__ __forceinline__ row_counts count(image_range images, int lane) const
+    {
+        row_counts c = {};
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            const int image = lane + i * 32 - images.first;
+            const uint32_t words[2] = {counts[i].x, counts[i].y};
+#pragma unroll
+            for (int word = 0; word < UNIT_ROWS / 2; word++) {
+                const uint32_t two = words[word / 2] >> word % 2 * 8 & 0x00ff00ff;
+                c.before[word] += image < 0 ? two : 0;
+                c.here[word] += image >= 0 && image < images.count ? two : 0;
+            }
+        }
+#pragma unroll
+        for (int word = 0; word < UNIT_ROWS / 2; word++) {
+            c.before[word] = warp_total(c.before[word]);
+            c.here[word] = warp_total(c.here[word]);
+        }
+        return c;
+    }
+    /* A lane's row as unit_rows has it; by all lanes, 8 and more repeat. */
+    __device__ __forceinline__ void note(unit_rows *to, const row_counts &c, int lane) const
+    {
+        const int row = lane % UNIT_ROWS;
+        const uint32_t before = row_counts::of_row(c.before, row),
+                       here = row_counts::of_row(c.here, row);
+        const uint32_t begin = before / SEGMENT_ENTRIES,
+                       end = here > 0 ? (before + here + SEGMENT_ENTRIES - 1) / SEGMENT_ENTRIES
+                                      : begin;
+        uint32_t until = end - begin;
+#pragma unroll
+        for (int d = 1; d < UNIT_ROWS; d *= 2) {
+            const uint32_t left = __shfl_up_sync(ALL_LANES, until, d, UNIT_ROWS);
+            until += row >= d ? left : 0;
+        }
+        const uint32_t rows_before = until - (end - begin);
+        if (lane < UNIT_ROWS) {
+            to->before[row] = rows_before;
+            to->from[row] = first + begin - rows_before;
+        }
+        if (lane == UNIT_ROWS - 1) {
+            to->count = until;
+            to->section = section * SEGMENTS;
+            to->steps = steps;
+        }
+    }
+};
+
+/* Some segments of a unit: those of one slot. */
+struct chunk_walk {
+    int unit, begin;
+
+    __device__ __forceinline__ void next(const unit_rows *rows, int segments)
+    {
+        begin += segments;
+        if (begin >= static_cast<int>(rows[unit].count)) {
+            unit += NARROW_ORTHO;
+            begin = 0;
+        }
+    }
+};
+
+/* A warp of Ortho. */
+template <typename A> struct narrow_entries {
+    static constexpr int CHAINS = 2, GROUPS = 4; /* sums apart; k-steps at once */
+    static constexpr int STEP = GROUPS * 4;      /* segments of them */
+
+    const narrow_launch &l;
+    const unit_rows *rows; /* of the cluster's units */
+    image_range images;
+    unit_range units;
+    uint32_t slots, x; /* shared addresses */
+    int lane, slot;
+    chunk_walk asked, taken;
+    float acc[CHAINS][4];
+
+    __device__ __forceinline__ narrow_entries(const narrow_launch &launch, const unit_rows *at,
+                                              unit_range of, image_range mine, uint32_t slots_at,
+                                              uint32_t x_at, int warp)
+        : l(launch), rows(at), images(mine), units(of), slots(slots_at), x(x_at),
+          lane(threadIdx.x % 32), slot(0), asked{warp, 0}, taken{warp, 0}, acc{}
+    {
+    }
+    /* unit_rows of this warp's units; others have those of theirs. */
+    __device__ __forceinline__ void note_rows(unit_rows *to) const
+    {
+        constexpr int AT_ONCE = 2; /* latencies side by side */
+#pragma unroll 1
+        for (int u = taken.unit; u < units.count; u += AT_ONCE * NARROW_ORTHO) {
+            unit_index index[AT_ONCE];
+#pragma unroll
+            for (int i = 0; i < AT_ONCE; i++)
+                index[i].ask(l.w, units.first + min(u + i * NARROW_ORTHO, units.count - 1), lane);
+#pragma unroll
+            for (int i = 0; i < AT_ONCE; i++) {
+                const row_counts counts = index[i].count(images, lane);
+                if (u + i * NARROW_ORTHO < units.count)
+                    index[i].note(to + u + i * NARROW_ORTHO, counts, lane);
+            }
+        }
+        __syncwarp();
+    }
+    /* Asks for a chunk, or for nothing: once for each slot, and then whenever one was taken. */
+    __device__ __forceinline__ void ask(int to)
+    {
+        if (asked.unit < units.count) {
+            const unit_rows &unit = rows[asked.unit];
+            const int count = min(static_cast<int>(unit.count) - asked.begin, l.chunks.segments);
+            const uint32_t at = slots + to * l.chunks.slot_bytes(), section = unit.section;
+            const segment_order order(static_cast<int>(unit.steps),
+                                      bundle_steps(static_cast<int>(unit.steps)));
+            const int padded = (count + STEP - 1) / STEP * STEP;
+            uint32_t before[UNIT_ROWS];
+#pragma unroll
+            for (int r = 1; r < UNIT_ROWS; r++)
+                before[r] = unit.before[r];
+#pragma unroll 2
+            for (int i = lane; i < padded; i += 32) {
+                const int in_unit = asked.begin + min(i, count - 1);
+                int row = 0;
+#pragma unroll
+                for (int r = 1; r < UNIT_ROWS; r++)
+                    row += static_cast<uint32_t>(in_unit) >= before[r];
+                ask_segment(at + i * 16,
+                            section + order.place_of(static_cast<int>(unit.from[row]) + in_unit),
+                            i < count);
+                /* A lane's rows of a step, side by side. */
+                store_shared_1(
+                    at + l.chunks.segments * 16 + i / STEP * STEP + i % 4 * 4 + i % STEP / 4, row);
+            }
+            asked.next(rows, l.chunks.segments);
+        }
+        asm volatile("cp.async.commit_group;" ::: "memory");
+    }
+    static __device__ __forceinline__ void store_shared_1(uint32_t at, int v)
+    {
+        asm volatile("st.shared.u8 [%0], %1;" ::"r"(at), "r"(v) : "memory");
+    }
+    /* Zeros where there is no such segment. */
+    __device__ __forceinline__ void ask_segment(uint32_t to, uint32_t place, bool is) const
+    {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
+                     "l"(l.w.ortho + static_cast<uint64_t>(place) * 16), "r"(is ? 16 : 0)
+                     : "memory");
+    }
+    __device__ __forceinline__ void ask_first()
+    {
+#pragma unroll 1
+        for (int i = 0; i < l.chunks.slots; i++)
+            ask(i);
+    }
+    /* Its column, doubled, from the first that is here on; no less than twice() of the first that
+     * isn't, where it isn't here. */
+    __device__ __forceinline__ uint32_t twice(uint32_t entry) const
+    {
+        return (entry & 0x3ffe) - static_cast<uint32_t>(images.first) * (2 * IMAGE_COLUMNS);
+    }
+    __device__ __forceinline__ bool is_here(uint32_t entry) const
+    {
+        return twice(entry) < static_cast<uint32_t>(images.count) * (2 * IMAGE_COLUMNS);
+    }
+    /* x at 16 entries, of which this lane has the one whose line it points at. */
+    __device__ __forceinline__ void gather(uint32_t entry, uint32_t a[4]) const
+    {
+        load_transposed(x + half_line(is_here(entry) ? twice(entry) : 0, lane / 8 % 2), a);
+    }
+    /* Two entries' values where they are here and of the lane's row. */
+    __device__ __forceinline__ uint32_t values(uint32_t first, uint32_t second, bool is) const
+    {
+        return __byte_perm(is && is_here(first) ? first : 0, is && is_here(second) ? second : 0,
+                           0x7632);
+    }
+    __device__ __forceinline__ void multiply(const uint32_t a[4], uint4 segment, bool is,
+                                             float to[4]) const
+    {
+        uint32_t first[A::ENTRY_DIGITS], second[A::ENTRY_DIGITS];
+        A::entry_digits(values(segment.x, segment.y, is), first);
+        A::entry_digits(values(segment.z, segment.w, is), second);
+#pragma unroll
+        for (int d = 0; d < A::ENTRY_DIGITS; d++)
+            A::mma(to, a, first[d], second[d]);
+    }
+    /* 16 segments at a shared address; rows: of the lane's. */
+    __device__ __forceinline__ void step(uint32_t at, uint32_t rows_at)
+    {
+        const uint32_t segment_at = at + lane % 4 * 16,
+                       entry_at = at + lane % 8 / 2 * 16 + (lane % 2 + lane / 16 * 2) * 4;
+        const uint32_t row = load_shared_4(rows_at + lane % 4 * 4);
+        uint4 segment[GROUPS];
+        uint32_t a[GROUPS][4];
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+            segment[g] = load_shared_16(segment_at + g * 64);
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+            gather(load_shared_4(entry_at + g * 64), a[g]);
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+            multiply(a[g], segment[g], (row >> g * 8 & 255) == static_cast<uint32_t>(lane / 4),
+                     acc[g % CHAINS]);
+    }
+    /* Takes all chunks; send(unit, sums) whenever a unit is done. x is here. */
+    template <typename F> __device__ __forceinline__ void run(const F &send)
+    {
+#pragma unroll 1
+        while (taken.unit < units.count) {
+            const int unit = taken.unit, left = static_cast<int>(rows[unit].count) - taken.begin;
+            const uint32_t at = slots + slot * l.chunks.slot_bytes();
+            if (l.chunks.slots == CHUNKS.slots)
+                asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS.slots - 1) : "memory");
+            else
+                asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS_SMALL.slots - 1) : "memory");
+            __syncwarp(); /* what other lanes asked for, too */
+#pragma unroll 1
+            for (int i = 0; i < min(left, l.chunks.segments); i += STEP)
+                step(at + i * 16, at + l.chunks.segments * 16 + i);
+            taken.next(rows, l.chunks.segments);
+            if (taken.unit != unit) {
+                float sum[4];
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    sum[i] = l.alpha * (acc[0][i] + acc[1][i]);
+                    acc[0][i] = acc[1][i] = 0;
+                }
+                send(unit, sum);
+            }
+            __syncwarp(); /* the slot is asked for anew */
+            ask(slot);
+            slot = (slot + 1) & (l.chunks.slots - 1);
+        }
+    }
+};
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif

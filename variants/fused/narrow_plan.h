@@ -1,0 +1,93 @@
+/*
+ * narrow_plan.h: what a launch of narrow.cu is told: how clusters share its work, and where things
+ * are in a block's shared memory.
+ *
+ * A cluster owns some units, all columns of them. Its blocks split the columns, image by image:
+ * each has its images of all units, and x there. In the end each adds up some of the units: unit u
+ * is block u % blocks's, to whom all others send their sums of it.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_NARROW_PLAN_H
+#define ORTHO_VARIANTS_FUSED_NARROW_PLAN_H
+
+#include "variants/fused/sizes.cuh"
+#include "variants/fused/state.h"
+
+namespace ortho_fused
+{
+
+constexpr int NARROW_BASE = 8, NARROW_ORTHO = 4, NARROW_THREADS = (NARROW_BASE + NARROW_ORTHO) * 32;
+/* Where two blocks are resident, of 80 a thread. */
+constexpr int NARROW_BASE_REGISTERS = 88, NARROW_ORTHO_REGISTERS = 64;
+constexpr int QUAD_UNITS = 4; /* what a warp multiplies at once */
+constexpr int NARROW_UNITS = 40,
+              NARROW_QUADS = NARROW_UNITS / QUAD_UNITS; /* of a cluster, at most */
+constexpr int NARROW_BLOCKS = 4;                        /* of a cluster, at most */
+/* Slots of a warp of Ortho, and segments of one: a row of bytes each, behind them. */
+struct chunk_shape {
+    int slots, segments;
+
+    ORTHO_FUSED_SHARED int slot_bytes() const
+    {
+        return segments * (16 + 1);
+    }
+    ORTHO_FUSED_SHARED int bytes() const
+    {
+        return slots * slot_bytes();
+    }
+};
+constexpr chunk_shape CHUNKS = {4, 128}, CHUNKS_SMALL = {2, 64}; /* as there is room */
+
+/* Where a block's segments of a unit's rows are: the first `before[row]` of the unit's are those of
+ * rows before `row`; the section's segment `from[row]` + i is number i of the unit's. */
+struct unit_rows {
+    uint32_t before[UNIT_ROWS], from[UNIT_ROWS];
+    uint32_t count; /* of the unit */
+    uint32_t section, steps, unused;
+};
+
+/* Some of a row's images, side by side. */
+struct image_range {
+    int first, count;
+};
+
+/* A cluster's units, in the order of the parts. */
+struct unit_range {
+    int first, count;
+};
+
+/* Offsets from the beginning of a block's dynamic shared memory, alike in all blocks. */
+struct narrow_layout {
+    int weights, x, scales, sums, chunks, start, rows, barriers, bytes;
+    int unit_weights, unit_scales; /* bytes of a unit */
+    int senders;                   /* warps that send sums of a unit, of all blocks */
+    int quads;                     /* of the largest cluster */
+};
+
+/* A launch: so many clusters of so many blocks. */
+struct narrow_launch {
+    linear w;
+    const void *x; /* [tokens, k] */
+    void *y;       /* [tokens, n] */
+    float alpha;   /* 0 where there are no entries */
+    int tokens;
+    int clusters, blocks;
+    int column_shift; /* 2 to that so many groups of warps of Base share a block's images */
+    int each, extra;  /* units of a cluster; the first `extra` have one more */
+    chunk_shape chunks;
+    int quads_ahead;                   /* whose weights are asked for before x */
+    image_range images[NARROW_BLOCKS]; /* of each block of a cluster */
+    narrow_layout at;
+
+    ORTHO_FUSED_SHARED unit_range units_of(int cluster) const
+    {
+        return {cluster * each + smaller(cluster, extra), each + (cluster < extra)};
+    }
+};
+
+/* Of w, alpha and blocks, which are there, all the rest but x, y and tokens. `entries`: that are
+ * added. False where a unit is more than there is room for. */
+bool narrow_plan(narrow_launch *l, int64_t entries, int multiprocessors);
+
+} // namespace ortho_fused
+
+#endif
