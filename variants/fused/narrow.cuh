@@ -31,15 +31,7 @@ __device__ __forceinline__ int rank_in_cluster()
     return rank;
 }
 
-/* A launch's arguments come from memory, 64 bytes at a time: each warp begins with others. */
-__device__ __forceinline__ void touch_arguments(const narrow_launch &l)
-{
-    constexpr int LINE = 64 / sizeof(uint32_t), LINES = sizeof l / 64;
-    const uint32_t word = reinterpret_cast<const uint32_t *>(&l)[threadIdx.x / 32 % LINES * LINE];
-    asm volatile("" ::"r"(word));
-}
-
-/* In two halves: those that other blocks wait for, and waiting. */
+/* All threads of a cluster meet; in between they do what others needn't wait for. */
 __device__ __forceinline__ void cluster_arrive()
 {
     asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
@@ -70,8 +62,8 @@ __device__ __forceinline__ void send_four(int block, uint32_t at, uint32_t barri
 struct narrow_block {
     static constexpr int WARPS = NARROW_THREADS / 32;
     const narrow_launch &l;
-    const narrow_layout &at; /* in shared memory, whose address `memory` is */
-    uint32_t memory;
+    const narrow_layout &at;
+    uint32_t memory; /* shared address that offsets are from */
     int rank, lane, warp;
     unit_range units;   /* of the cluster */
     image_range images; /* of the block */
@@ -128,7 +120,7 @@ struct narrow_block {
         }
         __syncwarp();
     }
-    /* Scales of all weights. */
+    /* Scales of all weights, a group of copies: there once the warp has waited for it. */
     __device__ __forceinline__ void ask_scales(const place &from) const
     {
         const int each = images.count * l.w.s.groups; /* of SCALE_BYTES */
@@ -142,6 +134,7 @@ struct narrow_block {
                     "l"(source + j * SCALE_BYTES)
                     : "memory");
         }
+        asm volatile("cp.async.commit_group;" ::: "memory");
     }
     __device__ __forceinline__ int unit_of_lane() const
     {
@@ -363,7 +356,6 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     ortho_cuda_release_dependents();
-    touch_arguments(l);
     unsigned char *const memory = dynamic_shared();
     const narrow_block b(l, shared_address(memory));
     if (b.warp == 0)
@@ -395,6 +387,7 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
         entries.note_rows(rows);
         entries.ask_first();
         rest();
+        entries.template wait<0>(); /* scales have come */
     } else {
         base.bring(rest);
     }

@@ -214,6 +214,15 @@ template <typename A> struct narrow_entries {
         for (int i = 0; i < l.chunks.slots; i++)
             ask(i);
     }
+    /* For so many of the slots, in the order in which they were asked for, and all that was asked
+     * for before them: whoever asked meets the others then. */
+    template <int SLOTS> __device__ __forceinline__ void wait() const
+    {
+        if (l.chunks.slots == CHUNKS.slots)
+            asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS.slots - SLOTS) : "memory");
+        else
+            asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS_SMALL.slots - SLOTS) : "memory");
+    }
     /* Its column, doubled, from the first that is here on; no less than twice() of the first that
      * isn't, where it isn't here. */
     __device__ __forceinline__ uint32_t twice(uint32_t entry) const
@@ -271,10 +280,7 @@ template <typename A> struct narrow_entries {
         while (taken.unit < units.count) {
             const int unit = taken.unit, left = static_cast<int>(rows[unit].count) - taken.begin;
             const uint32_t at = slots + slot * l.chunks.slot_bytes();
-            if (l.chunks.slots == CHUNKS.slots)
-                asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS.slots - 1) : "memory");
-            else
-                asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS_SMALL.slots - 1) : "memory");
+            wait<1>();
             __syncwarp(); /* what other lanes asked for, too */
 #pragma unroll 1
             for (int i = 0; i < min(left, l.chunks.segments); i += STEP)
