@@ -4,8 +4,9 @@
  * Weights of 16 tokens take less time to multiply than to come, so that what counts is all that
  * isn't the stream of weights: x, which every multiprocessor reads of a whole row, and the chain
  * from the launch before to the last y. Where a block has a half or a quarter of the columns, it
- * has as much less of x; all of its weights are asked for as it begins, while the launch before
- * still runs; and where two blocks fit a multiprocessor, that is ahead of its end.
+ * has as much less of x. There is a place for all of its weights: some are asked for as it begins,
+ * which where two blocks fit a multiprocessor is while the launch before still runs, the rest once
+ * x was asked for, which would queue behind them.
  *
  * Base: tokens are the rows of mma.m16n8k16 and a unit's 8 rows its columns, as in batch.cuh. A
  * warp has four units at once and some of the block's images, so that a fragment of x, read from
