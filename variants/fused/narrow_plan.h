@@ -18,10 +18,8 @@ namespace ortho_fused
 constexpr int NARROW_BASE = 8, NARROW_ORTHO = 4, NARROW_THREADS = (NARROW_BASE + NARROW_ORTHO) * 32;
 /* Where two blocks are resident, of 80 a thread. */
 constexpr int NARROW_BASE_REGISTERS = 88, NARROW_ORTHO_REGISTERS = 64;
-constexpr int QUAD_UNITS = 4; /* what a warp multiplies at once */
-constexpr int NARROW_UNITS = 40,
-              NARROW_QUADS = NARROW_UNITS / QUAD_UNITS; /* of a cluster, at most */
-constexpr int NARROW_BLOCKS = 4;                        /* of a cluster, at most */
+constexpr int QUAD_UNITS = 4;                       /* what a warp multiplies at once */
+constexpr int NARROW_UNITS = 40, NARROW_BLOCKS = 4; /* of a cluster, at most */
 /* Slots of a warp of Ortho, and segments of one: a row of bytes each, behind them. */
 struct chunk_shape {
     int slots, segments;
