@@ -81,15 +81,7 @@ bool takes_chunks(const state &s, const ortho_gemm_call &call)
 
 size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype)
 {
-    ortho_gemm_call call = {};
-    call.m = m;
-    call.dtype = dtype;
-    bool takes = false; /* whatever alpha will be */
-    for (float alpha : ROUNDED_ALPHAS) {
-        call.alpha = alpha;
-        takes = takes || takes_chunks(s, call);
-    }
-    if (!takes)
+    if (!takes_at_any_alpha(s, m, dtype, takes_chunks))
         return 0;
     return ORTHO_CUBLAS_WORKSPACE +
            static_cast<size_t>(std::min(rows_of_chunk(s), s.w.s.n) * s.w.s.k) * 2;

@@ -19,6 +19,9 @@ const char *const way_names[] = {"gemv",
                                  "mma16-k2",
                                  "mma16-k4",
                                  "cublas",
+                                 "once-128x128",
+                                 "once-128x192",
+                                 "once-128x256",
                                  "wgmma-32x64",
                                  "wgmma-32x64-k2",
                                  "wgmma-32x64-k4",
@@ -49,6 +52,8 @@ bool can_go(const state &s, const ortho_gemm_call &call, int way)
         return takes_narrow(s, call);
     if (way == WAY_CUBLAS)
         return takes_chunks(s, call);
+    if (way >= WAY_ONCE && way < WAY_ONCE + ONCE_FORMS)
+        return takes_once(s, call);
     return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS && takes_wide(s, call);
 }
 

@@ -1,0 +1,209 @@
+/*
+ * fused on CUDA, many tokens in fp16, W unpacked once, while it is multiplied: for prompts so long
+ * that wide.cu, which unpacks W once for each tile of tokens, spends more on that than on products.
+ *
+ * A kernel as those of a dense layer are, both operands by TMA, but that W comes from a workspace
+ * that spare warps of all blocks fill, in the order in which it is wanted. In the workspace is as
+ * much of W as a launch multiplies, 64 MiB at most.
+ *
+ * The same weights as wide.cu's, rounded in the same way (rounding.cu says where they may be).
+ *
+ * Expected to limit it: the tensor cores, and the beginning, when nothing is unpacked.
+ */
+#include "kernels/cuda/base_gemm.h"
+#include "variants/fused/dependent.cuh"
+#include "variants/fused/once.cuh"
+#include "variants/fused/x_map.h"
+
+#include <algorithm>
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+typedef void once_fn(const once_launch, const CUtensorMap);
+
+/* A kernel for tiles of so many rows. */
+struct form {
+    int rows, bytes;
+    float image_us; /* what 128 columns of a tile take */
+    once_fn *(*pick)(int groups);
+};
+
+template <typename F> once_fn *pick_kernel(int groups)
+{
+    return groups == 1 ? once_kernel<F, 1> : once_kernel<F, IMAGE_STRIPS>;
+}
+
+template <int ROWS, int SLOTS> constexpr form form_of(float image_us)
+{
+    typedef once_form<ROWS, SLOTS> F;
+    static_assert(F::BYTES <= BLOCK_MOST, "a block's memory");
+    return {F::ROWS, F::BYTES, image_us, pick_kernel<F>};
+}
+
+constexpr form FORMS[] = {form_of<128, 6>(0.75f), form_of<192, 5>(1.05f), form_of<256, 4>(1.4f)};
+static_assert(sizeof FORMS / sizeof *FORMS == ONCE_FORMS, "ways.cu names them");
+
+constexpr int64_t ONCE_TOKENS_LEAST = 129, ONCE_TOKENS_MOST = INT32_MAX / ONCE_TOKENS;
+constexpr size_t TILES_MOST = static_cast<size_t>(64) << 20; /* bytes */
+
+int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+int64_t round_up(int64_t a, int64_t b)
+{
+    return divide_up(a, b) * b;
+}
+
+int chunks_of(const state &s)
+{
+    return static_cast<int>(divide_up(s.w.s.images, TASK_IMAGES));
+}
+
+size_t tile_bytes(const form &f, const state &s)
+{
+    return static_cast<size_t>(f.rows) * static_cast<size_t>(s.w.s.images) * IMAGE_COLUMNS * 2;
+}
+
+int64_t tiles_of(const form &f, const state &s)
+{
+    return divide_up(s.w.s.units, f.rows / UNIT_ROWS);
+}
+
+/* Tiles of rows of each launch but the last: about the same number. */
+int64_t tiles_of_launch(const form &f, const state &s)
+{
+    const int64_t fit = static_cast<int64_t>(TILES_MOST / tile_bytes(f, s)),
+                  most = fit > 0 ? fit : 1, all = tiles_of(f, s);
+    return divide_up(all, divide_up(all, most));
+}
+
+/* What stands before the tiles in a workspace. */
+size_t counters_bytes(const form &f, const state &s)
+{
+    return static_cast<size_t>(round_up((1 + tiles_of_launch(f, s) * chunks_of(s)) * 4, 256));
+}
+
+size_t bytes_of(const form &f, const state &s)
+{
+    return counters_bytes(f, s) + static_cast<size_t>(tiles_of_launch(f, s)) * tile_bytes(f, s);
+}
+
+int token_pairs(int64_t m)
+{
+    return static_cast<int>(divide_up(m, ONCE_CLUSTER * ONCE_TOKENS));
+}
+
+int64_t clusters_of(const state &s)
+{
+    return s.multiprocessors / ONCE_CLUSTER;
+}
+
+/* Tile number `tile` on, up to `tiles` of them. */
+once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call, int64_t tile,
+                      int64_t tiles)
+{
+    const int64_t units = f.rows / UNIT_ROWS, first = tile * units;
+    uint32_t *const counters = static_cast<uint32_t *>(call.workspace);
+    once_launch l = {};
+    l.w = s.w;
+    l.x = static_cast<const __half *>(call.x);
+    l.y = call.y;
+    l.alpha = is_patched(s, call.alpha) ? call.alpha : 0.0f;
+    l.tokens = static_cast<int>(call.m);
+    l.first = static_cast<int>(first);
+    l.units = static_cast<int>(std::min(tiles * units, s.w.s.units - first));
+    l.row_tiles = static_cast<int>(divide_up(l.units, units));
+    l.token_pairs = token_pairs(call.m);
+    l.chunks = chunks_of(s);
+    l.group_units =
+        static_cast<int>(divide_up(clusters_of(s), l.token_pairs) * units);
+    l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
+    l.mended = is_mended(s, call.alpha) ? s.mended : mended_rows{};
+    l.ticket = counters;
+    l.ready = counters + 1;
+    l.tiles = static_cast<uint8_t *>(call.workspace) + counters_bytes(f, s);
+    return l;
+}
+
+ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
+                     const once_launch &l, const CUtensorMap &map)
+{
+    const ortho_status status =
+        launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
+                         "once_open_kernel", l.ticket, 1 + l.row_tiles * l.chunks);
+    const int64_t clusters =
+        std::min(clusters_of(s), static_cast<int64_t>(l.row_tiles) * l.token_pairs);
+    return status == ORTHO_OK
+               ? launch_dependent(f.pick(s.w.s.groups),
+                                  dim3(static_cast<unsigned>(clusters * ONCE_CLUSTER)),
+                                  ONCE_CLUSTER, ONCE_THREADS, f.bytes, call.stream, "once_kernel",
+                                  l, map)
+               : status;
+}
+
+} // namespace
+
+bool takes_once(const state &s, const ortho_gemm_call &call)
+{
+    return s.hopper && s.multiprocessors >= ONCE_CLUSTER && call.m >= ONCE_TOKENS_LEAST &&
+           call.m <= ONCE_TOKENS_MOST && takes_rounded(s, call) && can_map_x();
+}
+
+size_t once_workspace(const state &s, int64_t m, ortho_dtype dtype)
+{
+    size_t most = 0;
+    if (takes_at_any_alpha(s, m, dtype, takes_once))
+        for (const form &f : FORMS)
+            most = std::max(most, bytes_of(f, s));
+    return most;
+}
+
+/* As measured on an H100, roughly. */
+float once_us(const state &s, int64_t m, int chosen)
+{
+    constexpr float LAUNCH_US = 8, TILE_US = 2;
+    const form &f = FORMS[chosen];
+    const int64_t rounds = divide_up(tiles_of(f, s) * token_pairs(m), clusters_of(s));
+    return LAUNCH_US * static_cast<float>(divide_up(tiles_of(f, s), tiles_of_launch(f, s))) +
+           static_cast<float>(rounds) *
+               (TILE_US + f.image_us * static_cast<float>(s.w.s.images));
+}
+
+int once_form_of(const state &s, int64_t m)
+{
+    int best = 0;
+    for (int i = 1; i < ONCE_FORMS; i++)
+        if (once_us(s, m, i) < once_us(s, m, best))
+            best = i;
+    return best;
+}
+
+ortho_status run_once(const state &s, const ortho_gemm_call &call, int chosen)
+{
+    const form &f = FORMS[chosen];
+    const int64_t all = tiles_of(f, s), each = tiles_of_launch(f, s);
+    CUtensorMap map;
+    if (!map_x(call, s.w.s.k, call.m, ONCE_TOKENS, &map))
+        return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
+    ortho_status status = ORTHO_OK;
+    for (int64_t tile = 0; tile < all && status == ORTHO_OK; tile += each)
+        status = enqueue(f, s, call, launch_of(f, s, call, tile, each), map);
+    return status;
+}
+
+void once_kernels(const state &s, int64_t, int chosen, const ortho_kernel_sink *sink)
+{
+    const form &f = FORMS[chosen];
+    ortho_cuda_kernel_report("once_open_kernel", reinterpret_cast<const void *>(once_open_kernel),
+                             ONCE_OPEN_THREADS, 0, sink);
+    ortho_cuda_kernel_report("once_kernel", reinterpret_cast<const void *>(f.pick(s.w.s.groups)),
+                             ONCE_THREADS, static_cast<size_t>(f.bytes), sink);
+}
+
+} // namespace ortho_fused

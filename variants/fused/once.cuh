@@ -1,0 +1,74 @@
+/*
+ * once.cuh: the kernels of once.cu: each weight is unpacked once, however many tokens there are.
+ *
+ * A persistent kernel of pairs of blocks. Two warpgroups multiply, both operands from shared memory;
+ * a warp asks for them; three warps unpack what tiles will need next into the workspace, where
+ * it is read from the L2 by all blocks that have these rows. In the beginning all warps unpack.
+ */
+#ifndef ORTHO_VARIANTS_FUSED_ONCE_CUH
+#define ORTHO_VARIANTS_FUSED_ONCE_CUH
+
+#include "variants/fused/once_feeder.cuh"
+#include "variants/fused/once_multiplier.cuh"
+#include "variants/fused/once_unpacker.cuh"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+template <typename F, int GROUPS>
+__global__ void __launch_bounds__(ONCE_THREADS, 1)
+    once_kernel(const __grid_constant__ once_launch l, const __grid_constant__ CUtensorMap map)
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    const once_memory<F> m(dynamic_shared());
+    const int warp = uniform(static_cast<int>(threadIdx.x / 32));
+    if (threadIdx.x == 0) {
+        m.open();
+        asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+    }
+    once_unpacker<F, GROUPS>(l, m.data + warp * TASK_BYTES).first_task(warp);
+    ortho_cuda_release_dependents();
+    cluster_meet(); /* slots are free, and barriers there for the other block */
+    if (warp < ONCE_MULTIPLIERS) {
+        take_registers<ONCE_MULTIPLIER_REGISTERS>();
+        once_multiplier<F> b(l, m);
+        b.run();
+    } else {
+        give_registers<ONCE_UNPACKER_REGISTERS>();
+        if (warp == ONCE_FEEDER) {
+            const once_feeder<F> f{l, m, map, static_cast<int>(threadIdx.x % 32)};
+            f.run();
+        } else {
+            const int number = warp - ONCE_FEEDER - 1;
+            const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES);
+            u.run();
+            const once_mender mender{l};
+            mender.run(number, u.lane);
+        }
+        __syncwarp();
+    }
+    cluster_meet(); /* while the other block may tell this one's barriers something */
+#else
+    asm volatile("trap;"); /* there is no wgmma: better no result than a wrong one */
+#endif
+}
+
+constexpr int ONCE_OPEN_THREADS = 256;
+
+/* Before it, one block: nothing is there, and nobody has taken a task. */
+__global__ void __launch_bounds__(ONCE_OPEN_THREADS) once_open_kernel(uint32_t *counters, int count)
+{
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous(); /* which may still count */
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += ONCE_OPEN_THREADS)
+        counters[i] = 0;
+}
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * once_memory.cuh: the shapes of once.cu's blocks, what a launch is told, and where things are: in
+ * shared memory and in the workspace.
+ *
+ * A slot has half an image, 64 columns, of the block's tokens of x and of a tile of rows of W. The
+ * two blocks of a cluster have the same rows and other tokens; each asks for half of W, for both.
+ *
+ * In the workspace a tile's halves of images follow each other, each as it will stand in a slot:
+ * [row tile][half][row of the tile][128 bytes, swizzled].
+ */
+#ifndef ORTHO_VARIANTS_FUSED_ONCE_MEMORY_CUH
+#define ORTHO_VARIANTS_FUSED_ONCE_MEMORY_CUH
+
+#include "variants/fused/cluster.cuh"
+#include "variants/fused/jobs.cuh"
+#include "variants/fused/swizzled.cuh"
+
+namespace ortho_fused
+{
+
+namespace
+{
+
+constexpr int ONCE_CLUSTER = 2;
+constexpr int ONCE_GROUPS = 2, ONCE_GROUP_TOKENS = 64; /* warpgroups that multiply */
+constexpr int ONCE_TOKENS = ONCE_GROUPS * ONCE_GROUP_TOKENS;
+/* Warps: those that multiply, then one that asks, then those that unpack. */
+constexpr int ONCE_MULTIPLIERS = ONCE_GROUPS * 4, ONCE_FEEDER = ONCE_MULTIPLIERS,
+              ONCE_UNPACKERS = 3, ONCE_WARPS = ONCE_FEEDER + 1 + ONCE_UNPACKERS,
+              ONCE_THREADS = ONCE_WARPS * 32;
+/* Registers: 168 of a thread as launched. */
+constexpr int ONCE_UNPACKER_REGISTERS = 120, ONCE_MULTIPLIER_REGISTERS = 192;
+/* A task: a unit's images, unpacked by a warp. Windows begin with a task. */
+constexpr int TASK_IMAGES = 4, TASK_HALVES = TASK_IMAGES * HALVES,
+              TASK_BYTES = TASK_HALVES * HALF_UNIT;
+static_assert(WINDOW_IMAGES % TASK_IMAGES == 0, "or a task would have columns of two windows");
+/* What a launch depends on. x's tensor map is beside it. */
+struct once_launch {
+    linear w;
+    const __half *x; /* [tokens, k] */
+    void *y;         /* [tokens, n] */
+    float alpha;     /* 0 where there are no entries */
+    int tokens;
+    int first, units; /* of W, in the order of rows */
+    int row_tiles, token_pairs;
+    int chunks;      /* tasks of a unit */
+    int group_units; /* whose tasks are taken chunk by chunk: what all blocks want at first */
+    bool aligned;    /* eight rows of y may be written at once */
+    mended_rows mended;
+    uint8_t *tiles;  /* W unpacked */
+    uint32_t *ready; /* [row_tiles][chunks] units that are there */
+    uint32_t *ticket; /* tasks that were taken but for the first of each warp */
+};
+
+/* A block has tiles of ROWS_ rows. */
+template <int ROWS_, int SLOTS_> struct once_form {
+    static constexpr int ROWS = ROWS_, UNITS = ROWS / UNIT_ROWS, SLOTS = SLOTS_;
+    static_assert(ROWS % 32 == 0 && UNITS % ONCE_CLUSTER == 0, "whole pieces");
+    static constexpr int W_BYTES = ROWS * HALF_LINE, X_BYTES = ONCE_TOKENS * HALF_LINE,
+                         SLOT_BYTES = W_BYTES + X_BYTES;
+    /* The last KiB is for alignment. */
+    static constexpr int BYTES = SLOTS * SLOT_BYTES + ONCE_UNPACKERS * TASK_BYTES + SLOTS * 16 + 1024;
+    static_assert(ONCE_WARPS * TASK_BYTES <= SLOTS * SLOT_BYTES, "first tasks stand in slots");
+};
+
+/* Tiles of y, which a cluster takes one after the other. Tokens come first, so that rows are still
+ * in the L2. */
+struct once_walk {
+    const once_launch &l;
+    int at;
+
+    __device__ __forceinline__ explicit once_walk(const once_launch &launch)
+        : l(launch), at(static_cast<int>(blockIdx.x) / ONCE_CLUSTER)
+    {
+    }
+    __device__ __forceinline__ bool there() const
+    {
+        return at < l.row_tiles * l.token_pairs;
+    }
+    __device__ __forceinline__ void next()
+    {
+        at += static_cast<int>(gridDim.x) / ONCE_CLUSTER;
+    }
+    __device__ __forceinline__ int row_tile() const
+    {
+        return at / l.token_pairs;
+    }
+    /* The block's first token. */
+    __device__ __forceinline__ int token() const
+    {
+        return (at % l.token_pairs * ONCE_CLUSTER + rank_in_cluster()) * ONCE_TOKENS;
+    }
+};
+
+/* Slots come first: they have to be aligned to a KiB. */
+template <typename F> struct once_memory {
+    uint32_t data, tasks, barriers;
+
+    __device__ __forceinline__ explicit once_memory(const void *memory)
+        : data((shared_address(memory) + 1023) & ~1023u), tasks(data + F::SLOTS * F::SLOT_BYTES),
+          barriers(tasks + ONCE_UNPACKERS * TASK_BYTES)
+    {
+    }
+    __device__ __forceinline__ uint32_t w(int slot) const
+    {
+        return data + slot * F::SLOT_BYTES;
+    }
+    __device__ __forceinline__ uint32_t x(int slot) const
+    {
+        return w(slot) + F::W_BYTES;
+    }
+    __device__ __forceinline__ uint32_t full(int slot) const
+    {
+        return barriers + slot * 16;
+    }
+    __device__ __forceinline__ uint32_t empty(int slot) const
+    {
+        return full(slot) + 8;
+    }
+    __device__ __forceinline__ void open() const
+    {
+        for (int i = 0; i < F::SLOTS; i++) {
+            barrier_init(full(i), 1);
+            barrier_init(empty(i), ONCE_CLUSTER * ONCE_MULTIPLIERS * ARRIVING_LANES);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    /* A warp is done with a slot, whose W came with the other block's. */
+    __device__ __forceinline__ void release(int slot, int lane) const
+    {
+        if (lane >= ARRIVING_LANES)
+            return;
+        for (int block = 0; block < ONCE_CLUSTER; block++)
+            barrier_arrive_of(block, empty(slot));
+    }
+};
+
+} // namespace
+
+} // namespace ortho_fused
+
+#endif
