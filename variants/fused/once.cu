@@ -48,6 +48,7 @@ constexpr form FORMS[] = {form_of<128, 6>(0.75f), form_of<192, 5>(1.05f), form_o
 static_assert(sizeof FORMS / sizeof *FORMS == ONCE_FORMS, "ways.cu names them");
 
 constexpr int64_t ONCE_TOKENS_LEAST = 129, ONCE_TOKENS_MOST = INT32_MAX / ONCE_TOKENS;
+constexpr int SIDE = 1;
 constexpr size_t TILES_MOST = static_cast<size_t>(64) << 20; /* bytes */
 
 int64_t divide_up(int64_t a, int64_t b)
@@ -120,6 +121,7 @@ once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
     l.units = static_cast<int>(std::min(tiles * units, s.w.s.units - first));
     l.row_tiles = static_cast<int>(divide_up(l.units, units));
     l.token_pairs = token_pairs(call.m);
+    l.side = SIDE;
     l.chunks = chunks_of(s);
     l.group_units =
         static_cast<int>(divide_up(clusters_of(s), l.token_pairs) * units);

@@ -29,21 +29,22 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
         m.open();
         asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
     }
-    once_unpacker<F, GROUPS>(l, m.data + warp * TASK_BYTES).first_task(warp);
     ortho_cuda_release_dependents();
-    cluster_meet(); /* slots are free, and barriers there for the other block */
+    cluster_meet(); /* before a block tells the other's barriers anything */
     if (warp < ONCE_MULTIPLIERS) {
-        take_registers<ONCE_MULTIPLIER_REGISTERS>();
+        if constexpr (F::SHARES_OUT)
+            take_registers<F::WANTED>();
         once_multiplier<F> b(l, m);
         b.run();
     } else {
-        give_registers<ONCE_UNPACKER_REGISTERS>();
+        if constexpr (F::SHARES_OUT)
+            give_registers<F::OTHERS_REGISTERS>();
         if (warp == ONCE_FEEDER) {
             const once_feeder<F> f{l, m, map, static_cast<int>(threadIdx.x % 32)};
             f.run();
         } else {
             const int number = warp - ONCE_FEEDER - 1;
-            const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES);
+            const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES, number);
             u.run();
             const once_mender mender{l};
             mender.run(number, u.lane);

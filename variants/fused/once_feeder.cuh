@@ -65,6 +65,7 @@ template <typename F> struct once_feeder {
     {
         const int halves = l.w.s.images * HALVES, rank = rank_in_cluster();
         turn slot = {0, 1};
+        ortho_cuda_wait_for_previous();
 #pragma unroll 1
         for (once_walk tile(l); tile.there(); tile.next()) {
             const uint8_t *from = l.tiles +

@@ -28,8 +28,7 @@ constexpr int ONCE_TOKENS = ONCE_GROUPS * ONCE_GROUP_TOKENS;
 constexpr int ONCE_MULTIPLIERS = ONCE_GROUPS * 4, ONCE_FEEDER = ONCE_MULTIPLIERS,
               ONCE_UNPACKERS = 3, ONCE_WARPS = ONCE_FEEDER + 1 + ONCE_UNPACKERS,
               ONCE_THREADS = ONCE_WARPS * 32;
-/* Registers: 168 of a thread as launched. */
-constexpr int ONCE_UNPACKER_REGISTERS = 120, ONCE_MULTIPLIER_REGISTERS = 192;
+constexpr int ONCE_REGISTERS = 168; /* of a thread, as launched */
 /* A task: a unit's images, unpacked by a warp. Windows begin with a task. */
 constexpr int TASK_IMAGES = 4, TASK_HALVES = TASK_IMAGES * HALVES,
               TASK_BYTES = TASK_HALVES * HALF_UNIT;
@@ -43,6 +42,7 @@ struct once_launch {
     int tokens;
     int first, units; /* of W, in the order of rows */
     int row_tiles, token_pairs;
+    int side; /* rows of tiles that are taken side by side */
     int chunks;      /* tasks of a unit */
     int group_units; /* whose tasks are taken chunk by chunk: what all blocks want at first */
     bool aligned;    /* eight rows of y may be written at once */
@@ -59,8 +59,14 @@ template <int ROWS_, int SLOTS_> struct once_form {
     static constexpr int W_BYTES = ROWS * HALF_LINE, X_BYTES = ONCE_TOKENS * HALF_LINE,
                          SLOT_BYTES = W_BYTES + X_BYTES;
     /* The last KiB is for alignment. */
-    static constexpr int BYTES = SLOTS * SLOT_BYTES + ONCE_UNPACKERS * TASK_BYTES + SLOTS * 16 + 1024;
-    static_assert(ONCE_WARPS * TASK_BYTES <= SLOTS * SLOT_BYTES, "first tasks stand in slots");
+    static constexpr int BYTES =
+        SLOTS * SLOT_BYTES + ONCE_UNPACKERS * TASK_BYTES + SLOTS * 16 + 1024;
+    /* Sums of the tile at work, y of the one before as far as there is room, and others. */
+    static constexpr int WANTED = ROWS < 256 ? ROWS / 2 + ROWS / 4 + 48 : 216;
+    static constexpr bool SHARES_OUT = WANTED > ONCE_REGISTERS;
+    static constexpr int OTHERS_REGISTERS =
+        (ONCE_WARPS * ONCE_REGISTERS - ONCE_MULTIPLIERS * WANTED) /
+        (ONCE_WARPS - ONCE_MULTIPLIERS) / 8 * 8;
 };
 
 /* Tiles of y, which a cluster takes one after the other. Tokens come first, so that rows are still
@@ -81,14 +87,27 @@ struct once_walk {
     {
         at += static_cast<int>(gridDim.x) / ONCE_CLUSTER;
     }
+    /* Tiles of a group of rows of tiles, and the rows that it has. */
+    __device__ __forceinline__ int group() const
+    {
+        return at / (l.side * l.token_pairs);
+    }
+    __device__ __forceinline__ int inside() const
+    {
+        return at - group() * l.side * l.token_pairs;
+    }
+    __device__ __forceinline__ int rows() const
+    {
+        return min(l.side, l.row_tiles - group() * l.side);
+    }
     __device__ __forceinline__ int row_tile() const
     {
-        return at / l.token_pairs;
+        return group() * l.side + inside() % rows();
     }
     /* The block's first token. */
     __device__ __forceinline__ int token() const
     {
-        return (at % l.token_pairs * ONCE_CLUSTER + rank_in_cluster()) * ONCE_TOKENS;
+        return (inside() / rows() * ONCE_CLUSTER + rank_in_cluster()) * ONCE_TOKENS;
     }
 };
 

@@ -28,43 +28,108 @@ __device__ __forceinline__ uint4 turn_words(uint4 v, int lane)
 }
 
 template <typename F> struct once_multiplier {
-    static constexpr int PIECE = 8; /* rows that are stored at once */
+    static constexpr int PIECE = 8;             /* rows that a lane stores at once */
+    static constexpr int STORES = F::ROWS / 16; /* of a tile: 32 rows of 8 tokens by a warp */
+    /* Those that wait for the next tile's products, as far as there are registers. */
+    static constexpr int KEPT = F::ROWS < 256 ? STORES : 12, AT_ONCE = STORES - KEPT;
     const once_launch &l;
     const once_memory<F> &m;
     int lane, warp;
     turn slot;
+    int last; /* the slot whose products may still be on their way */
     float sum[F::ROWS / 2]; /* [4 * j + 2 * h + i]: row 8 * j + 2 * (lane % 4) + i, token lane / 4 +
                                8 * h of the warp's */
+    uint32_t y[4 * KEPT];   /* of the tile before, in pairs of sums */
+    int row, token;         /* the lane's first of that tile; no token: nothing was kept */
 
     __device__ __forceinline__ once_multiplier(const once_launch &launch, const once_memory<F> &of)
-        : l(launch), m(of), lane(threadIdx.x % 32), warp(uniform(threadIdx.x / 32)), slot{0, 0}
+        : l(launch), m(of), lane(threadIdx.x % 32), warp(uniform(threadIdx.x / 32)), slot{0, 0},
+          last(-1), row(0), token(-1)
     {
     }
-    /* A tile. A slot is done with once the next one's products are begun. */
-    __device__ __forceinline__ void multiply(int halves)
+    /* Half an image. A slot is done with once the next one's products are begun; in the meantime
+     * `beside` is done. */
+    template <typename B> __device__ __forceinline__ void multiply(const B &beside)
     {
-        const int x_of_group = warp / 4 * (ONCE_GROUP_TOKENS * HALF_LINE);
+        barrier_wait(m.full(slot.at), slot.phase);
+        wgmma_fence();
+        const uint64_t w = wgmma_tile(m.w(slot.at)),
+                       x = wgmma_tile(m.x(slot.at) + warp / 4 * (ONCE_GROUP_TOKENS * HALF_LINE));
+#pragma unroll
+        for (int step = 0; step < HALF_COLUMNS / 16; step++)
+            wgmma<F::ROWS>::run(sum, x + step * 2, w + step * 2);
+        wgmma_commit();
+        beside();
+        wgmma_wait<1>();
+        if (last >= 0)
+            m.release(last, lane);
+        last = slot.at;
+        slot.next(1, F::SLOTS);
+    }
+    /* A tile, and what was kept of the one before: if all blocks stored all at once they would wait
+     * for the L2. */
+    __device__ __forceinline__ void multiply_tile(int halves)
+    {
 #pragma unroll
         for (int i = 0; i < F::ROWS / 2; i++)
             sum[i] = 0;
-        int last = -1;
-#pragma unroll 1
-        for (int i = 0; i < halves; i++) {
-            barrier_wait(m.full(slot.at), slot.phase);
-            wgmma_fence();
-            const uint64_t w = wgmma_tile(m.w(slot.at)), x = wgmma_tile(m.x(slot.at) + x_of_group);
+        int i = 0;
+        last = -1;
+        if (uniform(token) >= 0 && halves >= KEPT) {
 #pragma unroll
-            for (int step = 0; step < HALF_COLUMNS / 16; step++)
-                wgmma<F::ROWS>::run(sum, x + step * 2, w + step * 2);
-            wgmma_commit();
-            wgmma_wait<1>();
-            if (last >= 0)
-                m.release(last, lane);
-            last = slot.at;
-            slot.next(1, F::SLOTS);
+            for (int s = 0; s < KEPT; s++)
+                multiply([&] { store_kept(s); });
+            i = KEPT;
+        } else if (uniform(token) >= 0) {
+            store_all_kept();
         }
+#pragma unroll 1
+        for (; i < halves; i++)
+            multiply([] {});
         wgmma_wait<0>();
         m.release(last, lane);
+    }
+    __device__ __forceinline__ uint32_t pair_of_sums(int i) const
+    {
+        const __half2 two = __floats2half2_rn(sum[2 * i], sum[2 * i + 1]);
+        return *reinterpret_cast<const uint32_t *>(&two);
+    }
+    /* Are there rows of a tile that others store? */
+    __device__ __forceinline__ bool is_mended(int first) const
+    {
+        const int in = lane < l.mended.count ? __ldg(l.mended.row + lane) - first : -1;
+        return __any_sync(ALL_LANES, in >= 0 && in < F::ROWS);
+    }
+    /* Stores some of y of a tile, and keeps the rest where that is simple. */
+    __device__ __forceinline__ void keep(const once_walk &tile)
+    {
+        const int first = l.first * UNIT_ROWS + tile.row_tile() * F::ROWS;
+        const auto fresh = [&](int pair) { return pair_of_sums(pair); };
+        token = tile.token() + warp * (ONCE_TOKENS / ONCE_MULTIPLIERS) + lane / 4;
+        row = first + lane % 4 * PIECE;
+        if (!l.aligned || is_mended(first)) {
+#pragma unroll
+            for (int i = 0; i < STORES; i++)
+                store_some(i, fresh);
+            token = -1;
+            return;
+        }
+#pragma unroll
+        for (int i = 0; i < 4 * KEPT; i++)
+            y[i] = pair_of_sums(4 * AT_ONCE + i);
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++)
+            store(i, fresh);
+    }
+    __device__ __forceinline__ void store_kept(int i) const
+    {
+        store(AT_ONCE + i, [&](int pair) { return y[pair - 4 * AT_ONCE]; });
+    }
+    __device__ __forceinline__ void store_all_kept() const
+    {
+#pragma unroll
+        for (int i = 0; i < KEPT; i++)
+            store_kept(i);
     }
     /* Of the rows from `first` on eight that the lane stores: a bit each of those that are mended. */
     __device__ __forceinline__ uint32_t mended_of(int row) const
@@ -77,55 +142,48 @@ template <typename F> struct once_multiplier {
         }
         return bits;
     }
-    __device__ __forceinline__ void store_piece(__half *to, int64_t left, uint32_t left_out,
-                                                uint4 rows) const
+    /* Store i of STORES, turned: a lane's eight rows of a token, and where they go. */
+    template <typename P>
+    __device__ __forceinline__ uint4 turned(int i, const P &pair, __half **to, int *left) const
     {
-        if (l.aligned && left >= PIECE && left_out == 0) {
-            *reinterpret_cast<uint4 *>(to) = rows;
-            return;
-        }
-        const uint32_t words[4] = {rows.x, rows.y, rows.z, rows.w};
-#pragma unroll
-        for (int i = 0; i < PIECE; i++)
-            if (i < left && (left_out >> i & 1) == 0)
-                to[i] = __ushort_as_half(static_cast<unsigned short>(words[i / 2] >> i % 2 * 16));
-    }
-    __device__ __forceinline__ uint32_t two_rows(int eight, int token_half) const
-    {
-        const __half2 two = __floats2half2_rn(sum[4 * eight + 2 * token_half],
-                                              sum[4 * eight + 2 * token_half + 1]);
-        return *reinterpret_cast<const uint32_t *>(&two);
-    }
-    /* 32 rows of 16 tokens at once, turned so that a lane has eight rows of a token. */
-    __device__ __forceinline__ void store(const once_walk &tile) const
-    {
-        constexpr int EIGHTS = 4;
+        const int r = i / 2 * 32, h = i % 2, first = r / 4 + h;
         const int64_t n = l.w.s.n;
-        const int token = tile.token() + warp * (ONCE_TOKENS / ONCE_MULTIPLIERS) + lane / 4;
-        int64_t row = static_cast<int64_t>(l.first) * UNIT_ROWS + tile.row_tile() * F::ROWS +
-                      lane % 4 * PIECE;
-        __half *to = static_cast<__half *>(l.y) + token * n + row;
+        *to = static_cast<__half *>(l.y) + (token + 8 * h) * n + (row + r);
+        *left = token + 8 * h < l.tokens ? static_cast<int>(n) - (row + r) : 0;
+        return turn_words(
+            make_uint4(pair(first), pair(first + 2), pair(first + 4), pair(first + 6)), lane);
+    }
+    template <typename P> __device__ __forceinline__ void store(int i, const P &pair) const
+    {
+        __half *to;
+        int left;
+        const uint4 rows = turned(i, pair, &to, &left);
+        if (left > 0)
+            *reinterpret_cast<uint4 *>(to) = rows;
+    }
+    /* The same, of rows that aren't aligned or are mended. */
+    template <typename P> __device__ __forceinline__ void store_some(int i, const P &pair) const
+    {
+        __half *to;
+        int left;
+        const uint4 rows = turned(i, pair, &to, &left);
+        const uint32_t left_out = mended_of(row + i / 2 * 32), words[4] = {rows.x, rows.y, rows.z,
+                                                                            rows.w};
 #pragma unroll
-        for (int j = 0; j < F::ROWS / 8; j += EIGHTS, row += EIGHTS * 8, to += EIGHTS * 8) {
-            const uint32_t left_out = l.mended.count > 0 ? mended_of(static_cast<int>(row)) : 0;
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const uint4 rows = turn_words(make_uint4(two_rows(j, h), two_rows(j + 1, h),
-                                                         two_rows(j + 2, h), two_rows(j + 3, h)),
-                                              lane);
-                if (row < n && token + 8 * h < l.tokens)
-                    store_piece(to + 8 * h * n, n - row, left_out, rows);
-            }
-        }
+        for (int r = 0; r < PIECE; r++)
+            if (r < left && (left_out >> r & 1) == 0)
+                to[r] = __ushort_as_half(static_cast<unsigned short>(words[r / 2] >> r % 2 * 16));
     }
     __device__ __forceinline__ void run()
     {
         const int halves = l.w.s.images * HALVES;
 #pragma unroll 1
         for (once_walk tile(l); tile.there(); tile.next()) {
-            multiply(halves);
-            store(tile);
+            multiply_tile(halves);
+            keep(tile);
         }
+        if (uniform(token) >= 0)
+            store_all_kept();
     }
 };
 

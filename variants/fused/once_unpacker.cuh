@@ -37,24 +37,106 @@ __device__ __forceinline__ void bulk_store(uint8_t *to, uint32_t from, uint32_t 
                  : "memory");
 }
 
-/* A task's packed weights and the first of its entries, on their way to registers. GROUPS: 1, or
- * more than an image's groups. */
+/* Where a task's entries are: of each of the unit's rows the segments that have some. Lane r has
+ * those of row r, lanes 8 and on repeat them. */
+struct once_entries {
+    static constexpr int PAST = WINDOW_IMAGES / 32; /* images of a lane */
+    int begin;        /* the row's first segment, from the section's */
+    int before, all;  /* segments of rows before, and of all */
+    uint32_t section; /* its first segment, of all */
+    int steps;        /* of the section */
+    uint2 past[PAST], here[TASK_IMAGES]; /* entries of each row, a byte, in images before and here */
+
+    /* Bytes of a row each: entries of an image, which are added up two rows a word. */
+    static __device__ __forceinline__ void add(uint2 bytes, uint32_t sum[4])
+    {
+        sum[0] += bytes.x & 0xff00ff;
+        sum[1] += bytes.x >> 8 & 0xff00ff;
+        sum[2] += bytes.y & 0xff00ff;
+        sum[3] += bytes.y >> 8 & 0xff00ff;
+    }
+    /* Of the lane's row. */
+    static __device__ __forceinline__ int of_row(const uint32_t sum[4], int row)
+    {
+        const uint32_t even = row & 4 ? sum[2] : sum[0], odd = row & 4 ? sum[3] : sum[1];
+        return static_cast<int>((row & 1 ? odd : even) >> (row & 2 ? 16 : 0) & 0xffff);
+    }
+    /* Asks the index, which says how many entries a row has in each image. */
+    __device__ __forceinline__ void ask(const linear &w, int unit, int chunk, int lane)
+    {
+        const int first = chunk * TASK_IMAGES, window = first / WINDOW_IMAGES;
+        const unit_place at = w.s.place_of_unit(unit);
+        const uint32_t *const from = w.begin + w.s.section(at.part, at.batch, window);
+        const uint2 *const counts =
+            reinterpret_cast<const uint2 *>(w.count) + static_cast<int64_t>(unit) * w.s.images;
+        section = __ldg(from);
+        steps = static_cast<int>(__ldg(from + 1));
+        begin = static_cast<int>(__ldg(w.first + (static_cast<int64_t>(window) * w.s.units + unit) *
+                                                     UNIT_ROWS +
+                                       lane % UNIT_ROWS));
+#pragma unroll
+        for (int i = 0; i < PAST; i++) {
+            const int image = window * WINDOW_IMAGES + i * 32 + lane;
+            past[i] = image < first ? __ldg(counts + image) : make_uint2(0, 0);
+        }
+#pragma unroll
+        for (int i = 0; i < TASK_IMAGES; i++)
+            here[i] = first + i < w.s.images ? __ldg(counts + first + i) : make_uint2(0, 0);
+    }
+    /* Columns ascend in a row: a task's entries follow those of the images before. */
+    __device__ __forceinline__ void settle(int lane)
+    {
+        const int row = lane % UNIT_ROWS;
+        uint32_t sum[4] = {}, mine[4] = {};
+#pragma unroll
+        for (int i = 0; i < PAST; i++)
+            add(past[i], sum);
+#pragma unroll
+        for (int i = 0; i < TASK_IMAGES; i++)
+            add(here[i], mine);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            sum[i] = __reduce_add_sync(ALL_LANES, sum[i]);
+        const int entry = of_row(sum, row), entries = of_row(mine, row),
+                  last = (entry + entries - 1) / SEGMENT_ENTRIES;
+        begin += entry / SEGMENT_ENTRIES;
+        const int count = entries > 0 ? last - entry / SEGMENT_ENTRIES + 1 : 0;
+        before = count;
+#pragma unroll
+        for (int d = 1; d < UNIT_ROWS; d *= 2) {
+            const int left = __shfl_up_sync(ALL_LANES, before, d, UNIT_ROWS);
+            before += row >= d ? left : 0;
+        }
+        all = __shfl_sync(ALL_LANES, before, UNIT_ROWS - 1);
+        before -= count;
+        steps -= static_cast<int>(section);
+        section *= SEGMENTS;
+    }
+    /* Segment i of all rows', for all lanes of a warp; one that only fills up from `all` on. */
+    __device__ __forceinline__ uint4 segment(const linear &w, int i) const
+    {
+        int row = 0;
+#pragma unroll
+        for (int r = 1; r < UNIT_ROWS; r++)
+            row += i >= __shfl_sync(ALL_LANES, before, r);
+        const int at = __shfl_sync(ALL_LANES, begin - before, row) + i;
+        const segment_order order(steps, bundle_steps(steps));
+        return i < all ? load_segment(w, section + static_cast<uint32_t>(order.place_of(at)))
+                       : make_uint4(FILL, FILL, FILL, FILL);
+    }
+};
+
+/* A task's packed weights on their way to registers. GROUPS: 1, or more than an image's groups. */
 template <int GROUPS> struct once_packed {
     static constexpr int SCALES = GROUPS == 1 ? 1 : IMAGE_STRIPS;
-    static constexpr int FIRST = 2; /* segments of a lane that are asked for at once */
     uint4 words[TASK_IMAGES];
     uint16_t scale[TASK_IMAGES][SCALES];
-    uint4 segment[FIRST];
-    int unit, begin, end, steps; /* as in unit_segments; begin: the lane's first */
-    uint32_t section;
 
     /* unit: in the order of the parts. */
-    __device__ __forceinline__ void load(const once_launch &l, int of, int chunk, int lane)
+    __device__ __forceinline__ void load(const linear &w, int unit, int chunk, int lane)
     {
-        const linear &w = l.w;
         const int first = chunk * TASK_IMAGES, odd = lane / 4 % 2;
-        const place mine = image_place(w.s, of, min(first + lane, w.s.images - 1));
-        unit = of;
+        const place mine = image_place(w.s, unit, min(first + lane, w.s.images - 1));
 #pragma unroll
         for (int i = 0; i < TASK_IMAGES; i++) {
             const int64_t nibbles = __shfl_sync(ALL_LANES, mine.nibbles, i),
@@ -67,36 +149,29 @@ template <int GROUPS> struct once_packed {
                                         group * UNIT_ROWS + lane / 4);
             }
         }
-        if (l.alpha == 0)
-            return;
-        const unit_segments s(w, of, first / WINDOW_IMAGES);
-        section = s.section;
-        steps = s.steps;
-        begin = s.begin + lane;
-        end = s.end;
-        const segment_order order(steps, bundle_steps(steps));
-#pragma unroll
-        for (int i = 0; i < FIRST; i++)
-            segment[i] = segment_at(w, order, begin + i * 32);
     }
-    __device__ __forceinline__ uint4 segment_at(const linear &w, const segment_order &order,
-                                                int i) const
+    __device__ __forceinline__ void unpack(const half_unpacker &half, uint32_t to) const
     {
-        return i < end ? load_segment(w, section + static_cast<uint32_t>(order.place_of(i)))
-                       : make_uint4(FILL, FILL, FILL, FILL);
+#pragma unroll
+        for (int i = 0; i < TASK_IMAGES; i++, to += HALVES * HALF_UNIT) {
+            const auto twice = [&](int strip) {
+                return scale[i][GROUPS == 1 ? 0 : strip] * 0x10001u;
+            };
+            half.unpack(words[i].x, words[i].y, to, twice(0), twice(1));
+            half.unpack(words[i].z, words[i].w, to + HALF_UNIT, twice(2), twice(3));
+        }
     }
 };
 
 template <typename F, int GROUPS> struct once_unpacker {
-    typedef once_packed<GROUPS> packed;
     const once_launch &l;
-    uint32_t memory; /* of the warp, TASK_BYTES */
-    int lane;
+    uint32_t memory; /* of the warp: a task */
+    int warp, lane;  /* warp: of those that unpack */
     half_unpacker half;
     uint16_t alpha;
 
-    __device__ __forceinline__ once_unpacker(const once_launch &launch, uint32_t of)
-        : l(launch), memory(of), lane(threadIdx.x % 32), half(lane),
+    __device__ __forceinline__ once_unpacker(const once_launch &launch, uint32_t of, int number)
+        : l(launch), memory(of), warp(number), lane(threadIdx.x % 32), half(lane),
           alpha(__half_as_ushort(__float2half_rn(launch.alpha)))
     {
     }
@@ -104,136 +179,136 @@ template <typename F, int GROUPS> struct once_unpacker {
     {
         return min(TASK_IMAGES, l.w.s.images - chunk * TASK_IMAGES);
     }
-    __device__ __forceinline__ void unpack(const packed &p) const
+    __device__ __forceinline__ int tasks() const
     {
-#pragma unroll
-        for (int i = 0; i < TASK_IMAGES; i++) {
-            const auto twice = [&](int strip) {
-                return p.scale[i][GROUPS == 1 ? 0 : strip] * 0x10001u;
-            };
-            const uint32_t to = memory + i * HALVES * HALF_UNIT;
-            half.unpack(p.words[i].x, p.words[i].y, to, twice(0), twice(1));
-            half.unpack(p.words[i].z, p.words[i].w, to + HALF_UNIT, twice(2), twice(3));
-        }
+        return l.units * l.chunks;
     }
     /* A segment's entries to their weights, those that are the task's. */
-    __device__ __forceinline__ void patch(uint4 segment, int first, int columns) const
+    __device__ __forceinline__ void patch(uint4 segment, int first) const
     {
         const uint32_t entries[SEGMENT_ENTRIES] = {segment.x, segment.y, segment.z, segment.w};
         const uint32_t row = row_of(segment), line = memory + row * HALF_LINE;
 #pragma unroll
         for (int i = 0; i < SEGMENT_ENTRIES; i++) {
-            const int column = static_cast<int>((entries[i] & 0x3fff) / 2) - first;
-            const uint32_t piece = (column / 8 % 8) ^ row;
-            if ((entries[i] & FILL) == 0 && column >= 0 && column < columns)
+            const uint32_t column = (entries[i] & 0x3fff) / 2 - first, piece = column / 8 % 8 ^ row;
+            if ((entries[i] & FILL) == 0 && column < TASK_IMAGES * IMAGE_COLUMNS)
                 add_entry(line + column / HALF_COLUMNS * HALF_UNIT + piece * 16 + column % 8 * 2,
                           entries[i], alpha);
         }
     }
-    __device__ __forceinline__ void add_entries(const packed &p, int chunk) const
+    __device__ __forceinline__ void add_entries(const once_entries &e, uint4 segment,
+                                                int chunk) const
     {
-        const int first = chunk * TASK_IMAGES % WINDOW_IMAGES * IMAGE_COLUMNS,
-                  columns = images_of(chunk) * IMAGE_COLUMNS;
-        const segment_order order(p.steps, bundle_steps(p.steps));
-        uint4 segment[packed::FIRST];
-#pragma unroll
-        for (int i = 0; i < packed::FIRST; i++)
-            segment[i] = p.segment[i];
+        const int first = chunk * TASK_IMAGES % WINDOW_IMAGES * IMAGE_COLUMNS;
+        patch(segment, first);
 #pragma unroll 1
-        for (int at = p.begin; at - lane < p.end; at += 32 * packed::FIRST)
-#pragma unroll
-            for (int i = 0; i < packed::FIRST; i++) {
-                const uint4 now = segment[i];
-                segment[i] = p.segment_at(l.w, order, at + (i + packed::FIRST) * 32);
-                patch(now, first, columns);
-            }
+        for (int i = 32; i < e.all; i += 32)
+            patch(e.segment(l.w, i + lane), first);
     }
-    /* Until what was loaded is in shared memory, with its entries. */
-    __device__ __forceinline__ void finish(const packed &p, int chunk) const
-    {
-        unpack(p);
-        __syncwarp();
-        if (l.alpha != 0)
-            add_entries(p, chunk);
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-        __syncwarp();
-    }
-    /* To the workspace, and once it is there, those that wait for a tile's chunk may count one more
-     * of its units. */
+    /* To the workspace: a group of bulk copies. */
     __device__ __forceinline__ void store(once_task t) const
     {
         const int tile = t.unit / F::UNITS, in = t.unit % F::UNITS;
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        __syncwarp();
         if (lane < images_of(t.chunk) * HALVES) {
             const int64_t at = (static_cast<int64_t>(tile) * l.w.s.images * HALVES +
                                 t.chunk * TASK_HALVES + lane) *
                                F::W_BYTES;
             bulk_store(l.tiles + at + in * HALF_UNIT, memory + lane * HALF_UNIT, HALF_UNIT);
-            asm volatile("cp.async.bulk.commit_group;\n"
-                         "cp.async.bulk.wait_group 0;" ::
-                             : "memory");
         }
+        asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+    }
+    /* All that this warp stored is in the workspace. */
+    static __device__ __forceinline__ void wait_for_stores()
+    {
+        asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
         __syncwarp();
+    }
+    /* Those that wait for a tile's chunk may count one more of its units. */
+    __device__ __forceinline__ void tell(once_task t) const
+    {
         if (lane == 0)
             asm volatile("fence.proxy.async.global;\n"
                          "red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
-                             l.ready + tile * l.chunks + t.chunk)
+                             l.ready + t.unit / F::UNITS * l.chunks + t.chunk)
                          : "memory");
     }
-    __device__ __forceinline__ int tasks() const
-    {
-        return l.units * l.chunks;
-    }
+    /* In the order of the parts. */
     __device__ __forceinline__ int place_of(int number) const
     {
         return number < tasks() ? static_cast<int>(
                                       __ldg(l.w.where + l.first + once_task(l, number).unit))
                                 : 0;
     }
-    /* All warps of a launch begin with a task each, so that there is something to multiply. The
-     * first ones are dealt to all blocks. */
-    __device__ __forceinline__ void first_task(int warp) const
-    {
-        const int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
-        const bool there = number < tasks();
-        const once_task t(l, number);
-        if (there) {
-            packed p;
-            p.load(l, place_of(number), t.chunk, lane);
-            finish(p, t.chunk);
-        }
-        ortho_cuda_wait_for_previous(); /* which may still read the workspace */
-        if (there)
-            store(t);
-    }
-    /* Lane 0's: tasks that others took in the meantime aren't there any more. */
+    /* Lane 0's. */
     __device__ __forceinline__ int take() const
     {
-        return lane == 0 ? static_cast<int>(atomicAdd(l.ticket, 1) + gridDim.x * ONCE_WARPS) : 0;
+        return lane == 0 ? static_cast<int>(atomicAdd(l.ticket, 1) + gridDim.x * ONCE_UNPACKERS)
+                         : 0;
     }
-    /* The other tasks, one after the other, whoever is free: none waits for a block that isn't
+    /* A first task each, dealt to all blocks, is unpacked while the launch before still runs. Then
+     * tasks are taken one after the other, by whoever is free: none waits for a block that isn't
      * there. A task's number is asked for two tasks before, its place one, its weights while the
-     * last ones are unpacked. */
+     * last ones are unpacked; it is told of once the next one is unpacked, but for the first. */
     __device__ __forceinline__ void run() const
     {
-        packed now, next;
-        int number = __shfl_sync(ALL_LANES, take(), 0), then = take();
-        if (number < tasks())
-            now.load(l, place_of(number), once_task(l, number).chunk, lane);
-        then = __shfl_sync(ALL_LANES, then, 0);
-        int place = place_of(then);
+        const bool patched = l.alpha != 0;
+        once_packed<GROUPS> weights;
+        once_entries entries;
+        uint4 segment;
+        const auto ask = [&](int task, int place) {
+            const int chunk = once_task(l, task).chunk;
+            weights.load(l.w, place, chunk, lane);
+            if (patched)
+                entries.ask(l.w, place, chunk, lane);
+        };
+        const auto ask_entries = [&] {
+            if (patched) {
+                entries.settle(lane);
+                segment = entries.segment(l.w, lane);
+            }
+        };
+        int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), last = -1,
+            next = 0, next_place = 0;
+        if (number < tasks()) {
+            ask(number, place_of(number));
+            ask_entries();
+        }
 #pragma unroll 1
         while (number < tasks()) {
-            const int after = take();
             const once_task t(l, number);
-            if (then < tasks())
-                next.load(l, place, once_task(l, then).chunk, lane);
-            finish(now, t.chunk);
-            number = then;
-            then = __shfl_sync(ALL_LANES, after, 0);
-            place = place_of(then);
+            weights.unpack(half, memory);
+            __syncwarp();
+            if (patched)
+                add_entries(entries, segment, t.chunk);
+            if (last < 0)
+                ortho_cuda_wait_for_previous(); /* which may still read the workspace */
+            else
+                wait_for_stores();
             store(t);
-            now = next;
+            if (last < 0) {
+                next = __shfl_sync(ALL_LANES, take(), 0);
+                next_place = place_of(next);
+            }
+            const int after = take();
+            if (next < tasks())
+                ask(next, next_place);
+            if (last < 0)
+                wait_for_stores();
+            if (last < tasks())
+                tell(once_task(l, last < 0 ? number : last));
+            if (next < tasks())
+                ask_entries();
+            last = last < 0 ? tasks() : number;
+            number = next;
+            next = __shfl_sync(ALL_LANES, after, 0);
+            next_place = place_of(next);
         }
+        wait_for_stores();
+        if (last >= 0 && last < tasks())
+            tell(once_task(l, last));
+        ortho_cuda_wait_for_previous(); /* for x, where there was no task */
     }
 };
 
