@@ -84,10 +84,25 @@ int64_t tiles_of_launch(const form &f, const state &s)
     return divide_up(all, divide_up(all, most));
 }
 
-/* What stands before the tiles in a workspace. */
+/* They stand before the tiles in a workspace, unless there is a set for it. */
 size_t counters_bytes(const form &f, const state &s)
 {
-    return static_cast<size_t>(round_up((1 + tiles_of_launch(f, s) * chunks_of(s)) * 4, 256));
+    const int64_t ready = tiles_of_launch(f, s) * chunks_of(s) * 4;
+    return static_cast<size_t>(
+        round_up(static_cast<int64_t>(sizeof(once_counters)) + ready, 256));
+}
+
+/* Counters that are 0: of the set that belongs to a workspace, or may from now on; NULL: there are
+ * more workspaces than sets. */
+once_counters *counters_of(once_sets *sets, const void *workspace)
+{
+    for (int i = 0; i < once_sets::SETS; i++) {
+        const void *owner = nullptr;
+        if (sets->owner[i].compare_exchange_strong(owner, workspace) || owner == workspace)
+            return reinterpret_cast<once_counters *>(sets->memory +
+                                                     static_cast<size_t>(i) * sets->bytes);
+    }
+    return nullptr;
 }
 
 size_t bytes_of(const form &f, const state &s)
@@ -110,7 +125,6 @@ once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
                       int64_t tiles)
 {
     const int64_t units = f.rows / UNIT_ROWS, first = tile * units;
-    uint32_t *const counters = static_cast<uint32_t *>(call.workspace);
     once_launch l = {};
     l.w = s.w;
     l.x = static_cast<const __half *>(call.x);
@@ -127,18 +141,20 @@ once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
         static_cast<int>(divide_up(clusters_of(s), l.token_pairs) * units);
     l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
     l.mended = is_mended(s, call.alpha) ? s.mended : mended_rows{};
-    l.ticket = counters;
-    l.ready = counters + 1;
     l.tiles = static_cast<uint8_t *>(call.workspace) + counters_bytes(f, s);
     return l;
 }
 
 ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
-                     const once_launch &l, const CUtensorMap &map)
+                     once_launch l, const CUtensorMap &map)
 {
-    const ortho_status status =
-        launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
-                         "once_open_kernel", l.ticket, 1 + l.row_tiles * l.chunks);
+    ortho_status status = ORTHO_OK;
+    l.counters = counters_of(s.sets, call.workspace);
+    if (l.counters == nullptr) {
+        l.counters = static_cast<once_counters *>(call.workspace);
+        status = launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
+                                  "once_open_kernel", l.counters, l.row_tiles * l.chunks);
+    }
     const int64_t clusters =
         std::min(clusters_of(s), static_cast<int64_t>(l.row_tiles) * l.token_pairs);
     return status == ORTHO_OK
@@ -153,7 +169,7 @@ ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
 
 bool takes_once(const state &s, const ortho_gemm_call &call)
 {
-    return s.hopper && s.multiprocessors >= ONCE_CLUSTER && call.m >= ONCE_TOKENS_LEAST &&
+    return s.sets != nullptr && s.multiprocessors >= ONCE_CLUSTER && call.m >= ONCE_TOKENS_LEAST &&
            call.m <= ONCE_TOKENS_MOST && takes_rounded(s, call) && can_map_x();
 }
 
@@ -186,6 +202,34 @@ int once_form_of(const state &s, int64_t m)
     return best;
 }
 
+ortho_status open_sets(const state &s, const ortho_services *services, once_sets **out)
+{
+    once_sets *const sets =
+        static_cast<once_sets *>(services->alloc(services->ctx, sizeof *sets, ORTHO_HOST,
+                                                 ORTHO_WEIGHTS));
+    if (sets == nullptr)
+        return ORTHO_E_MEMORY;
+    new (sets) once_sets{};
+    for (const form &f : FORMS)
+        sets->bytes = std::max(sets->bytes, counters_bytes(f, s));
+    const size_t all = once_sets::SETS * sets->bytes;
+    sets->memory = static_cast<uint8_t *>(
+        services->alloc(services->ctx, all, ORTHO_DEVICE, ORTHO_WEIGHTS));
+    *out = sets;
+    if (sets->memory == nullptr)
+        return ORTHO_E_MEMORY;
+    return ortho_cuda_status(
+        cudaMemsetAsync(sets->memory, 0, all, static_cast<cudaStream_t>(services->stream)),
+        "counters of a layer");
+}
+
+void close_sets(once_sets *sets, const ortho_services *services)
+{
+    if (sets != nullptr)
+        services->free(services->ctx, sets->memory);
+    services->free(services->ctx, sets);
+}
+
 ortho_status run_once(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
@@ -202,8 +246,6 @@ ortho_status run_once(const state &s, const ortho_gemm_call &call, int chosen)
 void once_kernels(const state &s, int64_t, int chosen, const ortho_kernel_sink *sink)
 {
     const form &f = FORMS[chosen];
-    ortho_cuda_kernel_report("once_open_kernel", reinterpret_cast<const void *>(once_open_kernel),
-                             ONCE_OPEN_THREADS, 0, sink);
     ortho_cuda_kernel_report("once_kernel", reinterpret_cast<const void *>(f.pick(s.w.s.groups)),
                              ONCE_THREADS, static_cast<size_t>(f.bytes), sink);
 }

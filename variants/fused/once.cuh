@@ -18,6 +18,38 @@ namespace ortho_fused
 namespace
 {
 
+/* The last block leaves counters as it found them: the next launch counts, too. */
+__device__ __forceinline__ void close_counters(const once_launch &l)
+{
+    __shared__ bool last;
+    if (threadIdx.x == 0) {
+        __threadfence();
+        last = atomicAdd(&l.counters->blocks, 1) + 1 == gridDim.x;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last)
+        return;
+    for (int i = static_cast<int>(threadIdx.x); i < l.row_tiles * l.chunks; i += ONCE_THREADS)
+        l.counters->ready[i] = 0;
+    if (threadIdx.x == 0)
+        l.counters->tasks = l.counters->blocks = 0;
+}
+
+constexpr int ONCE_OPEN_THREADS = 256;
+
+/* Where counters aren't known to be 0. */
+__global__ void __launch_bounds__(ONCE_OPEN_THREADS)
+    once_open_kernel(once_counters *counters, int count)
+{
+    ortho_cuda_release_dependents();
+    ortho_cuda_wait_for_previous(); /* which may still count */
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += ONCE_OPEN_THREADS)
+        counters->ready[i] = 0;
+    if (threadIdx.x == 0)
+        counters->tasks = counters->blocks = 0;
+}
+
 template <typename F, int GROUPS>
 __global__ void __launch_bounds__(ONCE_THREADS, 1)
     once_kernel(const __grid_constant__ once_launch l, const __grid_constant__ CUtensorMap map)
@@ -30,8 +62,10 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
         asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
     }
     ortho_cuda_release_dependents();
-    cluster_meet(); /* before a block tells the other's barriers anything */
+    __syncthreads();
+    cluster_arrive(); /* before a block tells the other's barriers anything */
     if (warp < ONCE_MULTIPLIERS) {
+        cluster_wait();
         if constexpr (F::SHARES_OUT)
             take_registers<F::WANTED>();
         once_multiplier<F> b(l, m);
@@ -40,32 +74,24 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
         if constexpr (F::SHARES_OUT)
             give_registers<F::OTHERS_REGISTERS>();
         if (warp == ONCE_FEEDER) {
+            cluster_wait();
             const once_feeder<F> f{l, m, map, static_cast<int>(threadIdx.x % 32)};
             f.run();
         } else {
             const int number = warp - ONCE_FEEDER - 1;
             const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES, number);
             u.run();
-            const once_mender mender{l};
+            const once_mender<F::SHARES_OUT && F::OTHERS_REGISTERS < 120 ? 1 : 3> mender{l};
             mender.run(number, u.lane);
+            cluster_wait();
         }
         __syncwarp();
     }
     cluster_meet(); /* while the other block may tell this one's barriers something */
+    close_counters(l);
 #else
     asm volatile("trap;"); /* there is no wgmma: better no result than a wrong one */
 #endif
-}
-
-constexpr int ONCE_OPEN_THREADS = 256;
-
-/* Before it, one block: nothing is there, and nobody has taken a task. */
-__global__ void __launch_bounds__(ONCE_OPEN_THREADS) once_open_kernel(uint32_t *counters, int count)
-{
-    ortho_cuda_release_dependents();
-    ortho_cuda_wait_for_previous(); /* which may still count */
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += ONCE_OPEN_THREADS)
-        counters[i] = 0;
 }
 
 } // namespace

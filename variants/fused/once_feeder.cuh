@@ -53,7 +53,7 @@ template <typename F> struct once_feeder {
     {
         const uint32_t units = min(F::UNITS, l.units - tile * F::UNITS);
         const int at = chunk + lane;
-        const uint32_t *const ready = l.ready + tile * l.chunks + min(at, l.chunks - 1);
+        const uint32_t *const ready = l.counters->ready + tile * l.chunks + min(at, l.chunks - 1);
         uint32_t there;
         do
             there = __ballot_sync(ALL_LANES, load_acquire(ready) == units && at < l.chunks);

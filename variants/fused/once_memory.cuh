@@ -48,8 +48,7 @@ struct once_launch {
     bool aligned;    /* eight rows of y may be written at once */
     mended_rows mended;
     uint8_t *tiles;  /* W unpacked */
-    uint32_t *ready; /* [row_tiles][chunks] units that are there */
-    uint32_t *ticket; /* tasks that were taken but for the first of each warp */
+    once_counters *counters; /* 0 before a launch, and behind it */
 };
 
 /* A block has tiles of ROWS_ rows. */

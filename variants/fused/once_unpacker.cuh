@@ -164,6 +164,7 @@ template <int GROUPS> struct once_packed {
 };
 
 template <typename F, int GROUPS> struct once_unpacker {
+    static constexpr int AHEAD = 2; /* segments of a lane on their way */
     const once_launch &l;
     uint32_t memory; /* of the warp: a task */
     int warp, lane;  /* warp: of those that unpack */
@@ -196,14 +197,21 @@ template <typename F, int GROUPS> struct once_unpacker {
                           entries[i], alpha);
         }
     }
-    __device__ __forceinline__ void add_entries(const once_entries &e, uint4 segment,
+    /* `segment` was asked for when these were settled; two at a time are on their way. */
+    __device__ __forceinline__ void add_entries(const once_entries &e, const uint4 segment[AHEAD],
                                                 int chunk) const
     {
         const int first = chunk * TASK_IMAGES % WINDOW_IMAGES * IMAGE_COLUMNS;
-        patch(segment, first);
+        uint4 now = segment[0], next = segment[1];
 #pragma unroll 1
-        for (int i = 32; i < e.all; i += 32)
-            patch(e.segment(l.w, i + lane), first);
+        for (int i = 0; i < e.all; i += 32) {
+            const uint4 after = i + AHEAD * 32 < e.all
+                                    ? e.segment(l.w, i + AHEAD * 32 + lane)
+                                    : make_uint4(FILL, FILL, FILL, FILL);
+            patch(now, first);
+            now = next;
+            next = after;
+        }
     }
     /* To the workspace: a group of bulk copies. */
     __device__ __forceinline__ void store(once_task t) const
@@ -231,7 +239,7 @@ template <typename F, int GROUPS> struct once_unpacker {
         if (lane == 0)
             asm volatile("fence.proxy.async.global;\n"
                          "red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
-                             l.ready + t.unit / F::UNITS * l.chunks + t.chunk)
+                             l.counters->ready + t.unit / F::UNITS * l.chunks + t.chunk)
                          : "memory");
     }
     /* In the order of the parts. */
@@ -244,7 +252,7 @@ template <typename F, int GROUPS> struct once_unpacker {
     /* Lane 0's. */
     __device__ __forceinline__ int take() const
     {
-        return lane == 0 ? static_cast<int>(atomicAdd(l.ticket, 1) + gridDim.x * ONCE_UNPACKERS)
+        return lane == 0 ? static_cast<int>(atomicAdd(&l.counters->tasks, 1) + gridDim.x * ONCE_UNPACKERS)
                          : 0;
     }
     /* A first task each, dealt to all blocks, is unpacked while the launch before still runs. Then
@@ -256,7 +264,7 @@ template <typename F, int GROUPS> struct once_unpacker {
         const bool patched = l.alpha != 0;
         once_packed<GROUPS> weights;
         once_entries entries;
-        uint4 segment;
+        uint4 segment[AHEAD];
         const auto ask = [&](int task, int place) {
             const int chunk = once_task(l, task).chunk;
             weights.load(l.w, place, chunk, lane);
@@ -266,7 +274,8 @@ template <typename F, int GROUPS> struct once_unpacker {
         const auto ask_entries = [&] {
             if (patched) {
                 entries.settle(lane);
-                segment = entries.segment(l.w, lane);
+                segment[0] = entries.segment(l.w, lane);
+                segment[1] = entries.all > 32 ? entries.segment(l.w, 32 + lane) : segment[0];
             }
         };
         int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), last = -1,
@@ -282,22 +291,22 @@ template <typename F, int GROUPS> struct once_unpacker {
             __syncwarp();
             if (patched)
                 add_entries(entries, segment, t.chunk);
-            if (last < 0)
-                ortho_cuda_wait_for_previous(); /* which may still read the workspace */
-            else
-                wait_for_stores();
-            store(t);
             if (last < 0) {
+                ortho_cuda_wait_for_previous(); /* which may still read the workspace */
+                store(t);
+                wait_for_stores();
+                tell(t);
                 next = __shfl_sync(ALL_LANES, take(), 0);
                 next_place = place_of(next);
+            } else {
+                wait_for_stores();
+                store(t);
             }
             const int after = take();
             if (next < tasks())
                 ask(next, next_place);
-            if (last < 0)
-                wait_for_stores();
-            if (last < tasks())
-                tell(once_task(l, last < 0 ? number : last));
+            if (last >= 0 && last < tasks())
+                tell(once_task(l, last));
             if (next < tasks())
                 ask_entries();
             last = last < 0 ? tasks() : number;
@@ -312,8 +321,9 @@ template <typename F, int GROUPS> struct once_unpacker {
     }
 };
 
-/* Rows that are mended, by warps that have nothing left to unpack, some tokens of a row at once. */
-struct once_mender {
+/* Rows that are mended, by warps that have nothing left to unpack, some tokens of a row at once.
+ * EIGHTS by eight columns are asked for at once. */
+template <int EIGHTS> struct once_mender {
     static constexpr int TOKENS = 4;
     const once_launch &l;
 
@@ -328,7 +338,7 @@ struct once_mender {
             const int64_t token = i % groups * TOKENS;
             const int row = __ldg(l.mended.row + number);
             float sum[TOKENS] = {};
-            mended_products<TOKENS, 1>(l.mended.w + number * k, l.x + token * k, k,
+            mended_products<TOKENS, EIGHTS>(l.mended.w + number * k, l.x + token * k, k,
                                        l.tokens - token, lane, 32, sum);
 #pragma unroll
             for (int t = 0; t < TOKENS; t++) {

@@ -223,6 +223,7 @@ int device_attribute(cudaDeviceAttr attribute, int otherwise)
 void release_state(state *st, const ortho_services *s)
 {
     ortho_cublas_close(st->blas);
+    close_sets(st->sets, s);
     free_mended(&st->mended, s);
     s->free(s->ctx, const_cast<uint8_t *>(st->w.count));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.first));
@@ -257,9 +258,11 @@ ortho_status open_rounded(state *st, const ortho_gemm_problem *problem, const or
     const bool may = may_round(st->rounded, 0) || may_round(st->rounded, MENDED_ALPHA);
     if (!may || problem->m < ROUNDED_TOKENS_LEAST)
         return ORTHO_OK;
-    const ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
+    ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
     st->bytes += st->mended.bytes;
     st->index_bytes += st->mended.bytes;
+    if (status == ORTHO_OK && st->hopper)
+        status = open_sets(*st, s, &st->sets);
     if (status == ORTHO_OK)
         (void)ortho_cublas_open(s, &st->blas);
     return status;

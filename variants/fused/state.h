@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/blas.h"
 #include "variants/fused/layout.cuh"
+#include "variants/fused/once_counters.h"
 #include "variants/fused/rounding.h"
 #include "variants/tuned.h"
 
@@ -41,6 +42,7 @@ struct state {
     mended_rows mended;         /* those that may_round() asks for */
     ortho_cublas *blas;         /* NULL where there is none */
     bool hopper;                /* compute capability 9.x */
+    once_sets *sets;            /* once.cu's; NULL where it takes no call */
     int multiprocessors;
     ortho_tuned tuned; /* what was measured of linears like this one */
 };
@@ -102,6 +104,8 @@ float once_us(const state &s, int64_t m, int form);
 ortho_status run_once(const state &s, const ortho_gemm_call &call, int form);
 void once_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 size_t once_workspace(const state &s, int64_t m, ortho_dtype dtype);
+ortho_status open_sets(const state &s, const ortho_services *services, once_sets **out);
+void close_sets(once_sets *sets, const ortho_services *services); /* NULL is allowed */
 
 /* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
  * another: forms count from 0, WIDE_FORMS of them. */
