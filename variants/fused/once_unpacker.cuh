@@ -45,7 +45,8 @@ struct once_entries {
     int before, all;  /* segments of rows before, and of all */
     uint32_t section; /* its first segment, of all */
     int steps;        /* of the section */
-    uint2 past[PAST], here[TASK_IMAGES]; /* entries of each row, a byte, in images before and here */
+    uint2 past[PAST]; /* entries of each row, a byte, in an image before */
+    int here;         /* of row lane % 8 in image lane / 8 of the task */
 
     /* Bytes of a row each: entries of an image, which are added up two rows a word. */
     static __device__ __forceinline__ void add(uint2 bytes, uint32_t sum[4])
@@ -79,26 +80,25 @@ struct once_entries {
             const int image = window * WINDOW_IMAGES + i * 32 + lane;
             past[i] = image < first ? __ldg(counts + image) : make_uint2(0, 0);
         }
-#pragma unroll
-        for (int i = 0; i < TASK_IMAGES; i++)
-            here[i] = first + i < w.s.images ? __ldg(counts + first + i) : make_uint2(0, 0);
+        here = first + lane / UNIT_ROWS < w.s.images
+                   ? __ldg(reinterpret_cast<const uint8_t *>(counts + first) + lane)
+                   : 0;
     }
     /* Columns ascend in a row: a task's entries follow those of the images before. */
     __device__ __forceinline__ void settle(int lane)
     {
         const int row = lane % UNIT_ROWS;
-        uint32_t sum[4] = {}, mine[4] = {};
+        uint32_t sum[4] = {};
 #pragma unroll
         for (int i = 0; i < PAST; i++)
             add(past[i], sum);
 #pragma unroll
-        for (int i = 0; i < TASK_IMAGES; i++)
-            add(here[i], mine);
-#pragma unroll
         for (int i = 0; i < 4; i++)
             sum[i] = __reduce_add_sync(ALL_LANES, sum[i]);
-        const int entry = of_row(sum, row), entries = of_row(mine, row),
-                  last = (entry + entries - 1) / SEGMENT_ENTRIES;
+        int entries = here;
+        entries += __shfl_xor_sync(ALL_LANES, entries, UNIT_ROWS);
+        entries += __shfl_xor_sync(ALL_LANES, entries, 2 * UNIT_ROWS);
+        const int entry = of_row(sum, row), last = (entry + entries - 1) / SEGMENT_ENTRIES;
         begin += entry / SEGMENT_ENTRIES;
         const int count = entries > 0 ? last - entry / SEGMENT_ENTRIES + 1 : 0;
         before = count;
@@ -162,6 +162,8 @@ template <int GROUPS> struct once_packed {
         }
     }
 };
+
+static_assert(TASK_IMAGES * UNIT_ROWS == 32, "a lane has a row's count of an image");
 
 template <typename F, int GROUPS> struct once_unpacker {
     static constexpr int AHEAD = 2; /* segments of a lane on their way */
@@ -237,8 +239,7 @@ template <typename F, int GROUPS> struct once_unpacker {
     __device__ __forceinline__ void tell(once_task t) const
     {
         if (lane == 0)
-            asm volatile("fence.proxy.async.global;\n"
-                         "red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
+            asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
                              l.counters->ready + t.unit / F::UNITS * l.chunks + t.chunk)
                          : "memory");
     }
@@ -258,7 +259,7 @@ template <typename F, int GROUPS> struct once_unpacker {
     /* A first task each, dealt to all blocks, is unpacked while the launch before still runs. Then
      * tasks are taken one after the other, by whoever is free: none waits for a block that isn't
      * there. A task's number is asked for two tasks before, its place one, its weights while the
-     * last ones are unpacked; it is told of once the next one is unpacked, but for the first. */
+     * last ones are on their way to the workspace. */
     __device__ __forceinline__ void run() const
     {
         const bool patched = l.alpha != 0;
@@ -278,8 +279,9 @@ template <typename F, int GROUPS> struct once_unpacker {
                 segment[1] = entries.all > 32 ? entries.segment(l.w, 32 + lane) : segment[0];
             }
         };
-        int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), last = -1,
-            next = 0, next_place = 0;
+        int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), next = 0,
+            next_place = 0;
+        bool first = true;
         if (number < tasks()) {
             ask(number, place_of(number));
             ask_entries();
@@ -291,7 +293,7 @@ template <typename F, int GROUPS> struct once_unpacker {
             __syncwarp();
             if (patched)
                 add_entries(entries, segment, t.chunk);
-            if (last < 0) {
+            if (first) {
                 ortho_cuda_wait_for_previous(); /* which may still read the workspace */
                 store(t);
                 wait_for_stores();
@@ -299,24 +301,22 @@ template <typename F, int GROUPS> struct once_unpacker {
                 next = __shfl_sync(ALL_LANES, take(), 0);
                 next_place = place_of(next);
             } else {
-                wait_for_stores();
                 store(t);
             }
             const int after = take();
             if (next < tasks())
                 ask(next, next_place);
-            if (last >= 0 && last < tasks())
-                tell(once_task(l, last));
+            if (!first) {
+                wait_for_stores();
+                tell(t);
+            }
             if (next < tasks())
                 ask_entries();
-            last = last < 0 ? tasks() : number;
+            first = false;
             number = next;
             next = __shfl_sync(ALL_LANES, after, 0);
             next_place = place_of(next);
         }
-        wait_for_stores();
-        if (last >= 0 && last < tasks())
-            tell(once_task(l, last));
         ortho_cuda_wait_for_previous(); /* for x, where there was no task */
     }
 };
