@@ -84,12 +84,17 @@ int64_t tiles_of_launch(const form &f, const state &s)
     return divide_up(all, divide_up(all, most));
 }
 
+/* Chunks of a launch's tiles. */
+int64_t counted(const form &f, const state &s)
+{
+    return tiles_of_launch(f, s) * chunks_of(s);
+}
+
 /* They stand before the tiles in a workspace, unless there is a set for it. */
 size_t counters_bytes(const form &f, const state &s)
 {
-    const int64_t ready = tiles_of_launch(f, s) * chunks_of(s) * 4;
-    return static_cast<size_t>(
-        round_up(static_cast<int64_t>(sizeof(once_counters)) + ready, 256));
+    return static_cast<size_t>(round_up(
+        static_cast<int64_t>(sizeof(once_counters)) + 2 * 4 * counted(f, s), 256));
 }
 
 /* Counters that are 0: of the set that belongs to a workspace, or may from now on; NULL: there are
@@ -150,10 +155,13 @@ ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
 {
     ortho_status status = ORTHO_OK;
     l.counters = counters_of(s.sets, call.workspace);
+    l.counted = s.sets->counted;
     if (l.counters == nullptr) {
         l.counters = static_cast<once_counters *>(call.workspace);
+        l.counted = static_cast<int>(counted(f, s));
         status = launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
-                                  "once_open_kernel", l.counters, l.row_tiles * l.chunks);
+                                  "once_open_kernel", static_cast<uint32_t *>(call.workspace),
+                                  static_cast<int>(counters_bytes(f, s) / 4));
     }
     const int64_t clusters =
         std::min(clusters_of(s), static_cast<int64_t>(l.row_tiles) * l.token_pairs);
@@ -210,8 +218,10 @@ ortho_status open_sets(const state &s, const ortho_services *services, once_sets
     if (sets == nullptr)
         return ORTHO_E_MEMORY;
     new (sets) once_sets{};
-    for (const form &f : FORMS)
+    for (const form &f : FORMS) {
         sets->bytes = std::max(sets->bytes, counters_bytes(f, s));
+        sets->counted = std::max(sets->counted, static_cast<int>(counted(f, s)));
+    }
     const size_t all = once_sets::SETS * sets->bytes;
     sets->memory = static_cast<uint8_t *>(
         services->alloc(services->ctx, all, ORTHO_DEVICE, ORTHO_WEIGHTS));

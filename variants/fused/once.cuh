@@ -18,36 +18,24 @@ namespace ortho_fused
 namespace
 {
 
-/* The last block leaves counters as it found them: the next launch counts, too. */
-__device__ __forceinline__ void close_counters(const once_launch &l)
+/* One thread of each block. */
+__device__ __forceinline__ void end_block(const once_launch &l)
 {
-    __shared__ bool last;
-    if (threadIdx.x == 0) {
-        __threadfence();
-        last = atomicAdd(&l.counters->blocks, 1) + 1 == gridDim.x;
-        __threadfence();
-    }
-    __syncthreads();
-    if (!last)
-        return;
-    for (int i = static_cast<int>(threadIdx.x); i < l.row_tiles * l.chunks; i += ONCE_THREADS)
-        l.counters->ready[i] = 0;
-    if (threadIdx.x == 0)
-        l.counters->tasks = l.counters->blocks = 0;
+    const uint32_t mine = blockIdx.x == 0 ? ONE_LAUNCH - (gridDim.x - 1) : 1;
+    asm volatile("red.relaxed.gpu.global.add.u32 [%0], %1;" ::"l"(&l.counters->ended), "r"(mine)
+                 : "memory");
 }
 
 constexpr int ONCE_OPEN_THREADS = 256;
 
 /* Where counters aren't known to be 0. */
 __global__ void __launch_bounds__(ONCE_OPEN_THREADS)
-    once_open_kernel(once_counters *counters, int count)
+    once_open_kernel(uint32_t *counters, int count)
 {
     ortho_cuda_release_dependents();
     ortho_cuda_wait_for_previous(); /* which may still count */
     for (int i = static_cast<int>(threadIdx.x); i < count; i += ONCE_OPEN_THREADS)
-        counters->ready[i] = 0;
-    if (threadIdx.x == 0)
-        counters->tasks = counters->blocks = 0;
+        counters[i] = 0;
 }
 
 template <typename F, int GROUPS>
@@ -88,7 +76,8 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
         __syncwarp();
     }
     cluster_meet(); /* while the other block may tell this one's barriers something */
-    close_counters(l);
+    if (threadIdx.x == 0)
+        end_block(l);
 #else
     asm volatile("trap;"); /* there is no wgmma: better no result than a wrong one */
 #endif

@@ -9,20 +9,25 @@
 namespace ortho_fused
 {
 
-/* Device memory. */
+/* Device memory. Launches take turns with two halves: one counts, and clears the other for the next.
+ * So none has to wait in the end until all of its blocks are through. */
 struct once_counters {
-    uint32_t tasks;   /* taken, but for the first of each warp */
-    uint32_t blocks;  /* that have ended */
-    uint32_t ready[]; /* [row tiles][chunks] units that are unpacked */
+    /* Each launch's blocks add up to ONE_LAUNCH as they end: which half is this one's. */
+    uint32_t ended;
+    uint32_t tasks[2]; /* taken, but for the first of each warp */
+    uint32_t unused;
+    uint32_t ready[]; /* [2][row tiles][chunks] units that are unpacked */
 };
+constexpr uint32_t ONE_LAUNCH = 1u << 16; /* more than there are blocks */
 
-/* A linear's counters, all 0 between launches: some sets, since several of its calls may run at
+/* A linear's counters, a half of them all 0 between launches: some sets, since several of its calls may run at
  * once. Those have workspaces of their own, so a set belongs to a workspace, for good. */
 struct once_sets {
     static constexpr int SETS = 4;
     std::atomic<const void *> owner[SETS];
     uint8_t *memory; /* [SETS], each of `bytes`; device */
     size_t bytes;
+    int counted; /* chunks of tiles that a half has room for: whatever the form is */
 };
 
 } // namespace ortho_fused

@@ -49,11 +49,11 @@ template <typename F> struct once_feeder {
 
     /* Waits for a chunk of a tile of rows; how many chunks are there from the first on. Looks at 32
      * at once: each look takes as long as the L2 is far. */
-    __device__ __forceinline__ int wait_for(int tile, int chunk) const
+    __device__ __forceinline__ int wait_for(const once_half &half, int tile, int chunk) const
     {
         const uint32_t units = min(F::UNITS, l.units - tile * F::UNITS);
         const int at = chunk + lane;
-        const uint32_t *const ready = l.counters->ready + tile * l.chunks + min(at, l.chunks - 1);
+        const uint32_t *const ready = half.ready + tile * l.chunks + min(at, l.chunks - 1);
         uint32_t there;
         do
             there = __ballot_sync(ALL_LANES, load_acquire(ready) == units && at < l.chunks);
@@ -66,6 +66,8 @@ template <typename F> struct once_feeder {
         const int halves = l.w.s.images * HALVES, rank = rank_in_cluster();
         turn slot = {0, 1};
         ortho_cuda_wait_for_previous();
+        once_half half;
+        half.find(l);
 #pragma unroll 1
         for (once_walk tile(l); tile.there(); tile.next()) {
             const uint8_t *from = l.tiles +
@@ -81,7 +83,7 @@ template <typename F> struct once_feeder {
                     ask_x(&map, m.x(slot.at), i * HALF_COLUMNS, token, m.full(slot.at));
                 }
                 if (i == chunks * TASK_HALVES)
-                    chunks = wait_for(tile.row_tile(), chunks);
+                    chunks = wait_for(half, tile.row_tile(), chunks);
                 if (lane == 0)
                     ask_w(from, m.w(slot.at) + rank * MINE, MINE, m.full(slot.at));
                 __syncwarp();

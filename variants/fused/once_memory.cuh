@@ -48,7 +48,35 @@ struct once_launch {
     bool aligned;    /* eight rows of y may be written at once */
     mended_rows mended;
     uint8_t *tiles;  /* W unpacked */
-    once_counters *counters; /* 0 before a launch, and behind it */
+    once_counters *counters;
+    int counted; /* chunks of tiles that a half of the counters has room for */
+};
+
+/* The half of the counters that a launch counts with, once the launch before has ended. */
+struct once_half {
+    uint32_t *ready; /* [row tiles][chunks] */
+    uint32_t *tasks;
+    uint32_t *other_ready, *other_tasks;
+
+    __device__ __forceinline__ void find(const once_launch &l)
+    {
+        once_counters *const c = l.counters;
+        const uint32_t mine = __ldcg(&c->ended) / ONE_LAUNCH % 2, other = 1 - mine;
+        ready = c->ready + mine * l.counted;
+        tasks = &c->tasks[mine];
+        other_ready = c->ready + other * l.counted;
+        other_tasks = &c->tasks[other];
+    }
+    /* What the launch before counted becomes 0 for the next one, by some threads of all blocks. */
+    __device__ __forceinline__ void clear_other(const once_launch &l, int thread, int threads) const
+    {
+        const int block = static_cast<int>(blockIdx.x);
+        for (int i = block * threads + thread; i < l.counted;
+             i += static_cast<int>(gridDim.x) * threads)
+            other_ready[i] = 0;
+        if (block == 0 && thread == 0)
+            *other_tasks = 0;
+    }
 };
 
 /* A block has tiles of ROWS_ rows. */

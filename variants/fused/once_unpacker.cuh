@@ -170,11 +170,11 @@ template <typename F, int GROUPS> struct once_unpacker {
     const once_launch &l;
     uint32_t memory; /* of the warp: a task */
     int warp, lane;  /* warp: of those that unpack */
-    half_unpacker half;
+    half_unpacker halves;
     uint16_t alpha;
 
     __device__ __forceinline__ once_unpacker(const once_launch &launch, uint32_t of, int number)
-        : l(launch), memory(of), warp(number), lane(threadIdx.x % 32), half(lane),
+        : l(launch), memory(of), warp(number), lane(threadIdx.x % 32), halves(lane),
           alpha(__half_as_ushort(__float2half_rn(launch.alpha)))
     {
     }
@@ -236,11 +236,11 @@ template <typename F, int GROUPS> struct once_unpacker {
         __syncwarp();
     }
     /* Those that wait for a tile's chunk may count one more of its units. */
-    __device__ __forceinline__ void tell(once_task t) const
+    __device__ __forceinline__ void tell(const once_half &half, once_task t) const
     {
         if (lane == 0)
             asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
-                             l.counters->ready + t.unit / F::UNITS * l.chunks + t.chunk)
+                             half.ready + t.unit / F::UNITS * l.chunks + t.chunk)
                          : "memory");
     }
     /* In the order of the parts. */
@@ -251,9 +251,9 @@ template <typename F, int GROUPS> struct once_unpacker {
                                 : 0;
     }
     /* Lane 0's. */
-    __device__ __forceinline__ int take() const
+    __device__ __forceinline__ int take(const once_half &half) const
     {
-        return lane == 0 ? static_cast<int>(atomicAdd(&l.counters->tasks, 1) + gridDim.x * ONCE_UNPACKERS)
+        return lane == 0 ? static_cast<int>(atomicAdd(half.tasks, 1) + gridDim.x * ONCE_UNPACKERS)
                          : 0;
     }
     /* A first task each, dealt to all blocks, is unpacked while the launch before still runs. Then
@@ -281,6 +281,7 @@ template <typename F, int GROUPS> struct once_unpacker {
         };
         int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), next = 0,
             next_place = 0;
+        once_half half;
         bool first = true;
         if (number < tasks()) {
             ask(number, place_of(number));
@@ -289,26 +290,27 @@ template <typename F, int GROUPS> struct once_unpacker {
 #pragma unroll 1
         while (number < tasks()) {
             const once_task t(l, number);
-            weights.unpack(half, memory);
+            weights.unpack(halves, memory);
             __syncwarp();
             if (patched)
                 add_entries(entries, segment, t.chunk);
             if (first) {
                 ortho_cuda_wait_for_previous(); /* which may still read the workspace */
                 store(t);
+                half.find(l);
                 wait_for_stores();
-                tell(t);
-                next = __shfl_sync(ALL_LANES, take(), 0);
+                tell(half, t);
+                next = __shfl_sync(ALL_LANES, take(half), 0);
                 next_place = place_of(next);
             } else {
                 store(t);
             }
-            const int after = take();
+            const int after = take(half);
             if (next < tasks())
                 ask(next, next_place);
             if (!first) {
                 wait_for_stores();
-                tell(t);
+                tell(half, t);
             }
             if (next < tasks())
                 ask_entries();
@@ -317,7 +319,11 @@ template <typename F, int GROUPS> struct once_unpacker {
             next = __shfl_sync(ALL_LANES, after, 0);
             next_place = place_of(next);
         }
-        ortho_cuda_wait_for_previous(); /* for x, where there was no task */
+        if (first) {
+            ortho_cuda_wait_for_previous();
+            half.find(l);
+        }
+        half.clear_other(l, warp * 32 + lane, ONCE_UNPACKERS * 32);
     }
 };
 
