@@ -47,129 +47,48 @@ template <int ROWS, int SLOTS> constexpr form form_of(float image_us)
 constexpr form FORMS[] = {form_of<128, 6>(0.75f), form_of<192, 5>(1.05f), form_of<256, 4>(1.4f)};
 static_assert(sizeof FORMS / sizeof *FORMS == ONCE_FORMS, "ways.cu names them");
 
-constexpr int64_t ONCE_TOKENS_LEAST = 129, ONCE_TOKENS_MOST = INT32_MAX / ONCE_TOKENS;
-constexpr int SIDE = 1;
-constexpr size_t TILES_MOST = static_cast<size_t>(64) << 20; /* bytes */
+constexpr int64_t ONCE_TOKENS_LEAST = 33, ONCE_TOKENS_MOST = INT32_MAX / ONCE_TOKENS;
 
-int64_t divide_up(int64_t a, int64_t b)
+/* Row tile number `tile` and those behind it. */
+once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call, int tile)
 {
-    return (a + b - 1) / b;
-}
-
-int64_t round_up(int64_t a, int64_t b)
-{
-    return divide_up(a, b) * b;
-}
-
-int chunks_of(const state &s)
-{
-    return static_cast<int>(divide_up(s.w.s.images, TASK_IMAGES));
-}
-
-size_t tile_bytes(const form &f, const state &s)
-{
-    return static_cast<size_t>(f.rows) * static_cast<size_t>(s.w.s.images) * IMAGE_COLUMNS * 2;
-}
-
-int64_t tiles_of(const form &f, const state &s)
-{
-    return divide_up(s.w.s.units, f.rows / UNIT_ROWS);
-}
-
-/* Tiles of rows of each launch but the last: about the same number. */
-int64_t tiles_of_launch(const form &f, const state &s)
-{
-    const int64_t fit = static_cast<int64_t>(TILES_MOST / tile_bytes(f, s)),
-                  most = fit > 0 ? fit : 1, all = tiles_of(f, s);
-    return divide_up(all, divide_up(all, most));
-}
-
-/* Chunks of a launch's tiles. */
-int64_t counted(const form &f, const state &s)
-{
-    return tiles_of_launch(f, s) * chunks_of(s);
-}
-
-/* They stand before the tiles in a workspace, unless there is a set for it. */
-size_t counters_bytes(const form &f, const state &s)
-{
-    return static_cast<size_t>(round_up(
-        static_cast<int64_t>(sizeof(once_counters)) + 2 * 4 * counted(f, s), 256));
-}
-
-/* Counters that are 0: of the set that belongs to a workspace, or may from now on; NULL: there are
- * more workspaces than sets. */
-once_counters *counters_of(once_sets *sets, const void *workspace)
-{
-    for (int i = 0; i < once_sets::SETS; i++) {
-        const void *owner = nullptr;
-        if (sets->owner[i].compare_exchange_strong(owner, workspace) || owner == workspace)
-            return reinterpret_cast<once_counters *>(sets->memory +
-                                                     static_cast<size_t>(i) * sets->bytes);
-    }
-    return nullptr;
-}
-
-size_t bytes_of(const form &f, const state &s)
-{
-    return counters_bytes(f, s) + static_cast<size_t>(tiles_of_launch(f, s)) * tile_bytes(f, s);
-}
-
-int token_pairs(int64_t m)
-{
-    return static_cast<int>(divide_up(m, ONCE_CLUSTER * ONCE_TOKENS));
-}
-
-int64_t clusters_of(const state &s)
-{
-    return s.multiprocessors / ONCE_CLUSTER;
-}
-
-/* Tile number `tile` on, up to `tiles` of them. */
-once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call, int64_t tile,
-                      int64_t tiles)
-{
-    const int64_t units = f.rows / UNIT_ROWS, first = tile * units;
     once_launch l = {};
     l.w = s.w;
     l.x = static_cast<const __half *>(call.x);
     l.y = call.y;
     l.alpha = is_patched(s, call.alpha) ? call.alpha : 0.0f;
     l.tokens = static_cast<int>(call.m);
-    l.first = static_cast<int>(first);
-    l.units = static_cast<int>(std::min(tiles * units, s.w.s.units - first));
-    l.row_tiles = static_cast<int>(divide_up(l.units, units));
-    l.token_pairs = token_pairs(call.m);
-    l.side = SIDE;
-    l.chunks = chunks_of(s);
-    l.group_units =
-        static_cast<int>(divide_up(clusters_of(s), l.token_pairs) * units);
+    l.p = once_plan_of(s.w.s, f.rows, call.m, s.multiprocessors, tile);
     l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
     l.mended = is_mended(s, call.alpha) ? s.mended : mended_rows{};
-    l.tiles = static_cast<uint8_t *>(call.workspace) + counters_bytes(f, s);
+    l.tiles = static_cast<uint8_t *>(call.workspace) + once_counter_bytes(s.w.s, f.rows);
+    l.counters = once_counters_of(s.sets, call.workspace);
+    l.counted = s.sets->counted;
     return l;
 }
 
-ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
-                     once_launch l, const CUtensorMap &map)
+/* Where no set is free: counters in the workspace, which a launch before clears. */
+ortho_status open_counters(const form &f, const state &s, const ortho_gemm_call &call,
+                           once_launch *l)
 {
-    ortho_status status = ORTHO_OK;
-    l.counters = counters_of(s.sets, call.workspace);
-    l.counted = s.sets->counted;
-    if (l.counters == nullptr) {
-        l.counters = static_cast<once_counters *>(call.workspace);
-        l.counted = static_cast<int>(counted(f, s));
-        status = launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
-                                  "once_open_kernel", static_cast<uint32_t *>(call.workspace),
-                                  static_cast<int>(counters_bytes(f, s) / 4));
-    }
-    const int64_t clusters =
-        std::min(clusters_of(s), static_cast<int64_t>(l.row_tiles) * l.token_pairs);
+    const size_t bytes = once_counter_bytes(s.w.s, f.rows);
+    l->counters = static_cast<once_counters *>(call.workspace);
+    l->counted = l->p.row_tiles * l->p.chunks;
+    return launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
+                            "once_open_kernel", static_cast<uint32_t *>(call.workspace),
+                            static_cast<int>(bytes / 4));
+}
+
+ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call, int tile,
+                     const CUtensorMap &map)
+{
+    once_launch l = launch_of(f, s, call, tile);
+    const int clusters = std::min(s.multiprocessors / ONCE_CLUSTER, l.p.tiles());
+    const ortho_status status = l.counters == nullptr ? open_counters(f, s, call, &l) : ORTHO_OK;
     return status == ORTHO_OK
-               ? launch_dependent(f.pick(s.w.s.groups),
-                                  dim3(static_cast<unsigned>(clusters * ONCE_CLUSTER)),
-                                  ONCE_CLUSTER, ONCE_THREADS, f.bytes, call.stream, "once_kernel",
-                                  l, map)
+               ? launch_dependent(
+                     f.pick(s.w.s.groups), dim3(static_cast<unsigned>(clusters * ONCE_CLUSTER)),
+                     ONCE_CLUSTER, ONCE_THREADS, f.bytes, call.stream, "once_kernel", l, map)
                : status;
 }
 
@@ -186,19 +105,20 @@ size_t once_workspace(const state &s, int64_t m, ortho_dtype dtype)
     size_t most = 0;
     if (takes_at_any_alpha(s, m, dtype, takes_once))
         for (const form &f : FORMS)
-            most = std::max(most, bytes_of(f, s));
+            most = std::max(most, once_bytes(s.w.s, f.rows));
     return most;
 }
 
 /* As measured on an H100, roughly. */
 float once_us(const state &s, int64_t m, int chosen)
 {
-    constexpr float LAUNCH_US = 8, TILE_US = 2;
+    constexpr float LAUNCH_US = 6, TILE_US = 2;
     const form &f = FORMS[chosen];
-    const int64_t rounds = divide_up(tiles_of(f, s) * token_pairs(m), clusters_of(s));
-    return LAUNCH_US * static_cast<float>(divide_up(tiles_of(f, s), tiles_of_launch(f, s))) +
-           static_cast<float>(rounds) *
-               (TILE_US + f.image_us * static_cast<float>(s.w.s.images));
+    const int64_t tiles = once_row_tiles(s.w.s, f.rows), each = once_launch_tiles(s.w.s, f.rows),
+                  clusters = std::max(s.multiprocessors / ONCE_CLUSTER, 1),
+                  rounds = (tiles * once_token_pairs(m) + clusters - 1) / clusters;
+    return LAUNCH_US * static_cast<float>((tiles + each - 1) / each) +
+           static_cast<float>(rounds) * (TILE_US + f.image_us * static_cast<float>(s.w.s.images));
 }
 
 int once_form_of(const state &s, int64_t m)
@@ -212,19 +132,19 @@ int once_form_of(const state &s, int64_t m)
 
 ortho_status open_sets(const state &s, const ortho_services *services, once_sets **out)
 {
-    once_sets *const sets =
-        static_cast<once_sets *>(services->alloc(services->ctx, sizeof *sets, ORTHO_HOST,
-                                                 ORTHO_WEIGHTS));
+    once_sets *const sets = static_cast<once_sets *>(
+        services->alloc(services->ctx, sizeof *sets, ORTHO_HOST, ORTHO_WEIGHTS));
     if (sets == nullptr)
         return ORTHO_E_MEMORY;
     new (sets) once_sets{};
     for (const form &f : FORMS) {
-        sets->bytes = std::max(sets->bytes, counters_bytes(f, s));
-        sets->counted = std::max(sets->counted, static_cast<int>(counted(f, s)));
+        sets->bytes = std::max(sets->bytes, once_counter_bytes(s.w.s, f.rows));
+        sets->counted =
+            std::max(sets->counted, once_launch_tiles(s.w.s, f.rows) * once_chunks(s.w.s));
     }
     const size_t all = once_sets::SETS * sets->bytes;
-    sets->memory = static_cast<uint8_t *>(
-        services->alloc(services->ctx, all, ORTHO_DEVICE, ORTHO_WEIGHTS));
+    sets->memory =
+        static_cast<uint8_t *>(services->alloc(services->ctx, all, ORTHO_DEVICE, ORTHO_WEIGHTS));
     *out = sets;
     if (sets->memory == nullptr)
         return ORTHO_E_MEMORY;
@@ -243,13 +163,13 @@ void close_sets(once_sets *sets, const ortho_services *services)
 ortho_status run_once(const state &s, const ortho_gemm_call &call, int chosen)
 {
     const form &f = FORMS[chosen];
-    const int64_t all = tiles_of(f, s), each = tiles_of_launch(f, s);
+    const int all = once_row_tiles(s.w.s, f.rows), each = once_launch_tiles(s.w.s, f.rows);
     CUtensorMap map;
     if (!map_x(call, s.w.s.k, call.m, ONCE_TOKENS, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
     ortho_status status = ORTHO_OK;
-    for (int64_t tile = 0; tile < all && status == ORTHO_OK; tile += each)
-        status = enqueue(f, s, call, launch_of(f, s, call, tile, each), map);
+    for (int tile = 0; tile < all && status == ORTHO_OK; tile += each)
+        status = enqueue(f, s, call, tile, map);
     return status;
 }
 

@@ -1,9 +1,10 @@
 /*
  * once.cuh: the kernels of once.cu: each weight is unpacked once, however many tokens there are.
  *
- * A persistent kernel of pairs of blocks. Two warpgroups multiply, both operands from shared memory;
- * a warp asks for them; three warps unpack what tiles will need next into the workspace, where
- * it is read from the L2 by all blocks that have these rows. In the beginning all warps unpack.
+ * A persistent kernel of pairs of blocks. Two warpgroups multiply, both operands from shared
+ * memory; a warp asks for them; three warps unpack what tiles will need next into the workspace,
+ * where it is read from the L2 by all blocks that have these rows. In the beginning all warps
+ * unpack.
  */
 #ifndef ORTHO_VARIANTS_FUSED_ONCE_CUH
 #define ORTHO_VARIANTS_FUSED_ONCE_CUH
@@ -29,8 +30,7 @@ __device__ __forceinline__ void end_block(const once_launch &l)
 constexpr int ONCE_OPEN_THREADS = 256;
 
 /* Where counters aren't known to be 0. */
-__global__ void __launch_bounds__(ONCE_OPEN_THREADS)
-    once_open_kernel(uint32_t *counters, int count)
+__global__ void __launch_bounds__(ONCE_OPEN_THREADS) once_open_kernel(uint32_t *counters, int count)
 {
     ortho_cuda_release_dependents();
     ortho_cuda_wait_for_previous(); /* which may still count */
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
             const int number = warp - ONCE_FEEDER - 1;
             const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES, number);
             u.run();
-            const once_mender<F::SHARES_OUT && F::OTHERS_REGISTERS < 120 ? 1 : 3> mender{l};
+            const once_mender < F::SHARES_OUT &&F::OTHERS_REGISTERS<120 ? 1 : 3> mender{l};
             mender.run(number, u.lane);
             cluster_wait();
         }

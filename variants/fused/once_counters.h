@@ -9,8 +9,8 @@
 namespace ortho_fused
 {
 
-/* Device memory. Launches take turns with two halves: one counts, and clears the other for the next.
- * So none has to wait in the end until all of its blocks are through. */
+/* Device memory. Launches take turns with two halves: one counts, and clears the other for the
+ * next. So none has to wait in the end until all of its blocks are through. */
 struct once_counters {
     /* Each launch's blocks add up to ONE_LAUNCH as they end: which half is this one's. */
     uint32_t ended;
@@ -20,8 +20,9 @@ struct once_counters {
 };
 constexpr uint32_t ONE_LAUNCH = 1u << 16; /* more than there are blocks */
 
-/* A linear's counters, a half of them all 0 between launches: some sets, since several of its calls may run at
- * once. Those have workspaces of their own, so a set belongs to a workspace, for good. */
+/* A linear's counters, a half of them all 0 between launches: some sets, since several of its calls
+ * may run at once. Those have workspaces of their own, so a set belongs to a workspace, for good.
+ */
 struct once_sets {
     static constexpr int SETS = 4;
     std::atomic<const void *> owner[SETS];

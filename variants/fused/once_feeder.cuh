@@ -51,12 +51,12 @@ template <typename F> struct once_feeder {
      * at once: each look takes as long as the L2 is far. */
     __device__ __forceinline__ int wait_for(const once_half &half, int tile, int chunk) const
     {
-        const uint32_t units = min(F::UNITS, l.units - tile * F::UNITS);
+        const uint32_t units = min(F::UNITS, l.p.units - tile * F::UNITS);
         const int at = chunk + lane;
-        const uint32_t *const ready = half.ready + tile * l.chunks + min(at, l.chunks - 1);
+        const uint32_t *const ready = half.ready + tile * l.p.chunks + min(at, l.p.chunks - 1);
         uint32_t there;
         do
-            there = __ballot_sync(ALL_LANES, load_acquire(ready) == units && at < l.chunks);
+            there = __ballot_sync(ALL_LANES, load_acquire(ready) == units && at < l.p.chunks);
         while ((there & 1) == 0);
         asm volatile("fence.proxy.async.global;" ::: "memory");
         return chunk + (there == ALL_LANES ? 32 : __ffs(static_cast<int>(~there)) - 1);
@@ -69,11 +69,11 @@ template <typename F> struct once_feeder {
         once_half half;
         half.find(l);
 #pragma unroll 1
-        for (once_walk tile(l); tile.there(); tile.next()) {
-            const uint8_t *from = l.tiles +
-                                  static_cast<int64_t>(tile.row_tile()) * halves * F::W_BYTES +
-                                  rank * MINE;
-            const int token = tile.token();
+        for (once_walk walk(l); walk.there(); walk.next()) {
+            const once_tile tile = walk.tile();
+            const uint8_t *from =
+                l.tiles + static_cast<int64_t>(tile.row) * halves * F::W_BYTES + rank * MINE;
+            const int token = once_walk::token(tile);
             int chunks = 0;
 #pragma unroll 1
             for (int i = 0; i < halves; i++) {
@@ -83,7 +83,7 @@ template <typename F> struct once_feeder {
                     ask_x(&map, m.x(slot.at), i * HALF_COLUMNS, token, m.full(slot.at));
                 }
                 if (i == chunks * TASK_HALVES)
-                    chunks = wait_for(half, tile.row_tile(), chunks);
+                    chunks = wait_for(half, tile.row, chunks);
                 if (lane == 0)
                     ask_w(from, m.w(slot.at) + rank * MINE, MINE, m.full(slot.at));
                 __syncwarp();

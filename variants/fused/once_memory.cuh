@@ -13,6 +13,7 @@
 
 #include "variants/fused/cluster.cuh"
 #include "variants/fused/jobs.cuh"
+#include "variants/fused/once_plan.h"
 #include "variants/fused/swizzled.cuh"
 
 namespace ortho_fused
@@ -21,18 +22,15 @@ namespace ortho_fused
 namespace
 {
 
-constexpr int ONCE_CLUSTER = 2;
 constexpr int ONCE_GROUPS = 2, ONCE_GROUP_TOKENS = 64; /* warpgroups that multiply */
-constexpr int ONCE_TOKENS = ONCE_GROUPS * ONCE_GROUP_TOKENS;
+static_assert(ONCE_GROUPS * ONCE_GROUP_TOKENS == ONCE_TOKENS, "a tile's tokens");
 /* Warps: those that multiply, then one that asks, then those that unpack. */
 constexpr int ONCE_MULTIPLIERS = ONCE_GROUPS * 4, ONCE_FEEDER = ONCE_MULTIPLIERS,
               ONCE_UNPACKERS = 3, ONCE_WARPS = ONCE_FEEDER + 1 + ONCE_UNPACKERS,
               ONCE_THREADS = ONCE_WARPS * 32;
 constexpr int ONCE_REGISTERS = 168; /* of a thread, as launched */
-/* A task: a unit's images, unpacked by a warp. Windows begin with a task. */
-constexpr int TASK_IMAGES = 4, TASK_HALVES = TASK_IMAGES * HALVES,
-              TASK_BYTES = TASK_HALVES * HALF_UNIT;
-static_assert(WINDOW_IMAGES % TASK_IMAGES == 0, "or a task would have columns of two windows");
+constexpr int TASK_HALVES = TASK_IMAGES * HALVES, TASK_BYTES = TASK_HALVES * HALF_UNIT;
+
 /* What a launch depends on. x's tensor map is beside it. */
 struct once_launch {
     linear w;
@@ -40,14 +38,10 @@ struct once_launch {
     void *y;         /* [tokens, n] */
     float alpha;     /* 0 where there are no entries */
     int tokens;
-    int first, units; /* of W, in the order of rows */
-    int row_tiles, token_pairs;
-    int side; /* rows of tiles that are taken side by side */
-    int chunks;      /* tasks of a unit */
-    int group_units; /* whose tasks are taken chunk by chunk: what all blocks want at first */
-    bool aligned;    /* eight rows of y may be written at once */
+    once_plan p;
+    bool aligned; /* eight rows of y may be written at once */
     mended_rows mended;
-    uint8_t *tiles;  /* W unpacked */
+    uint8_t *tiles; /* W unpacked */
     once_counters *counters;
     int counted; /* chunks of tiles that a half of the counters has room for */
 };
@@ -96,8 +90,7 @@ template <int ROWS_, int SLOTS_> struct once_form {
         (ONCE_WARPS - ONCE_MULTIPLIERS) / 8 * 8;
 };
 
-/* Tiles of y, which a cluster takes one after the other. Tokens come first, so that rows are still
- * in the L2. */
+/* Tiles of y, which a cluster takes one after the other. */
 struct once_walk {
     const once_launch &l;
     int at;
@@ -108,33 +101,20 @@ struct once_walk {
     }
     __device__ __forceinline__ bool there() const
     {
-        return at < l.row_tiles * l.token_pairs;
+        return at < l.p.tiles();
     }
     __device__ __forceinline__ void next()
     {
         at += static_cast<int>(gridDim.x) / ONCE_CLUSTER;
     }
-    /* Tiles of a group of rows of tiles, and the rows that it has. */
-    __device__ __forceinline__ int group() const
+    __device__ __forceinline__ once_tile tile() const
     {
-        return at / (l.side * l.token_pairs);
-    }
-    __device__ __forceinline__ int inside() const
-    {
-        return at - group() * l.side * l.token_pairs;
-    }
-    __device__ __forceinline__ int rows() const
-    {
-        return min(l.side, l.row_tiles - group() * l.side);
-    }
-    __device__ __forceinline__ int row_tile() const
-    {
-        return group() * l.side + inside() % rows();
+        return l.p.tile(at);
     }
     /* The block's first token. */
-    __device__ __forceinline__ int token() const
+    static __device__ __forceinline__ int token(once_tile t)
     {
-        return (inside() / rows() * ONCE_CLUSTER + rank_in_cluster()) * ONCE_TOKENS;
+        return (t.pair * ONCE_CLUSTER + rank_in_cluster()) * ONCE_TOKENS;
     }
 };
 

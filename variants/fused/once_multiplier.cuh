@@ -36,7 +36,7 @@ template <typename F> struct once_multiplier {
     const once_memory<F> &m;
     int lane, warp;
     turn slot;
-    int last; /* the slot whose products may still be on their way */
+    int last;               /* the slot whose products may still be on their way */
     float sum[F::ROWS / 2]; /* [4 * j + 2 * h + i]: row 8 * j + 2 * (lane % 4) + i, token lane / 4 +
                                8 * h of the warp's */
     uint32_t y[4 * KEPT];   /* of the tile before, in pairs of sums */
@@ -101,11 +101,11 @@ template <typename F> struct once_multiplier {
         return __any_sync(ALL_LANES, in >= 0 && in < F::ROWS);
     }
     /* Stores some of y of a tile, and keeps the rest where that is simple. */
-    __device__ __forceinline__ void keep(const once_walk &tile)
+    __device__ __forceinline__ void keep(once_tile tile)
     {
-        const int first = l.first * UNIT_ROWS + tile.row_tile() * F::ROWS;
+        const int first = l.p.first * UNIT_ROWS + tile.row * F::ROWS;
         const auto fresh = [&](int pair) { return pair_of_sums(pair); };
-        token = tile.token() + warp * (ONCE_TOKENS / ONCE_MULTIPLIERS) + lane / 4;
+        token = once_walk::token(tile) + warp * (ONCE_TOKENS / ONCE_MULTIPLIERS) + lane / 4;
         row = first + lane % 4 * PIECE;
         if (!l.aligned || is_mended(first)) {
 #pragma unroll
@@ -131,7 +131,8 @@ template <typename F> struct once_multiplier {
         for (int i = 0; i < KEPT; i++)
             store_kept(i);
     }
-    /* Of the rows from `first` on eight that the lane stores: a bit each of those that are mended. */
+    /* Of the rows from `first` on eight that the lane stores: a bit each of those that are mended.
+     */
     __device__ __forceinline__ uint32_t mended_of(int row) const
     {
         uint32_t bits = 0;
@@ -167,8 +168,8 @@ template <typename F> struct once_multiplier {
         __half *to;
         int left;
         const uint4 rows = turned(i, pair, &to, &left);
-        const uint32_t left_out = mended_of(row + i / 2 * 32), words[4] = {rows.x, rows.y, rows.z,
-                                                                            rows.w};
+        const uint32_t left_out = mended_of(row + i / 2 * 32),
+                       words[4] = {rows.x, rows.y, rows.z, rows.w};
 #pragma unroll
         for (int r = 0; r < PIECE; r++)
             if (r < left && (left_out >> r & 1) == 0)
@@ -178,9 +179,9 @@ template <typename F> struct once_multiplier {
     {
         const int halves = l.w.s.images * HALVES;
 #pragma unroll 1
-        for (once_walk tile(l); tile.there(); tile.next()) {
+        for (once_walk walk(l); walk.there(); walk.next()) {
             multiply_tile(halves);
-            keep(tile);
+            keep(walk.tile());
         }
         if (uniform(token) >= 0)
             store_all_kept();

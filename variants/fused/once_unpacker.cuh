@@ -15,20 +15,6 @@ namespace ortho_fused
 namespace
 {
 
-/* A unit in the order of rows, from the launch's first, and a chunk of its images. */
-struct once_task {
-    int unit, chunk;
-
-    __device__ __forceinline__ once_task(const once_launch &l, int number)
-    {
-        const int of_group = l.group_units * l.chunks, group = number / of_group,
-                  inside = number - group * of_group,
-                  units = min(l.group_units, l.units - group * l.group_units);
-        chunk = inside / units;
-        unit = group * l.group_units + inside - chunk * units;
-    }
-};
-
 /* Shared memory to the workspace, by one thread. */
 __device__ __forceinline__ void bulk_store(uint8_t *to, uint32_t from, uint32_t bytes)
 {
@@ -72,9 +58,9 @@ struct once_entries {
             reinterpret_cast<const uint2 *>(w.count) + static_cast<int64_t>(unit) * w.s.images;
         section = __ldg(from);
         steps = static_cast<int>(__ldg(from + 1));
-        begin = static_cast<int>(__ldg(w.first + (static_cast<int64_t>(window) * w.s.units + unit) *
-                                                     UNIT_ROWS +
-                                       lane % UNIT_ROWS));
+        begin = static_cast<int>(
+            __ldg(w.first + (static_cast<int64_t>(window) * w.s.units + unit) * UNIT_ROWS +
+                  lane % UNIT_ROWS));
 #pragma unroll
         for (int i = 0; i < PAST; i++) {
             const int image = window * WINDOW_IMAGES + i * 32 + lane;
@@ -184,7 +170,7 @@ template <typename F, int GROUPS> struct once_unpacker {
     }
     __device__ __forceinline__ int tasks() const
     {
-        return l.units * l.chunks;
+        return l.p.tasks();
     }
     /* A segment's entries to their weights, those that are the task's. */
     __device__ __forceinline__ void patch(uint4 segment, int first) const
@@ -207,9 +193,8 @@ template <typename F, int GROUPS> struct once_unpacker {
         uint4 now = segment[0], next = segment[1];
 #pragma unroll 1
         for (int i = 0; i < e.all; i += 32) {
-            const uint4 after = i + AHEAD * 32 < e.all
-                                    ? e.segment(l.w, i + AHEAD * 32 + lane)
-                                    : make_uint4(FILL, FILL, FILL, FILL);
+            const uint4 after = i + AHEAD * 32 < e.all ? e.segment(l.w, i + AHEAD * 32 + lane)
+                                                       : make_uint4(FILL, FILL, FILL, FILL);
             patch(now, first);
             now = next;
             next = after;
@@ -240,15 +225,15 @@ template <typename F, int GROUPS> struct once_unpacker {
     {
         if (lane == 0)
             asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
-                             half.ready + t.unit / F::UNITS * l.chunks + t.chunk)
+                             half.ready + t.unit / F::UNITS * l.p.chunks + t.chunk)
                          : "memory");
     }
     /* In the order of the parts. */
     __device__ __forceinline__ int place_of(int number) const
     {
-        return number < tasks() ? static_cast<int>(
-                                      __ldg(l.w.where + l.first + once_task(l, number).unit))
-                                : 0;
+        return number < tasks()
+                   ? static_cast<int>(__ldg(l.w.where + l.p.first + l.p.task(number).unit))
+                   : 0;
     }
     /* Lane 0's. */
     __device__ __forceinline__ int take(const once_half &half) const
@@ -267,7 +252,7 @@ template <typename F, int GROUPS> struct once_unpacker {
         once_entries entries;
         uint4 segment[AHEAD];
         const auto ask = [&](int task, int place) {
-            const int chunk = once_task(l, task).chunk;
+            const int chunk = l.p.task(task).chunk;
             weights.load(l.w, place, chunk, lane);
             if (patched)
                 entries.ask(l.w, place, chunk, lane);
@@ -289,7 +274,7 @@ template <typename F, int GROUPS> struct once_unpacker {
         }
 #pragma unroll 1
         while (number < tasks()) {
-            const once_task t(l, number);
+            const once_task t = l.p.task(number);
             weights.unpack(halves, memory);
             __syncwarp();
             if (patched)
@@ -345,7 +330,7 @@ template <int EIGHTS> struct once_mender {
             const int row = __ldg(l.mended.row + number);
             float sum[TOKENS] = {};
             mended_products<TOKENS, EIGHTS>(l.mended.w + number * k, l.x + token * k, k,
-                                       l.tokens - token, lane, 32, sum);
+                                            l.tokens - token, lane, 32, sum);
 #pragma unroll
             for (int t = 0; t < TOKENS; t++) {
                 sum[t] = mended_warp_sum(sum[t]);

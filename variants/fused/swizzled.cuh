@@ -1,6 +1,6 @@
 /*
- * swizzled.cuh: weights as the tensor cores read them from shared memory: half an image of a unit, 64
- * columns, is 8 lines of 128 bytes, whose pieces of 16 bytes are swizzled as TMA does it.
+ * swizzled.cuh: weights as the tensor cores read them from shared memory: half an image of a unit,
+ * 64 columns, is 8 lines of 128 bytes, whose pieces of 16 bytes are swizzled as TMA does it.
  */
 #ifndef ORTHO_VARIANTS_FUSED_SWIZZLED_CUH
 #define ORTHO_VARIANTS_FUSED_SWIZZLED_CUH

@@ -1,6 +1,7 @@
 /*
  * wgmma.cuh: the Hopper tensor cores' asynchronous products, both operands from shared memory: 64
- * rows of W by T tokens by 16 columns, or 64 tokens by T rows of W. sm_90a; elsewhere nothing is compiled.
+ * rows of W by T tokens by 16 columns, or 64 tokens by T rows of W. sm_90a; elsewhere nothing is
+ * compiled.
  */
 #ifndef ORTHO_VARIANTS_FUSED_WGMMA_CUH
 #define ORTHO_VARIANTS_FUSED_WGMMA_CUH
@@ -110,8 +111,7 @@ template <> struct wgmma<192> {
     static __device__ __forceinline__ void run(float (&d)[96], uint64_t a, uint64_t b)
     {
         asm volatile("wgmma.mma_async.sync.aligned.m64n192k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
-                     "," ORTHO_WGMMA_NAMES_1 "," ORTHO_WGMMA_NAMES_2
-                     "}, %96, %97, 1, 1, 1, 0, 0;"
+                     "," ORTHO_WGMMA_NAMES_1 "," ORTHO_WGMMA_NAMES_2 "}, %96, %97, 1, 1, 1, 0, 0;"
                      : ORTHO_WGMMA_SUMS(0), ORTHO_WGMMA_SUMS(1), ORTHO_WGMMA_SUMS(2)
                      : "l"(a), "l"(b));
     }
