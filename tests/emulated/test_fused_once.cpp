@@ -78,10 +78,9 @@ void check(int64_t n, int64_t k, int64_t tokens, int multiprocessors)
             assert_in_range(p.token_pairs * ONCE_CLUSTER * ONCE_TOKENS, tokens,
                             tokens + ONCE_CLUSTER * ONCE_TOKENS - 1);
             assert_true(p.row_tiles == 1 || p.row_tiles * tile <= WORKSPACE_MOST);
-            assert_true(sizeof(once_counters) +
-                            size_t{8} * static_cast<size_t>(p.row_tiles * p.chunks) <=
-                        once_counter_bytes(s, rows));
-            assert_true(once_counter_bytes(s, rows) + static_cast<size_t>(p.row_tiles) * tile <=
+            assert_in_range(p.row_tiles * p.chunks, 1, once_words(s, rows) - ONCE_CLAIMS);
+            assert_true(once_counter_bytes(once_words(s, rows)) +
+                            static_cast<size_t>(p.row_tiles) * tile <=
                         once_bytes(s, rows));
             every_tile_is_taken_once(p);
             every_image_is_unpacked_once(s, p);

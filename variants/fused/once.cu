@@ -61,9 +61,10 @@ once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
     l.p = once_plan_of(s.w.s, f.rows, call.m, s.multiprocessors, tile);
     l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
     l.mended = is_mended(s, call.alpha) ? s.mended : mended_rows{};
-    l.tiles = static_cast<uint8_t *>(call.workspace) + once_counter_bytes(s.w.s, f.rows);
+    l.tiles =
+        static_cast<uint8_t *>(call.workspace) + once_counter_bytes(once_words(s.w.s, f.rows));
     l.counters = once_counters_of(s.sets, call.workspace);
-    l.counted = s.sets->counted;
+    l.words = s.sets->words;
     return l;
 }
 
@@ -71,12 +72,11 @@ once_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
 ortho_status open_counters(const form &f, const state &s, const ortho_gemm_call &call,
                            once_launch *l)
 {
-    const size_t bytes = once_counter_bytes(s.w.s, f.rows);
     l->counters = static_cast<once_counters *>(call.workspace);
-    l->counted = l->p.row_tiles * l->p.chunks;
+    l->words = once_words(s.w.s, f.rows);
     return launch_dependent(once_open_kernel, dim3(1), 1, ONCE_OPEN_THREADS, 0, call.stream,
                             "once_open_kernel", static_cast<uint32_t *>(call.workspace),
-                            static_cast<int>(bytes / 4));
+                            static_cast<int>(once_counter_bytes(l->words) / 4));
 }
 
 ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call, int tile,
@@ -96,7 +96,8 @@ ortho_status enqueue(const form &f, const state &s, const ortho_gemm_call &call,
 
 bool takes_once(const state &s, const ortho_gemm_call &call)
 {
-    return s.sets != nullptr && s.multiprocessors >= ONCE_CLUSTER && call.m >= ONCE_TOKENS_LEAST &&
+    return s.sets != nullptr && s.multiprocessors >= ONCE_CLUSTER &&
+           s.multiprocessors * ONCE_UNPACKERS <= ONCE_CLAIMS * 32 && call.m >= ONCE_TOKENS_LEAST &&
            call.m <= ONCE_TOKENS_MOST && takes_rounded(s, call) && can_map_x();
 }
 
@@ -137,11 +138,9 @@ ortho_status open_sets(const state &s, const ortho_services *services, once_sets
     if (sets == nullptr)
         return ORTHO_E_MEMORY;
     new (sets) once_sets{};
-    for (const form &f : FORMS) {
-        sets->bytes = std::max(sets->bytes, once_counter_bytes(s.w.s, f.rows));
-        sets->counted =
-            std::max(sets->counted, once_launch_tiles(s.w.s, f.rows) * once_chunks(s.w.s));
-    }
+    for (const form &f : FORMS)
+        sets->words = std::max(sets->words, once_words(s.w.s, f.rows));
+    sets->bytes = once_counter_bytes(sets->words);
     const size_t all = once_sets::SETS * sets->bytes;
     sets->memory =
         static_cast<uint8_t *>(services->alloc(services->ctx, all, ORTHO_DEVICE, ORTHO_WEIGHTS));

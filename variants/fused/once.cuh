@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
             f.run();
         } else {
             const int number = warp - ONCE_FEEDER - 1;
-            const once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES, number);
+            once_unpacker<F, GROUPS> u(l, m.tasks + number * TASK_BYTES, number);
             u.run();
             const once_mender < F::SHARES_OUT &&F::OTHERS_REGISTERS<120 ? 1 : 3> mender{l};
             mender.run(number, u.lane);

@@ -16,8 +16,11 @@ struct once_counters {
     uint32_t ended;
     uint32_t tasks[2]; /* taken, but for the first of each warp */
     uint32_t unused;
-    uint32_t ready[]; /* [2][row tiles][chunks] units that are unpacked */
+    /* [2]: a bit each of the warps that unpack, whether their first tasks are taken; then of tiles
+     * and chunks the units that are unpacked. */
+    uint32_t words[];
 };
+constexpr int ONCE_CLAIMS = 32;           /* words of such bits */
 constexpr uint32_t ONE_LAUNCH = 1u << 16; /* more than there are blocks */
 
 /* A linear's counters, a half of them all 0 between launches: some sets, since several of its calls
@@ -28,7 +31,7 @@ struct once_sets {
     std::atomic<const void *> owner[SETS];
     uint8_t *memory; /* [SETS], each of `bytes`; device */
     size_t bytes;
-    int counted; /* chunks of tiles that a half has room for: whatever the form is */
+    int words; /* of a half, for all forms */
 };
 
 } // namespace ortho_fused

@@ -53,7 +53,7 @@ template <typename F> struct once_feeder {
     {
         const uint32_t units = min(F::UNITS, l.p.units - tile * F::UNITS);
         const int at = chunk + lane;
-        const uint32_t *const ready = half.ready + tile * l.p.chunks + min(at, l.p.chunks - 1);
+        const uint32_t *const ready = half.ready(l, tile) + min(at, l.p.chunks - 1);
         uint32_t there;
         do
             there = __ballot_sync(ALL_LANES, load_acquire(ready) == units && at < l.p.chunks);

@@ -43,31 +43,35 @@ struct once_launch {
     mended_rows mended;
     uint8_t *tiles; /* W unpacked */
     once_counters *counters;
-    int counted; /* chunks of tiles that a half of the counters has room for */
+    int words; /* of a half of the counters */
 };
 
 /* The half of the counters that a launch counts with, once the launch before has ended. */
 struct once_half {
-    uint32_t *ready; /* [row tiles][chunks] */
-    uint32_t *tasks;
-    uint32_t *other_ready, *other_tasks;
+    uint32_t *claims, *tasks;
+    uint32_t *other_words, *other_tasks;
 
     __device__ __forceinline__ void find(const once_launch &l)
     {
         once_counters *const c = l.counters;
         const uint32_t mine = __ldcg(&c->ended) / ONE_LAUNCH % 2, other = 1 - mine;
-        ready = c->ready + mine * l.counted;
+        claims = c->words + mine * l.words;
         tasks = &c->tasks[mine];
-        other_ready = c->ready + other * l.counted;
+        other_words = c->words + other * l.words;
         other_tasks = &c->tasks[other];
+    }
+    /* Of a tile: [chunks] */
+    __device__ __forceinline__ uint32_t *ready(const once_launch &l, int tile) const
+    {
+        return claims + ONCE_CLAIMS + tile * l.p.chunks;
     }
     /* What the launch before counted becomes 0 for the next one, by some threads of all blocks. */
     __device__ __forceinline__ void clear_other(const once_launch &l, int thread, int threads) const
     {
         const int block = static_cast<int>(blockIdx.x);
-        for (int i = block * threads + thread; i < l.counted;
+        for (int i = block * threads + thread; i < l.words;
              i += static_cast<int>(gridDim.x) * threads)
-            other_ready[i] = 0;
+            other_words[i] = 0;
         if (block == 0 && thread == 0)
             *other_tasks = 0;
     }

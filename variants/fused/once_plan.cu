@@ -35,15 +35,19 @@ int once_launch_tiles(const shape &s, int rows)
     return static_cast<int>(divide_up(all, divide_up(all, most)));
 }
 
-size_t once_counter_bytes(const shape &s, int rows)
+int once_words(const shape &s, int rows)
 {
-    const size_t half = static_cast<size_t>(once_launch_tiles(s, rows) * once_chunks(s)) * 4;
-    return (sizeof(once_counters) + 2 * half + 255) / 256 * 256;
+    return ONCE_CLAIMS + once_launch_tiles(s, rows) * once_chunks(s);
+}
+
+size_t once_counter_bytes(int words)
+{
+    return (sizeof(once_counters) + 2 * 4 * static_cast<size_t>(words) + 255) / 256 * 256;
 }
 
 size_t once_bytes(const shape &s, int rows)
 {
-    return once_counter_bytes(s, rows) +
+    return once_counter_bytes(once_words(s, rows)) +
            static_cast<size_t>(once_launch_tiles(s, rows) * tile_bytes(s, rows));
 }
 

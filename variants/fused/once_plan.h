@@ -60,8 +60,10 @@ struct once_plan {
  * room in a workspace. */
 int once_row_tiles(const shape &s, int rows);
 int once_launch_tiles(const shape &s, int rows);
+/* Words of a half of the counters, and bytes of both. */
+int once_words(const shape &s, int rows);
+size_t once_counter_bytes(int words);
 /* Bytes of a workspace: counters, where no set of them is free; and all weights of a launch. */
-size_t once_counter_bytes(const shape &s, int rows);
 size_t once_bytes(const shape &s, int rows);
 int once_chunks(const shape &s);
 int once_token_pairs(int64_t tokens);

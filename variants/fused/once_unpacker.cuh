@@ -225,7 +225,7 @@ template <typename F, int GROUPS> struct once_unpacker {
     {
         if (lane == 0)
             asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(
-                             half.ready + t.unit / F::UNITS * l.p.chunks + t.chunk)
+                             half.ready(l, t.unit / F::UNITS) + t.chunk)
                          : "memory");
     }
     /* In the order of the parts. */
@@ -241,10 +241,34 @@ template <typename F, int GROUPS> struct once_unpacker {
         return lane == 0 ? static_cast<int>(atomicAdd(half.tasks, 1) + gridDim.x * ONCE_UNPACKERS)
                          : 0;
     }
-    /* A first task each, dealt to all blocks, is unpacked while the launch before still runs. Then
-     * tasks are taken one after the other, by whoever is free: none waits for a block that isn't
-     * there. A task's number is asked for two tasks before, its place one, its weights while the
-     * last ones are on their way to the workspace. */
+    /* Is the task that was dealt to warp number `id` still nobody's? Lane 0's. */
+    __device__ __forceinline__ bool claim(const once_half &half, int id) const
+    {
+        const uint32_t bit = 1u << id % 32;
+        return lane == 0 && (atomicOr(half.claims + id / 32, bit) & bit) == 0;
+    }
+    /* One of those that were dealt to warps that aren't there yet; tasks() if there is none. */
+    __device__ __forceinline__ int unclaimed(const once_half &half, int warps) const
+    {
+        const int dealt = min(warps, tasks()) - lane * 32; /* of the lane's word on */
+        const uint32_t all = dealt >= 32 ? ALL_LANES : dealt > 0 ? (1u << dealt) - 1 : 0;
+#pragma unroll 1
+        for (;;) {
+            const uint32_t left = all == 0 ? 0 : all & ~__ldcg(half.claims + lane);
+            const int word = __ffs(static_cast<int>(__ballot_sync(ALL_LANES, left != 0))) - 1;
+            if (word < 0)
+                return tasks();
+            const uint32_t bits = __shfl_sync(ALL_LANES, left, word);
+            const int id = word * 32 + __ffs(static_cast<int>(bits)) - 1;
+            if (__shfl_sync(ALL_LANES, claim(half, id), 0))
+                return id;
+        }
+    }
+    /* A first task each is dealt, to all blocks alike, and unpacked while the launch before still
+     * runs. Then tasks are taken one after the other, by whoever is free; and in the end what was
+     * dealt to warps that aren't there: their block may have to wait for a multiprocessor until
+     * other launches end, and those for their own. A task's number is asked for two tasks before,
+     * its place one, its weights while the last ones are on their way to the workspace. */
     __device__ __forceinline__ void run() const
     {
         const bool patched = l.alpha != 0;
@@ -264,8 +288,9 @@ template <typename F, int GROUPS> struct once_unpacker {
                 segment[1] = entries.all > 32 ? entries.segment(l.w, 32 + lane) : segment[0];
             }
         };
-        int number = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), next = 0,
-            next_place = 0;
+        const int warps = static_cast<int>(gridDim.x) * ONCE_UNPACKERS,
+                  id = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
+        int number = id, next = 0, next_place = 0;
         once_half half;
         bool first = true;
         if (number < tasks()) {
@@ -273,7 +298,20 @@ template <typename F, int GROUPS> struct once_unpacker {
             ask_entries();
         }
 #pragma unroll 1
-        while (number < tasks()) {
+        for (;;) {
+            if (number >= tasks()) {
+                if (first) {
+                    ortho_cuda_wait_for_previous();
+                    half.find(l);
+                    first = false;
+                }
+                number = unclaimed(half, warps);
+                if (number >= tasks())
+                    break;
+                ask(number, place_of(number));
+                ask_entries();
+                next = tasks();
+            }
             const once_task t = l.p.task(number);
             weights.unpack(halves, memory);
             __syncwarp();
@@ -281,10 +319,12 @@ template <typename F, int GROUPS> struct once_unpacker {
                 add_entries(entries, segment, t.chunk);
             if (first) {
                 ortho_cuda_wait_for_previous(); /* which may still read the workspace */
-                store(t);
+                store(t); /* the same as another warp, if that has claimed it */
                 half.find(l);
+                const bool mine = claim(half, id);
                 wait_for_stores();
-                tell(half, t);
+                if (__shfl_sync(ALL_LANES, mine, 0))
+                    tell(half, t);
                 next = __shfl_sync(ALL_LANES, take(half), 0);
                 next_place = place_of(next);
             } else {
@@ -303,10 +343,6 @@ template <typename F, int GROUPS> struct once_unpacker {
             number = next;
             next = __shfl_sync(ALL_LANES, after, 0);
             next_place = place_of(next);
-        }
-        if (first) {
-            ortho_cuda_wait_for_previous();
-            half.find(l);
         }
         half.clear_other(l, warp * 32 + lane, ONCE_UNPACKERS * 32);
     }
