@@ -3,8 +3,7 @@
  *
  * A persistent kernel of pairs of blocks. Two warpgroups multiply, both operands from shared
  * memory; a warp asks for them; three warps unpack what tiles will need next into the workspace,
- * where it is read from the L2 by all blocks that have these rows. In the beginning all warps
- * unpack.
+ * where it is read from the L2 by all blocks that have these rows.
  */
 #ifndef ORTHO_VARIANTS_FUSED_ONCE_CUH
 #define ORTHO_VARIANTS_FUSED_ONCE_CUH
