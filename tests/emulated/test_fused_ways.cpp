@@ -1,9 +1,9 @@
 /*
  * Which kernel `fused` takes a call by on a GPU: plain code of the host, over kernels that say what
  * they can. Without a table near the call few tokens of a small linear are narrow.cu's; what else
- * there is is wide.cu's or chunks.cu's, the sooner done of them, else batch.cu's, else gemv.cu's; a
- * table changes that, where the way that it names can take the call; a way that is asked for and
- * can't is refused.
+ * there is is wide.cu's, once.cu's or chunks.cu's, the soonest done of them, else batch.cu's, else
+ * gemv.cu's; a table changes that, where the way that it names can take the call; a way that is
+ * asked for and can't is refused.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -56,6 +56,21 @@ bool takes_chunks(const state &s, const ortho_gemm_call &call)
 float chunks_us(const state &, int64_t)
 {
     return 1000;
+}
+
+bool takes_once(const state &s, const ortho_gemm_call &call)
+{
+    return s.sets != nullptr && call.m >= 300 && call.dtype == ORTHO_F16 && call.alpha == 1;
+}
+
+int once_form_of(const state &, int64_t m)
+{
+    return m >= 4096 ? 2 : 1;
+}
+
+float once_us(const state &, int64_t m, int)
+{
+    return 200 + static_cast<float>(m) / 4;
 }
 
 } // namespace ortho_fused
@@ -136,6 +151,28 @@ void without_a_table_it_is_as_the_kernels_say(void **)
     assert_int_equal(way_for(old, 128, 0), WAY_MMA16);
     assert_int_equal(usual_way(s, 128), W64X64_K4);
     assert_int_equal(usual_way(s, 9), WAY_MMA16);
+}
+
+/* wide.cu's time is m, once.cu's 200 + m / 4, chunks.cu's 1000. */
+void the_soonest_is_taken_without_a_table(void **)
+{
+    once_sets sets = {};
+    state s = state_of(5000, true);
+    s.sets = &sets;
+    s.blas = reinterpret_cast<ortho_cublas *>(&way_for); /* any */
+    assert_int_equal(way_for(s, 128, 0), W64X64_K4);
+    assert_int_equal(way_for(s, 299, 0), W64X64_K4);
+    assert_int_equal(way_for(s, 300, 0), WAY_ONCE + 1);
+    assert_int_equal(way_for(s, 3199, 0), WAY_ONCE + 1);
+    assert_int_equal(way_for(s, 3201, 0), WAY_CUBLAS);
+    assert_int_equal(way_for(s, 3201, 0, ORTHO_BF16), WAY_MMA16);
+    assert_int_equal(way_for(s, 3201, 0, ORTHO_F16, 0.3f), WAY_MMA16);
+    assert_int_equal(way_for(s, 299, WAY_ONCE), WAY_NONE);
+    assert_int_equal(way_for(s, 300, WAY_ONCE), WAY_ONCE);
+    s.blas = nullptr;
+    assert_int_equal(way_for(s, 8192, 0), WAY_ONCE + 2);
+    s.hopper = false;
+    assert_int_equal(way_for(s, 300, 0), WAY_ONCE + 1);
 }
 
 void few_tokens_of_few_rows_are_split_along_k(void **)
@@ -220,6 +257,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_table_it_is_as_the_kernels_say),
+        cmocka_unit_test(the_soonest_is_taken_without_a_table),
         cmocka_unit_test(few_tokens_of_few_rows_are_split_along_k),
         cmocka_unit_test(the_sooner_done_is_taken),
         cmocka_unit_test(a_table_decides_where_its_way_can_go),

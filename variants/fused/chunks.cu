@@ -81,15 +81,7 @@ bool takes_chunks(const state &s, const ortho_gemm_call &call)
 
 size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype)
 {
-    ortho_gemm_call call = {};
-    call.m = m;
-    call.dtype = dtype;
-    bool takes = false; /* whatever alpha will be */
-    for (float alpha : ROUNDED_ALPHAS) {
-        call.alpha = alpha;
-        takes = takes || takes_chunks(s, call);
-    }
-    if (!takes)
+    if (!takes_at_any_alpha(s, m, dtype, takes_chunks))
         return 0;
     return ORTHO_CUBLAS_WORKSPACE +
            static_cast<size_t>(std::min(rows_of_chunk(s), s.w.s.n) * s.w.s.k) * 2;
@@ -98,7 +90,7 @@ size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype)
 /* As measured on an H100, roughly. */
 float chunks_us(const state &s, int64_t m)
 {
-    constexpr float BEGIN_US = 8, CHUNK_US = 3, PRODUCT_US = 9; /* at least */
+    constexpr float BEGIN_US = 3, CHUNK_US = 3, PRODUCT_US = 9; /* at least */
     constexpr float UNPACKED_A_US = 2.2e6f, READ_A_US = 1.1e6f,
                     OPERATIONS_A_US = 7e8f; /* weights */
     const float weights = static_cast<float>(s.w.s.n * s.w.s.k),

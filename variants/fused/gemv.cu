@@ -15,6 +15,8 @@
 #include "variants/fused/dependent.cuh"
 #include "variants/fused/gemv.cuh"
 
+#include <algorithm>
+
 namespace ortho_fused
 {
 
@@ -103,6 +105,7 @@ ortho_status run_alone(const state &s, const ortho_gemm_call &call, int way)
 {
     return way == WAY_CUBLAS  ? run_chunks(s, call)
            : way < WAY_CUBLAS ? run_narrow(s, call, way - WAY_NARROW)
+           : way < WAY_WIDE   ? run_once(s, call, way - WAY_ONCE)
                               : run_wide(s, call, way - WAY_WIDE);
 }
 
@@ -112,6 +115,8 @@ void kernels_alone(const state &s, int64_t m, int way, const ortho_kernel_sink *
         chunk_kernels(s, m, sink);
     else if (way < WAY_CUBLAS)
         narrow_kernels(s, m, way - WAY_NARROW, sink);
+    else if (way < WAY_WIDE)
+        once_kernels(s, m, way - WAY_ONCE, sink);
     else
         wide_kernels(s, m, way - WAY_WIDE, sink);
 }
@@ -149,7 +154,8 @@ ortho_status run(const void *opaque, const ortho_gemm_call *call)
 
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {
-    return chunk_workspace(*static_cast<const state *>(opaque), m, dtype);
+    const state &s = *static_cast<const state *>(opaque);
+    return std::max(chunk_workspace(s, m, dtype), once_workspace(s, m, dtype));
 }
 
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)

@@ -80,8 +80,8 @@ template <typename F> struct multiplier {
             for (int half = 0; half < HALVES; half++)
 #pragma unroll
                 for (int step = 0; step < HALF_COLUMNS / 16; step++)
-                    wgmma<T>::run(sum, w + half * (F::W_HALF >> 4) + step * 2,
-                                  x + half * (F::X_HALF >> 4) + step * 2);
+                    wgmma<T, T / 256 + 1>::run(sum, w + half * (F::W_HALF >> 4) + step * 2,
+                                               x + half * (F::X_HALF >> 4) + step * 2);
             wgmma_commit();
             wgmma_wait<F::FEW_SLOTS ? 0 : 1>();
             __syncwarp();

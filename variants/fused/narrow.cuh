@@ -16,6 +16,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_NARROW_CUH
 #define ORTHO_VARIANTS_FUSED_NARROW_CUH
 
+#include "variants/fused/cluster.cuh"
 #include "variants/fused/narrow_entries.cuh"
 #include "variants/fused/outputs.cuh"
 
@@ -24,24 +25,6 @@ namespace ortho_fused
 
 namespace
 {
-
-__device__ __forceinline__ int rank_in_cluster()
-{
-    int rank;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-
-/* All threads of a cluster meet; in between they do what others needn't wait for. */
-__device__ __forceinline__ void cluster_arrive()
-{
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ void cluster_wait()
-{
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
 
 /* Four floats to the same place in another block of the cluster, whose barrier expects them. */
 __device__ __forceinline__ void send_four(int block, uint32_t at, uint32_t barrier, float4 v)

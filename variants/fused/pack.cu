@@ -84,13 +84,13 @@ __global__ void pack_scale(const linear w, const canonical c, uint8_t *base)
     }
 }
 
-/* A thread a byte of the canonical q; `where`: a unit's place in the order of the parts. */
-__global__ void unpack_q(const linear w, const uint32_t *where, uint8_t *q)
+/* A thread a byte of the canonical q. */
+__global__ void unpack_q(const linear w, uint8_t *q)
 {
     const int64_t bytes = (w.s.k + 1) / 2;
     for (int64_t i = first_item(); i < w.s.n * bytes; i += item_stride()) {
         const int64_t row = i / bytes, col = i % bytes * 2;
-        const place at = image_place(w.s, static_cast<int>(where[row / UNIT_ROWS]),
+        const place at = image_place(w.s, static_cast<int>(w.where[row / UNIT_ROWS]),
                                      static_cast<int>(col / IMAGE_COLUMNS));
         const nibble_place p = nibble_of(static_cast<int>(col % IMAGE_COLUMNS));
         const int lane = static_cast<int>(row % UNIT_ROWS) * 4 + p.quad;
@@ -102,11 +102,11 @@ __global__ void unpack_q(const linear w, const uint32_t *where, uint8_t *q)
     }
 }
 
-__global__ void unpack_scale(const linear w, const uint32_t *where, const canonical c)
+__global__ void unpack_scale(const linear w, const canonical c)
 {
     for (int64_t i = first_item(); i < w.s.n * c.groups; i += item_stride()) {
         const int64_t row = i / c.groups, col = i % c.groups * c.group;
-        const place at = image_place(w.s, static_cast<int>(where[row / UNIT_ROWS]),
+        const place at = image_place(w.s, static_cast<int>(w.where[row / UNIT_ROWS]),
                                      static_cast<int>(col / IMAGE_COLUMNS));
         const int64_t g = col % IMAGE_COLUMNS / (IMAGE_COLUMNS / w.s.groups);
         c.scale[i] = *reinterpret_cast<const __half *>(w.base + at.scales +
@@ -185,7 +185,8 @@ ortho_status pack_base(state *st, const ortho_split *split, const ortho_services
 /* The plan's arrays to the device. They stay until the stream was waited for. */
 ortho_status keep_plan(state *st, const plan &p, const ortho_services *s)
 {
-    void *ortho = nullptr, *begin = nullptr, *unit = nullptr, *first = nullptr, *count = nullptr;
+    void *ortho = nullptr, *begin = nullptr, *unit = nullptr, *where = nullptr, *first = nullptr,
+         *count = nullptr;
     ortho_status status = ortho_cuda_keep(p.steps, p.step_bytes, s, &ortho);
     st->w.ortho = static_cast<const uint8_t *>(ortho);
     if (status == ORTHO_OK)
@@ -195,14 +196,17 @@ ortho_status keep_plan(state *st, const plan &p, const ortho_services *s)
         status = ortho_cuda_keep(p.unit, p.unit_bytes, s, &unit);
     st->w.unit = static_cast<const uint32_t *>(unit);
     if (status == ORTHO_OK)
+        status = ortho_cuda_keep(p.where, p.unit_bytes, s, &where);
+    st->w.where = static_cast<const uint32_t *>(where);
+    if (status == ORTHO_OK)
         status = ortho_cuda_keep(p.first, p.first_bytes, s, &first);
     st->w.first = static_cast<const uint32_t *>(first);
     if (status == ORTHO_OK)
         status = ortho_cuda_keep(p.count, p.count_bytes, s, &count);
     st->w.count = static_cast<const uint8_t *>(count);
     st->indexed = p.count_bytes > 0;
-    st->index_bytes = p.first_bytes + p.count_bytes;
-    st->bytes += p.step_bytes + p.begin_bytes + p.unit_bytes + p.first_bytes + p.count_bytes;
+    st->index_bytes = p.unit_bytes + p.first_bytes + p.count_bytes;
+    st->bytes += p.step_bytes + p.begin_bytes + p.unit_bytes + st->index_bytes;
     return status;
 }
 
@@ -219,9 +223,11 @@ int device_attribute(cudaDeviceAttr attribute, int otherwise)
 void release_state(state *st, const ortho_services *s)
 {
     ortho_cublas_close(st->blas);
+    close_sets(st->sets, s);
     free_mended(&st->mended, s);
     s->free(s->ctx, const_cast<uint8_t *>(st->w.count));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.first));
+    s->free(s->ctx, const_cast<uint32_t *>(st->w.where));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.unit));
     s->free(s->ctx, const_cast<uint32_t *>(st->w.begin));
     s->free(s->ctx, const_cast<uint8_t *>(st->w.ortho));
@@ -252,9 +258,11 @@ ortho_status open_rounded(state *st, const ortho_gemm_problem *problem, const or
     const bool may = may_round(st->rounded, 0) || may_round(st->rounded, MENDED_ALPHA);
     if (!may || problem->m < ROUNDED_TOKENS_LEAST)
         return ORTHO_OK;
-    const ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
+    ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
     st->bytes += st->mended.bytes;
     st->index_bytes += st->mended.bytes;
+    if (status == ORTHO_OK && st->hopper)
+        status = open_sets(*st, s, &st->sets);
     if (status == ORTHO_OK)
         (void)ortho_cublas_open(s, &st->blas);
     return status;
@@ -310,21 +318,13 @@ void release(void *opaque, const ortho_services *s)
 namespace
 {
 
-ortho_status unpack_base(const state *st, const uint32_t *where, ortho_split *out,
-                         const ortho_services *s)
+ortho_status unpack_base(const state *st, ortho_split *out, const ortho_services *s)
 {
     canonical c = {};
-    void *there = device_bytes(static_cast<size_t>(st->w.s.units) * 4, ORTHO_WORKING, s);
     ortho_status status = open_canonical(st, s, &c);
-    if (there == nullptr)
-        status = ORTHO_E_MEMORY;
-    if (status == ORTHO_OK)
-        status =
-            copy(there, where, static_cast<size_t>(st->w.s.units) * 4, cudaMemcpyHostToDevice, s);
     if (status == ORTHO_OK) {
-        const uint32_t *w = static_cast<const uint32_t *>(there);
-        unpack_q<<<BLOCKS, THREADS, 0, stream_of(s)>>>(st->w, w, c.q);
-        unpack_scale<<<BLOCKS, THREADS, 0, stream_of(s)>>>(st->w, w, c);
+        unpack_q<<<BLOCKS, THREADS, 0, stream_of(s)>>>(st->w, c.q);
+        unpack_scale<<<BLOCKS, THREADS, 0, stream_of(s)>>>(st->w, c);
         status = ortho_cuda_launched("unpack_q, unpack_scale");
     }
     if (status == ORTHO_OK)
@@ -335,7 +335,6 @@ ortho_status unpack_base(const state *st, const uint32_t *where, ortho_split *ou
                       cudaMemcpyDeviceToHost, s);
     const ortho_status waited = wait(s, "reading a layer back");
     close_canonical(&c, s);
-    s->free(s->ctx, there);
     return status != ORTHO_OK ? status : waited;
 }
 
@@ -362,7 +361,7 @@ ortho_status export_split(const void *opaque, ortho_split *out, const ortho_serv
     if (status == ORTHO_OK)
         status = plan_export(st->w.s, p, s, out);
     if (status == ORTHO_OK)
-        status = unpack_base(st, p.where, out, s);
+        status = unpack_base(st, out, s);
     plan_free(&p, s);
     return status;
 }

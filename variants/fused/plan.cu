@@ -245,7 +245,7 @@ ortho_status open_index(const shape &s, const ortho_split *split, const ortho_se
     const size_t first = p->unit_bytes * static_cast<size_t>(UNIT_ROWS * s.windows),
                  count = static_cast<size_t>(s.units) * static_cast<size_t>(s.images * UNIT_ROWS);
     const size_t all = static_cast<size_t>(s.base_bytes()) + p->step_bytes + p->begin_bytes +
-                       p->unit_bytes + first + count;
+                       2 * p->unit_bytes + first + count;
     const size_t artifact = ortho_split_base_bytes(split) + ortho_split_ortho_bytes(split);
     const bool fits = static_cast<double>(all) <= PLAN_MOST * static_cast<double>(artifact);
     p->first_bytes = fits && split->nnz > 0 ? first : 0;
@@ -265,6 +265,8 @@ ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_ser
         status = order_units(s, split, services, p->unit);
     if (status != ORTHO_OK)
         return status;
+    for (int i = 0; i < s.units; i++)
+        p->where[p->unit[i]] = static_cast<uint32_t>(i);
     p->step_bytes = static_cast<size_t>(count_steps(s, split, p->unit, p->begin)) * STEP_BYTES;
     services->free(services->ctx, p->steps);
     p->steps = static_cast<uint8_t *>(host_bytes(p->step_bytes, services));
@@ -342,8 +344,6 @@ ortho_status plan_export(const shape &s, const plan &p, const ortho_services *se
         static_cast<int32_t *>(host_bytes(static_cast<size_t>(s.n) * sizeof *next, services));
     if (next == nullptr)
         return ORTHO_E_MEMORY;
-    for (int i = 0; i < s.units; i++)
-        p.where[p.unit[i]] = static_cast<uint32_t>(i);
     each_entry(s, p, [&](int64_t row, int64_t, uint16_t) { next[row]++; });
     out->row_ptr[0] = 0;
     for (int64_t row = 0; row < s.n; row++) {

@@ -38,7 +38,7 @@ ortho_status plan_make(const shape &s, const ortho_split *split, const ortho_ser
                        plan *out);
 void plan_free(plan *p, const ortho_services *services);
 
-/* The entries back into row_ptr, col and val of a split, in canonical order; fills `where`. */
+/* The entries back into row_ptr, col and val of a split, in canonical order. */
 ortho_status plan_export(const shape &s, const plan &p, const ortho_services *services,
                          ortho_split *out);
 

@@ -185,6 +185,21 @@ struct cursor {
     }
 };
 
+/* A place in turn, and which time round. */
+struct turn {
+    int at;
+    uint32_t phase;
+
+    __device__ __forceinline__ void next(int by, int count)
+    {
+        at += by;
+        if (at >= count) {
+            at -= count;
+            phase ^= 1;
+        }
+    }
+};
+
 /* A block's dynamic shared memory, which begins with the ring. A bulk copy to an address that isn't
  * a multiple of 128 bytes is cut into requests of a quarter of the size. */
 __device__ __forceinline__ unsigned char *dynamic_shared()

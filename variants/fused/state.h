@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/blas.h"
 #include "variants/fused/layout.cuh"
+#include "variants/fused/once_counters.h"
 #include "variants/fused/rounding.h"
 #include "variants/tuned.h"
 
@@ -17,6 +18,7 @@ struct linear {
     const uint8_t *ortho;  /* steps */
     const uint32_t *begin; /* [sections + 1] first step of a section */
     const uint32_t *unit;  /* [units] the rows' unit, in the order of the parts */
+    const uint32_t *where; /* [units] the place in that order of a unit of rows */
     const uint32_t *first; /* [windows][units][8] the first segment of a row, from its section's */
     const uint8_t *count;  /* [units][images][8] entries of a row in an image */
 };
@@ -40,6 +42,7 @@ struct state {
     mended_rows mended;         /* those that may_round() asks for */
     ortho_cublas *blas;         /* NULL where there is none */
     bool hopper;                /* compute capability 9.x */
+    once_sets *sets;            /* once.cu's; NULL where it takes no call */
     int multiprocessors;
     ortho_tuned tuned; /* what was measured of linears like this one */
 };
@@ -51,7 +54,7 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu, batch.cu, narrow.cu, chunks.cu, wide.cu and chain.cu. */
+/* Launches of gemv.cu, batch.cu, narrow.cu, chunks.cu, once.cu, wide.cu and chain.cu. */
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
@@ -71,6 +74,9 @@ inline bool is_patched(const state &s, float alpha)
 constexpr int64_t ROUNDED_TOKENS_LEAST = 9;
 /* May a kernel that rounds weights to fp16 take a call of one linear, which mend() then ends? */
 bool takes_rounded(const state &s, const ortho_gemm_call &call);
+/* Does `takes` say so of some alpha? */
+bool takes_at_any_alpha(const state &s, int64_t m, ortho_dtype dtype,
+                        bool (*takes)(const state &, const ortho_gemm_call &));
 /* Are there rows to be computed exactly? */
 inline bool is_mended(const state &s, float alpha)
 {
@@ -89,6 +95,17 @@ float chunks_us(const state &s, int64_t m);
 ortho_status run_chunks(const state &s, const ortho_gemm_call &call);
 void chunk_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
 size_t chunk_workspace(const state &s, int64_t m, ortho_dtype dtype);
+
+/* Can once.cu take a call of one linear? In the form that it expects to take the least time, or in
+ * another: forms count from 0. It takes about so many us. */
+bool takes_once(const state &s, const ortho_gemm_call &call);
+int once_form_of(const state &s, int64_t m);
+float once_us(const state &s, int64_t m, int form);
+ortho_status run_once(const state &s, const ortho_gemm_call &call, int form);
+void once_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
+size_t once_workspace(const state &s, int64_t m, ortho_dtype dtype);
+ortho_status open_sets(const state &s, const ortho_services *services, once_sets **out);
+void close_sets(once_sets *sets, const ortho_services *services); /* NULL is allowed */
 
 /* Can wide.cu take a call of one linear? In the form that it expects to take the least time, or in
  * another: forms count from 0, WIDE_FORMS of them. */
@@ -109,14 +126,15 @@ ortho_status run_narrow(const state &s, const ortho_gemm_call &call, int form);
 void narrow_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
-constexpr int NARROW_FORMS = 2, WIDE_FORMS = 11; /* WAY_NARROW and on, WAY_WIDE and on */
+constexpr int NARROW_FORMS = 2, ONCE_FORMS = 3, WIDE_FORMS = 11; /* WAY_NARROW and on, ... */
 enum way {
     WAY_NONE = 0,
     WAY_GEMV,
     WAY_MMA16,
     WAY_NARROW,
     WAY_CUBLAS = WAY_NARROW + NARROW_FORMS,
-    WAY_WIDE
+    WAY_ONCE,
+    WAY_WIDE = WAY_ONCE + ONCE_FORMS
 };
 extern const char *const way_names[];
 /* Of one linear's call: as hooks' `way`. */

@@ -14,35 +14,16 @@ namespace ortho_fused
 namespace
 {
 
-/* A row's line in a slot has eight columns a piece of 16 bytes, piece p at place p ^ row. Lane 4 *
- * row + t has pieces t and 4 + t ("sides") of either half. Lanes of odd rows turn to side 1 first,
- * so that those that store at once don't meet in banks. */
-__device__ __forceinline__ uint32_t first_piece(int lane)
-{
-    const int row = lane / 4, piece = row % 2 * 4 + lane % 4;
-    return static_cast<uint32_t>(row * HALF_LINE + (piece ^ row) * 16);
-}
-
-constexpr uint32_t OTHER_PIECE = 4 * 16; /* to be turned in an address */
-
-/* Keeps a value in a register: cheaper than computing it again for each image, which ptxas prefers.
- */
-__device__ __forceinline__ uint32_t kept(uint32_t v)
-{
-    asm volatile("" : "+r"(v));
-    return v;
-}
-
 /* A unit's image, packed in shared memory, to its place in a slot, whose halves are half_bytes
  * apart. GROUPS: 1, or more than the image's groups. */
 template <int GROUPS> struct image_unpacker {
-    int groups, odd;
-    uint32_t words, scale_at, piece, order; /* of the lane */
+    half_unpacker half;
+    int groups;
+    uint32_t words, scale_at; /* of the lane */
 
     __device__ __forceinline__ image_unpacker(int of_image, int lane)
-        : groups(of_image), odd(lane / 4 % 2), words(kept(lane * 16)),
-          scale_at(kept(IMAGE_BYTES + lane / 4 * 2)), piece(kept(first_piece(lane))),
-          order(kept(odd ? 0x2301 : 0x3210))
+        : half(lane), groups(of_image), words(kept(lane * 16)),
+          scale_at(kept(IMAGE_BYTES + lane / 4 * 2))
     {
     }
     /* The lane's row's scale of a strip, twice. */
@@ -51,25 +32,15 @@ template <int GROUPS> struct image_unpacker {
         const int group = GROUPS == 1 ? 0 : strip * groups / GROUPS;
         return load_shared_2(packed + scale_at + group * SCALE_BYTES) * 0x10001u;
     }
-    /* Half an image; to: the lane's first piece; scales of the strips in the lane's order. */
-    __device__ __forceinline__ void unpack(uint32_t first, uint32_t second, uint32_t to,
-                                           uint32_t scale_0, uint32_t scale_1) const
-    {
-        uint4 out[2];
-        unpack_weights(__byte_perm(first, 0, order), __byte_perm(second, 0, order), scale_0,
-                       scale_1, out);
-        store_shared_16(to, out[0]);
-        store_shared_16(to ^ OTHER_PIECE, out[1]);
-    }
     __device__ __forceinline__ void run(uint32_t packed, uint32_t to, int half_bytes) const
     {
         const uint4 w = load_shared_16(packed + words);
         uint32_t scales[IMAGE_STRIPS];
 #pragma unroll
         for (int i = 0; i < IMAGE_STRIPS; i++)
-            scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ odd);
-        unpack(w.x, w.y, to + piece, scales[0], scales[1]);
-        unpack(w.z, w.w, to + piece + half_bytes, scales[2], scales[3]);
+            scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ half.odd);
+        half.unpack(w.x, w.y, to, scales[0], scales[1]);
+        half.unpack(w.z, w.w, to + half_bytes, scales[2], scales[3]);
     }
 };
 

@@ -1,7 +1,8 @@
 /*
  * fused on CUDA: which kernel a call is taken by. What was measured on this GPU decides
- * (variants/tuned.h); without a measurement narrow.cu takes few tokens of small linears, wide.cu
- * what it can, batch.cu what else has enough tokens, gemv.cu the rest.
+ * (variants/tuned.h); without a measurement narrow.cu takes few tokens of small linears, the
+ * soonest of wide.cu, once.cu and chunks.cu what they can, batch.cu what else has enough tokens,
+ * gemv.cu the rest.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -13,12 +14,15 @@ namespace ortho_fused
 {
 
 /* A token as a vector; tokens of a tile, and so many blocks that split K; unpacked chunks; tokens
- * and rows of a block, where wide.cu has forms, and so many blocks that share x or split K. */
+ * and rows of a block of once.cu and of wide.cu, and so many blocks that share x or split K. */
 const char *const way_names[] = {"gemv",
                                  "mma16",
                                  "mma16-k2",
                                  "mma16-k4",
                                  "cublas",
+                                 "once-128x128",
+                                 "once-128x192",
+                                 "once-128x256",
                                  "wgmma-32x64",
                                  "wgmma-32x64-k2",
                                  "wgmma-32x64-k4",
@@ -49,6 +53,8 @@ bool can_go(const state &s, const ortho_gemm_call &call, int way)
         return takes_narrow(s, call);
     if (way == WAY_CUBLAS)
         return takes_chunks(s, call);
+    if (way >= WAY_ONCE && way < WAY_ONCE + ONCE_FORMS)
+        return takes_once(s, call);
     return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS && takes_wide(s, call);
 }
 
@@ -59,6 +65,27 @@ bool is_narrow(const state &s, const ortho_gemm_call &call)
     constexpr int64_t TOKENS_MOST = 16, UNITS_MOST = 4; /* of a multiprocessor */
     return call.m <= TOKENS_MOST && s.w.s.units <= UNITS_MOST * s.multiprocessors &&
            takes_narrow(s, call);
+}
+
+/* The soonest of those that round weights, as they expect. */
+int soonest(const state &s, const ortho_gemm_call &call)
+{
+    const int wide = wide_form(s, call.m), once = once_form_of(s, call.m);
+    const struct {
+        bool takes;
+        int way;
+        float us;
+    } ways[] = {{takes_wide(s, call), WAY_WIDE + wide, wide_us(s, call.m, wide)},
+                {takes_once(s, call), WAY_ONCE + once, once_us(s, call.m, once)},
+                {takes_chunks(s, call), WAY_CUBLAS, chunks_us(s, call.m)}};
+    int best = WAY_NONE;
+    float least = 0;
+    for (const auto &w : ways)
+        if (w.takes && (best == WAY_NONE || w.us < least)) {
+            best = w.way;
+            least = w.us;
+        }
+    return best;
 }
 
 void name_device(char name[ORTHO_TUNED_DEVICE])
@@ -84,15 +111,10 @@ int way_of(const state &s, const ortho_gemm_call &call)
         return tuned;
     if (is_narrow(s, call))
         return WAY_NARROW + narrow_form(s);
-    if (takes_wide(s, call)) {
-        const int form = wide_form(s, call.m);
-        return takes_chunks(s, call) && chunks_us(s, call.m) < wide_us(s, call.m, form)
-                   ? WAY_CUBLAS
-                   : WAY_WIDE + form;
-    }
-    return takes_chunks(s, call)             ? WAY_CUBLAS
-           : takes_batch(call.dtype, call.m) ? WAY_MMA16
-                                             : WAY_GEMV;
+    const int rounded = soonest(s, call);
+    if (rounded != WAY_NONE)
+        return rounded;
+    return takes_batch(call.dtype, call.m) ? WAY_MMA16 : WAY_GEMV;
 }
 
 int way_of_call(const void *opaque, const ortho_gemm_call *call)

@@ -1,6 +1,7 @@
 /*
  * wgmma.cuh: the Hopper tensor cores' asynchronous products, both operands from shared memory: 64
- * rows of W by T tokens by 16 columns. sm_90a; elsewhere nothing is compiled.
+ * rows of W by T tokens by 16 columns, or 64 tokens by T rows of W. sm_90a; elsewhere nothing is
+ * compiled.
  */
 #ifndef ORTHO_VARIANTS_FUSED_WGMMA_CUH
 #define ORTHO_VARIANTS_FUSED_WGMMA_CUH
@@ -40,7 +41,7 @@ __device__ __forceinline__ uint64_t wgmma_tile(uint32_t at)
 
 /* d += a * b. d[4 * j + i]: rows lane / 4 (i < 2) and lane / 4 + 8 of the warp's 16, tokens 8 * j +
  * 2 * (lane % 4) + i % 2. */
-template <int T> struct wgmma;
+template <int T, int PARTS = 1> struct wgmma;
 
 #define ORTHO_WGMMA_EIGHT(i)                                                                       \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
@@ -68,6 +69,16 @@ template <> struct wgmma<32> {
     "%40,%41,%42,%43,%44,%45,%46,%47,"                                                             \
     "%48,%49,%50,%51,%52,%53,%54,%55,"                                                             \
     "%56,%57,%58,%59,%60,%61,%62,%63"
+#define ORTHO_WGMMA_NAMES_2                                                                        \
+    "%64,%65,%66,%67,%68,%69,%70,%71,"                                                             \
+    "%72,%73,%74,%75,%76,%77,%78,%79,"                                                             \
+    "%80,%81,%82,%83,%84,%85,%86,%87,"                                                             \
+    "%88,%89,%90,%91,%92,%93,%94,%95"
+#define ORTHO_WGMMA_NAMES_3                                                                        \
+    "%96,%97,%98,%99,%100,%101,%102,%103,"                                                         \
+    "%104,%105,%106,%107,%108,%109,%110,%111,"                                                     \
+    "%112,%113,%114,%115,%116,%117,%118,%119,"                                                     \
+    "%120,%121,%122,%123,%124,%125,%126,%127"
 #define ORTHO_WGMMA_SUMS(q)                                                                        \
     ORTHO_WGMMA_EIGHT(32 * (q)), ORTHO_WGMMA_EIGHT(32 * (q) + 8),                                  \
         ORTHO_WGMMA_EIGHT(32 * (q) + 16), ORTHO_WGMMA_EIGHT(32 * (q) + 24)
@@ -96,8 +107,31 @@ template <> struct wgmma<128> {
     }
 };
 
-/* In two: ptxas wants room for the operands of one in the registers that a launch gives. */
+template <> struct wgmma<192> {
+    static __device__ __forceinline__ void run(float (&d)[96], uint64_t a, uint64_t b)
+    {
+        asm volatile("wgmma.mma_async.sync.aligned.m64n192k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
+                     "," ORTHO_WGMMA_NAMES_1 "," ORTHO_WGMMA_NAMES_2 "}, %96, %97, 1, 1, 1, 0, 0;"
+                     : ORTHO_WGMMA_SUMS(0), ORTHO_WGMMA_SUMS(1), ORTHO_WGMMA_SUMS(2)
+                     : "l"(a), "l"(b));
+    }
+};
+
 template <> struct wgmma<256> {
+    static __device__ __forceinline__ void run(float (&d)[128], uint64_t a, uint64_t b)
+    {
+        asm volatile("wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {" ORTHO_WGMMA_NAMES_0
+                     "," ORTHO_WGMMA_NAMES_1 "," ORTHO_WGMMA_NAMES_2 "," ORTHO_WGMMA_NAMES_3
+                     "}, %128, %129, 1, 1, 1, 0, 0;"
+                     : ORTHO_WGMMA_SUMS(0), ORTHO_WGMMA_SUMS(1), ORTHO_WGMMA_SUMS(2),
+                       ORTHO_WGMMA_SUMS(3)
+                     : "l"(a), "l"(b));
+    }
+};
+
+/* In two, which reads `a` twice: where a launch gives so few registers that ptxas finds no room for
+ * the operands of one. */
+template <> struct wgmma<256, 2> {
     static __device__ __forceinline__ void run(float (&d)[128], uint64_t a, uint64_t b)
     {
         ORTHO_WGMMA_128(0, a, b);
@@ -110,6 +144,8 @@ template <> struct wgmma<256> {
 #undef ORTHO_WGMMA_EIGHT
 #undef ORTHO_WGMMA_NAMES_0
 #undef ORTHO_WGMMA_NAMES_1
+#undef ORTHO_WGMMA_NAMES_2
+#undef ORTHO_WGMMA_NAMES_3
 
 } // namespace
 

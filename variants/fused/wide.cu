@@ -119,6 +119,20 @@ bool takes_rounded(const state &s, const ortho_gemm_call &call)
            (!is_patched(s, call.alpha) || s.indexed) && may_round(s.rounded, call.alpha);
 }
 
+bool takes_at_any_alpha(const state &s, int64_t m, ortho_dtype dtype,
+                        bool (*takes)(const state &, const ortho_gemm_call &))
+{
+    ortho_gemm_call call = {};
+    call.m = m;
+    call.dtype = dtype;
+    bool any = false;
+    for (float alpha : ROUNDED_ALPHAS) {
+        call.alpha = alpha;
+        any = any || takes(s, call);
+    }
+    return any;
+}
+
 bool takes_wide(const state &s, const ortho_gemm_call &call)
 {
     return s.hopper && call.m >= ROUNDED_TOKENS_LEAST && call.m <= WIDE_TOKENS_MOST &&

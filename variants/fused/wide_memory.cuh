@@ -12,8 +12,10 @@
 #ifndef ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
 #define ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
 
+#include "variants/fused/cluster.cuh"
 #include "variants/fused/jobs.cuh"
 #include "variants/fused/meeting.cuh"
+#include "variants/fused/swizzled.cuh"
 #include "variants/fused/tile.cuh"
 
 #include <cuda.h>
@@ -26,8 +28,6 @@ namespace
 
 constexpr int GROUP_WARPS = 4, GROUP_THREADS = GROUP_WARPS * 32;
 constexpr int GROUP_UNITS = 8, GROUP_ROWS = GROUP_UNITS * UNIT_ROWS; /* of a warpgroup */
-constexpr int HALVES = 2, HALF_COLUMNS = IMAGE_COLUMNS / HALVES, HALF_LINE = HALF_COLUMNS * 2;
-constexpr int HALF_UNIT = UNIT_ROWS * HALF_LINE; /* bytes of a unit's weights in a slot */
 constexpr int WIDE_SLOTS_MOST = 8;
 /* What a warp that multiplies turns at once: 16 tokens of its two units. */
 constexpr int OUT_TOKENS = 16, OUT_BYTES = OUT_TOKENS * 2 * UNIT_ROWS * 2;
@@ -170,8 +170,7 @@ template <typename F> struct wide_memory {
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     }
-    /* A warp is done with a slot: its own block's, and those of the others that its x came with. Of
-     * no wider scope than a block: that would be a fence, and nothing was written. */
+    /* A warp is done with a slot: its own block's, and those of the others that its x came with. */
     __device__ __forceinline__ void release(int slot, int lane) const
     {
         if (lane >= ARRIVING_LANES)
@@ -180,38 +179,9 @@ template <typename F> struct wide_memory {
             barrier_arrive(empty(slot));
         else
             for (int block = 0; block < F::SHARERS; block++)
-                asm volatile("{\n"
-                             ".reg .b32 there;\n"
-                             "mapa.shared::cluster.u32 there, %0, %1;\n"
-                             "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
-                             "}" ::"r"(empty(slot)),
-                             "r"(block)
-                             : "memory");
+                barrier_arrive_of(block, empty(slot));
     }
 };
-
-/* A place in turn, and which time round. */
-struct turn {
-    int at;
-    uint32_t phase;
-
-    __device__ __forceinline__ void next(int by, int count)
-    {
-        at += by;
-        if (at >= count) {
-            at -= count;
-            phase ^= 1;
-        }
-    }
-};
-
-/* All threads of a cluster meet. */
-__device__ __forceinline__ void cluster_meet()
-{
-    asm volatile("barrier.cluster.arrive.release.aligned;\n"
-                 "barrier.cluster.wait.acquire.aligned;" ::
-                     : "memory");
-}
 
 /* To the same place in a block of the cluster. */
 __device__ __forceinline__ void store_shared_float_of(int block, uint32_t at, float v)
