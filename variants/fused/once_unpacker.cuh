@@ -310,7 +310,7 @@ template <typename F, int GROUPS> struct once_unpacker {
                     break;
                 ask(number, place_of(number));
                 ask_entries();
-                next = tasks();
+                next = tasks(); /* as it was: all are taken */
             }
             const once_task t = l.p.task(number);
             weights.unpack(halves, memory);
