@@ -222,7 +222,8 @@ class Pages(unittest.TestCase):
             self.assertEqual(got, (PAGES / name / "results.json").read_bytes())
 
     def saved(self, link):
-        """The bytes that a click on a download leaves behind."""
+        """The bytes that a click on a download leaves behind. The browser makes a file of that name,
+        empty, before the one that it downloads takes its place."""
         folder = pathlib.Path(self.folder.name)
         before = set(folder.iterdir())
         self.script("arguments[0].scrollIntoView()", link)
@@ -230,7 +231,7 @@ class Pages(unittest.TestCase):
         for _ in range(200):
             new = [path for path in set(folder.iterdir()) - before
                    if path.suffix != ".crdownload" and not path.name.startswith(".")]
-            if new:
+            if new and new[0].stat().st_size > 0:
                 return new[0].read_bytes()
             time.sleep(0.05)
         self.fail("nothing was downloaded")
