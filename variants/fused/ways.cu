@@ -67,24 +67,28 @@ bool is_narrow(const state &s, const ortho_gemm_call &call)
            takes_narrow(s, call);
 }
 
-/* The soonest of those that round weights, as they expect. */
+/* The soonest of those that round weights, as they expect. Each is asked only where it takes the
+ * call: most calls have few tokens, and none of them does. */
 int soonest(const state &s, const ortho_gemm_call &call)
 {
-    const int wide = wide_form(s, call.m), once = once_form_of(s, call.m);
-    const struct {
-        bool takes;
-        int way;
-        float us;
-    } ways[] = {{takes_wide(s, call), WAY_WIDE + wide, wide_us(s, call.m, wide)},
-                {takes_once(s, call), WAY_ONCE + once, once_us(s, call.m, once)},
-                {takes_chunks(s, call), WAY_CUBLAS, chunks_us(s, call.m)}};
     int best = WAY_NONE;
     float least = 0;
-    for (const auto &w : ways)
-        if (w.takes && (best == WAY_NONE || w.us < least)) {
-            best = w.way;
-            least = w.us;
+    const auto offer = [&](int way, float us) {
+        if (best == WAY_NONE || us < least) {
+            best = way;
+            least = us;
         }
+    };
+    if (takes_wide(s, call)) {
+        const int form = wide_form(s, call.m);
+        offer(WAY_WIDE + form, wide_us(s, call.m, form));
+    }
+    if (takes_once(s, call)) {
+        const int form = once_form_of(s, call.m);
+        offer(WAY_ONCE + form, once_us(s, call.m, form));
+    }
+    if (takes_chunks(s, call))
+        offer(WAY_CUBLAS, chunks_us(s, call.m));
     return best;
 }
 
