@@ -25,11 +25,6 @@ constexpr size_t CHUNK_MOST = static_cast<size_t>(64) << 20;
 constexpr int64_t CHUNK_TOKENS_LEAST = 33;
 constexpr int64_t CHUNK_ROWS = 128; /* a chunk has a multiple: a tile of cuBLAS */
 
-int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 /* Rows of each chunk but the last: about the same number. */
 int64_t rows_of_chunk(const state &s)
 {

@@ -51,6 +51,12 @@ ORTHO_FUSED_SHARED int smaller(int a, int b)
     return a < b ? a : b;
 }
 
+/* a / b of what isn't negative, rounded up. */
+ORTHO_FUSED_SHARED int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 /* A unit of a batch of a part. */
 struct unit_place {
     int part, batch, unit;

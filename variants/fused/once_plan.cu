@@ -11,11 +11,6 @@ namespace
 constexpr int64_t TILES_MOST = 64 << 20; /* bytes */
 constexpr int SIDE = 8;                  /* neighbours' x and W come from the L2 at the same time */
 
-int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 int64_t tile_bytes(const shape &s, int rows)
 {
     return static_cast<int64_t>(rows) * s.images * IMAGE_COLUMNS * 2;

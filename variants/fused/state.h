@@ -126,7 +126,7 @@ ortho_status run_narrow(const state &s, const ortho_gemm_call &call, int form);
 void narrow_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */
-constexpr int NARROW_FORMS = 2, ONCE_FORMS = 3, WIDE_FORMS = 11; /* WAY_NARROW and on, ... */
+constexpr int NARROW_FORMS = 2, ONCE_FORMS = 3, WIDE_FORMS = 11; /* from WAY_NARROW on, and so on */
 enum way {
     WAY_NONE = 0,
     WAY_GEMV,
