@@ -70,21 +70,23 @@ static void check_batch(const form *f, const char *y)
                  y + 2 * n * (size_t)rest);
 }
 
+/* Linears' outputs, one behind the other, each [tokens][n]. */
 static ortho_status launch_group(const void *what, int i)
 {
     const form *f = what;
+    const size_t row = 2 * (size_t)f->tokens;
     char *y = y_of(f, i);
     const ortho_layer *layers[GROUP] = {square.gpu, small[0].gpu, small[1].gpu};
-    void *const to[GROUP] = {y, y + 2 * 3072, y + 2 * 4096};
-    return ortho_group_forward(layers, GROUP, x, 1, ORTHO_F16, to, f->stream);
+    void *const to[GROUP] = {y, y + row * 3072, y + row * 4096};
+    return ortho_group_forward(layers, GROUP, x, f->tokens, ORTHO_F16, to, f->stream);
 }
 
 static void check_group(const form *f, const char *y)
 {
-    (void)f;
-    must_be_near(&square, host_x, 1, ORTHO_F16, 1.0f, y);
-    must_be_near(&small[0], host_x, 1, ORTHO_F16, 1.0f, y + 2 * 3072);
-    must_be_near(&small[1], host_x, 1, ORTHO_F16, 1.0f, y + 2 * 4096);
+    const size_t row = 2 * (size_t)f->tokens;
+    must_be_near(&square, host_x, f->tokens, ORTHO_F16, 1.0f, y);
+    must_be_near(&small[0], host_x, f->tokens, ORTHO_F16, 1.0f, y + row * 3072);
+    must_be_near(&small[1], host_x, f->tokens, ORTHO_F16, 1.0f, y + row * 4096);
 }
 
 static ortho_status launch_pass(const void *what, int i)
@@ -188,11 +190,8 @@ static void launches_repeat(void **state)
 {
     form forms[] = {
         {.name = "single", .bytes = 2 * 3072, .launch = launch_single, .check = check_single},
-        {.name = "group",
-         .bytes = 2 * (3072 + 2 * 1024),
-         .launch = launch_group,
-         .check = check_group},
     };
+    const int grouped[] = {1, 16, 50};
     /* What is chosen for them; then all ways in turn. */
     const struct {
         const linear *of;
@@ -201,6 +200,16 @@ static void launches_repeat(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         must_repeat(&forms[i]);
+    for (size_t i = 0; i < sizeof grouped / sizeof *grouped; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "group, %d tokens", grouped[i]);
+        form f = {.name = name,
+                  .bytes = 2 * (3072 + 2 * 1024) * (size_t)grouped[i],
+                  .tokens = grouped[i],
+                  .launch = launch_group,
+                  .check = check_group};
+        must_repeat(&f);
+    }
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         char name[48];
         const linear *of = batches[i].of;

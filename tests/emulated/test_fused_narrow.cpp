@@ -19,21 +19,31 @@ namespace
 
 using namespace ortho_fused;
 
+/* Linears that share x, as one launch has them. */
+narrow_group group_of(const shape *s, int count, int blocks, float density, int multiprocessors)
+{
+    narrow_group g = {};
+    int64_t entries[GROUP_LINEARS];
+    g.count = count;
+    for (int i = 0; i < count; i++) {
+        g.of[i].w.s = s[i];
+        g.of[i].blocks = blocks;
+        g.of[i].alpha = density > 0 ? 1.0f : 0.0f;
+        entries[i] = static_cast<int64_t>(density * static_cast<float>(s[i].n * s[i].k));
+    }
+    assert_true(narrow_plan(&g, entries, multiprocessors));
+    return g;
+}
+
 narrow_launch launch_of(const shape &s, int blocks, float density, int multiprocessors)
 {
-    narrow_launch l = {};
-    l.w.s = s;
-    l.blocks = blocks;
-    l.alpha = density > 0 ? 1.0f : 0.0f;
-    assert_true(narrow_plan(&l, static_cast<int64_t>(density * static_cast<float>(s.n * s.k)),
-                            multiprocessors));
-    return l;
+    return group_of(&s, 1, blocks, density, multiprocessors).of[0];
 }
 
 void every_unit_is_dealt(const narrow_launch &l)
 {
     int next = 0;
-    for (int c = 0; c < l.clusters; c++) {
+    for (int c = 0; c < l.mine.count; c++) {
         const unit_range units = l.units_of(c);
         assert_int_equal(units.first, next);
         assert_in_range(units.count, 1, l.units_of(0).count);
@@ -109,6 +119,54 @@ void any_linear_is_dealt(void **)
                         }
 }
 
+/* Every cluster of the grid is some linear's, in order, and finds its own. */
+void every_cluster_is_dealt(const narrow_group &g)
+{
+    int next = 0;
+    for (int i = 0; i < g.count; i++) {
+        const cluster_range mine = g.of[i].mine;
+        assert_int_equal(mine.first, next);
+        assert_in_range(mine.count, 1, g.of[i].w.s.units);
+        for (int c = mine.first; c < mine.first + mine.count; c++)
+            assert_ptr_equal(&g.of_cluster(c), &g.of[i]);
+        next += mine.count;
+        assert_in_range(g.of[i].at.bytes, 1, narrow_bytes(g));
+    }
+    assert_int_equal(g.clusters(), next);
+}
+
+void any_group_is_dealt(void **)
+{
+    for (const int64_t k : {128, 3072, 8192})
+        for (const int multiprocessors : {1, 2, 78, 132})
+            for (const int blocks : {2, 4})
+                for (const float density : {0.0f, 0.05f}) {
+                    const auto s = [&](int64_t n) { return shape_of(n, k, 128, multiprocessors); };
+                    const shape all[GROUP_LINEARS] = {s(3072), s(1024), s(8), s(8192)};
+                    for (int count = 1; count <= GROUP_LINEARS; count++) {
+                        const narrow_group g =
+                            group_of(all, count, blocks, density, multiprocessors);
+                        every_cluster_is_dealt(g);
+                        for (int i = 0; i < count; i++) {
+                            every_unit_is_dealt(g.of[i]);
+                            every_column_is_dealt(g.of[i]);
+                            all_has_its_place(g.of[i]);
+                        }
+                    }
+                }
+}
+
+/* q, k and v fill a wave: each takes its part of the multiprocessors, so that none ends late. */
+void a_group_shares_a_wave(void **)
+{
+    const shape q = shape_of(3072, 3072, 128, 132), k = shape_of(1024, 3072, 128, 132);
+    const shape all[] = {q, k, k};
+    const narrow_group g = group_of(all, 3, 2, 0.01f, 132);
+    assert_int_equal(g.clusters(), 66);
+    for (int i = 0; i < 3; i++)
+        assert_in_range(g.of[i].units_of(0).count, 9, 10);
+}
+
 /* As the kernel's notes say: launches of small linears overlap, those of large ones fill a wave. */
 void two_blocks_share_a_multiprocessor_where_they_can(void **)
 {
@@ -118,8 +176,8 @@ void two_blocks_share_a_multiprocessor_where_they_can(void **)
                         gate = launch_of(shape_of(8192, 3072, 128, 132), 2, 0, 132);
     assert_true(k.at.bytes <= HALF);
     assert_true(q.at.bytes <= HALF);
-    assert_int_equal(k.clusters, 32); /* one full quad each */
-    assert_int_equal(gate.clusters, 66);
+    assert_int_equal(k.mine.count, 32); /* one full quad each */
+    assert_int_equal(gate.mine.count, 66);
 }
 
 } // namespace
@@ -127,6 +185,8 @@ void two_blocks_share_a_multiprocessor_where_they_can(void **)
 int main(void)
 {
     const CMUnitTest tests[] = {cmocka_unit_test(any_linear_is_dealt),
+                                cmocka_unit_test(any_group_is_dealt),
+                                cmocka_unit_test(a_group_shares_a_wave),
                                 cmocka_unit_test(two_blocks_share_a_multiprocessor_where_they_can)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -73,6 +73,27 @@ batch_plan make_plan(launch *l)
     return p;
 }
 
+/* Linears of a round have their sums side by side, which leaves less room for x. Where it then
+ * comes in several chunks, whose entries are each time gone through, and else in one, they are
+ * taken one after the other. */
+batch_plan plan_rounds(launch *l)
+{
+    const batch_plan together = make_plan(l);
+    if (together.all || l->jobs[0].w.s.images > BATCH_IMAGES * SET_WARPS)
+        return together;
+    int rounds[ORTHO_GROUP_MAX];
+    for (int i = 0; i < l->count; i++) {
+        rounds[i] = l->jobs[i].round;
+        l->jobs[i].round = 1;
+    }
+    const batch_plan apart = make_plan(l);
+    if (apart.all)
+        return apart;
+    for (int i = 0; i < l->count; i++)
+        l->jobs[i].round = rounds[i];
+    return make_plan(l);
+}
+
 struct choice {
     batch_plan plan;
     batch_fn *kernel;
@@ -82,7 +103,7 @@ struct choice {
 choice choose(launch *l, ortho_dtype dtype)
 {
     const int groups = l->jobs[0].w.s.groups;
-    choice c = {make_plan(l),
+    choice c = {plan_rounds(l),
                 dtype == ORTHO_F16 ? pick_groups<half_activations>(groups)
                                    : pick_groups<bfloat_activations>(groups),
                 0};

@@ -70,10 +70,6 @@ typedef entries<half_activations, 1> any_entries;
 const ortho_loop steps_loop = {"gemv_kernel", STEP_FILE, any_entries::STEP_FIRST,
                                any_entries::STEP_LAST};
 
-namespace
-{
-
-/* Linears with the same groups of an image, of which there is a kernel each. */
 ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, int count)
 {
     const int most = TOKENS_MOST / digits_of(calls[0].dtype);
@@ -95,19 +91,8 @@ ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, in
     return status;
 }
 
-} // namespace
-
 namespace
 {
-
-/* Ways that take one linear at a time. */
-ortho_status run_alone(const state &s, const ortho_gemm_call &call, int way)
-{
-    return way == WAY_CUBLAS  ? run_chunks(s, call)
-           : way < WAY_CUBLAS ? run_narrow(s, call, way - WAY_NARROW)
-           : way < WAY_WIDE   ? run_once(s, call, way - WAY_ONCE)
-                              : run_wide(s, call, way - WAY_WIDE);
-}
 
 void kernels_alone(const state &s, int64_t m, int way, const ortho_kernel_sink *sink)
 {
@@ -122,35 +107,6 @@ void kernels_alone(const state &s, int64_t m, int way, const ortho_kernel_sink *
 }
 
 } // namespace
-
-ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count)
-{
-    ortho_status status = ORTHO_OK;
-    for (int i = 0, end; i < count && status == ORTHO_OK; i = end) {
-        const state &first = *static_cast<const state *>(states[i]);
-        const int way = way_of(first, calls[i]);
-        end = i + 1;
-        if (way == WAY_NONE)
-            return refuse_way(calls[i]);
-        if (way >= WAY_NARROW) {
-            status = run_alone(first, calls[i], way);
-            continue;
-        }
-        for (; end < count; end++) {
-            const state &other = *static_cast<const state *>(states[end]);
-            if (other.w.s.groups != first.w.s.groups || way_of(other, calls[end]) != way)
-                break;
-        }
-        status = way == WAY_MMA16 ? run_batch(states + i, calls + i, end - i)
-                                  : run_few(states + i, calls + i, end - i);
-    }
-    return status;
-}
-
-ortho_status run(const void *opaque, const ortho_gemm_call *call)
-{
-    return run_group(&opaque, call, 1);
-}
 
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype)
 {

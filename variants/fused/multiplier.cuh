@@ -36,14 +36,14 @@ template <typename F> struct multiplier {
     __device__ __forceinline__ void mend() const
     {
         constexpr int WARPS = F::MULTIPLIERS / 32;
-        const int all = l.mended.count * l.tokens, step = static_cast<int>(gridDim.x) * WARPS;
+        const int all = l.mended.count * l.tokens, step = l.mine.count * F::CLUSTER * WARPS;
+        const int block = static_cast<int>(blockIdx.x) - l.mine.first * F::CLUSTER;
         const int64_t k = l.w.s.k;
         if (all == 0)
             return;
         ortho_cuda_wait_for_previous(); /* for x */
 #pragma unroll 1
-        for (int i = static_cast<int>(blockIdx.x) * WARPS + row_group * GROUP_WARPS + warp; i < all;
-             i += step) {
+        for (int i = block * WARPS + row_group * GROUP_WARPS + warp; i < all; i += step) {
             const int number = i / l.tokens, token = i % l.tokens;
             float products = 0;
             mended_products<1, 4>(l.mended.w + number * k, l.x + token * k, k, 1, lane, 32,

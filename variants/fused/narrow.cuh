@@ -55,9 +55,13 @@ struct narrow_block {
     __device__ __forceinline__ narrow_block(const narrow_launch &launch, uint32_t address)
         : l(launch), at(launch.at), memory(address), rank(rank_in_cluster()),
           lane(threadIdx.x % 32), warp(uniform(static_cast<int>(threadIdx.x / 32))),
-          units(l.units_of((static_cast<int>(blockIdx.x) - rank) >> l.blocks / 2)),
-          images(l.images[rank])
+          units(l.units_of(cluster(l.blocks) - l.mine.first)), images(l.images[rank])
     {
+    }
+    /* Of the grid. */
+    static __device__ __forceinline__ int cluster(int blocks)
+    {
+        return static_cast<int>(blockIdx.x) >> blocks / 2;
     }
     __device__ __forceinline__ uint32_t quad_barrier(int quad) const
     {
@@ -336,9 +340,10 @@ template <typename A, int GROUPS> struct narrow_base {
 
 template <typename A, int GROUPS>
 __global__ void __launch_bounds__(NARROW_THREADS, 2)
-    narrow_kernel(const __grid_constant__ narrow_launch l)
+    narrow_kernel(const __grid_constant__ narrow_group all)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    const narrow_launch &l = all.of_cluster(narrow_block::cluster(all.of[0].blocks));
     ortho_cuda_release_dependents();
     unsigned char *const memory = dynamic_shared();
     const narrow_block b(l, shared_address(memory));

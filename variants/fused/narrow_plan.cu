@@ -94,26 +94,26 @@ int clusters_at_once(int multiprocessors, int blocks)
 
 bool deal_to(narrow_launch *l, int clusters, float density)
 {
-    l->clusters = clusters;
+    l->mine.count = clusters;
     l->each = l->w.s.units / clusters;
     l->extra = l->w.s.units % clusters;
     return deal_columns(l, density);
 }
 
-/* As many clusters as run at once, or more where they would have too much each; where two blocks
- * fit a multiprocessor some more, so that none has a quad that is hardly filled. */
-bool deal_units(narrow_launch *l, int multiprocessors, float density)
+/* As many clusters as run at once, or more where they would have too much each; alone, and where
+ * two blocks fit a multiprocessor, some more, so that none has a quad that is hardly filled. */
+bool deal_units(narrow_launch *l, int at_once, bool alone, float density)
 {
-    const int units = l->w.s.units, at_once = clusters_at_once(multiprocessors, l->blocks);
+    const int units = l->w.s.units;
     int rounds = (units + at_once * NARROW_UNITS - 1) / (at_once * NARROW_UNITS);
     while (!deal_to(l, smaller(units, at_once * rounds), density)) {
-        if (l->clusters == units)
+        if (l->mine.count == units)
             return false;
         rounds++;
     }
-    const int even = (units / l->clusters + QUAD_UNITS - 1) / QUAD_UNITS * QUAD_UNITS,
+    const int even = (units / l->mine.count + QUAD_UNITS - 1) / QUAD_UNITS * QUAD_UNITS,
               more = (units + even - 1) / even;
-    if (l->at.bytes <= SHARED_MOST && more > l->clusters && more <= 2 * at_once)
+    if (alone && l->at.bytes <= SHARED_MOST && more > l->mine.count && more <= 2 * at_once)
         return deal_to(l, more, density);
     return true;
 }
@@ -121,18 +121,46 @@ bool deal_units(narrow_launch *l, int multiprocessors, float density)
 /* Enough to keep the memory busy until x is there, which would queue behind more. */
 constexpr int QUADS_AHEAD_BYTES = 40 << 10;
 
-} // namespace
-
-bool narrow_plan(narrow_launch *l, int64_t entries, int multiprocessors)
+/* Of a linear, with so many clusters at once. */
+bool plan_one(narrow_launch *l, int64_t entries, int clusters, bool alone)
 {
     const float density =
         static_cast<float>(entries) / static_cast<float>(l->w.s.n) / static_cast<float>(l->w.s.k);
     for (int i = 0; i < l->blocks; i++)
         l->images[i] = images_of_block(l->w.s.images, l->blocks, i);
-    if (!deal_units(l, multiprocessors, density))
+    if (!deal_units(l, clusters, alone, density))
         return false;
     l->quads_ahead = QUADS_AHEAD_BYTES / (QUAD_UNITS * l->at.unit_weights) + 1;
     return true;
+}
+
+} // namespace
+
+bool narrow_plan(narrow_group *g, const int64_t *entries, int multiprocessors)
+{
+    const int at_once = clusters_at_once(multiprocessors, g->of[0].blocks);
+    int64_t units = 0, before = 0;
+    int next = 0;
+    for (int i = 0; i < g->count; i++)
+        units += g->of[i].w.s.units;
+    for (int i = 0; i < g->count; i++) {
+        narrow_launch &l = g->of[i];
+        const int part = part_of_group(at_once, before, l.w.s.units, units);
+        if (!plan_one(&l, entries[i], part, g->count == 1))
+            return false;
+        l.mine.first = next;
+        next += l.mine.count;
+        before += l.w.s.units;
+    }
+    return true;
+}
+
+int narrow_bytes(const narrow_group &g)
+{
+    int most = 0;
+    for (int i = 0; i < g.count; i++)
+        most = g.of[i].at.bytes > most ? g.of[i].at.bytes : most;
+    return most;
 }
 
 } // namespace ortho_fused

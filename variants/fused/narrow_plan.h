@@ -9,6 +9,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_NARROW_PLAN_H
 #define ORTHO_VARIANTS_FUSED_NARROW_PLAN_H
 
+#include "variants/fused/group.cuh"
 #include "variants/fused/sizes.cuh"
 #include "variants/fused/state.h"
 
@@ -61,14 +62,15 @@ struct narrow_layout {
     int quads;                     /* of the largest cluster */
 };
 
-/* A launch: so many clusters of so many blocks. */
+/* A launch: clusters of so many blocks. */
 struct narrow_launch {
     linear w;
     const void *x; /* [tokens, k] */
     void *y;       /* [tokens, n] */
     float alpha;   /* 0 where there are no entries */
     int tokens;
-    int clusters, blocks;
+    int blocks;
+    cluster_range mine;
     int column_shift; /* 2 to that so many groups of warps of Base share a block's images */
     int each, extra;  /* units of a cluster; the first `extra` have one more */
     chunk_shape chunks;
@@ -76,15 +78,22 @@ struct narrow_launch {
     image_range images[NARROW_BLOCKS]; /* of each block of a cluster */
     narrow_layout at;
 
+    /* Of the launch's clusters, from its first. */
     ORTHO_FUSED_SHARED unit_range units_of(int cluster) const
     {
         return {cluster * each + smaller(cluster, extra), each + (cluster < extra)};
     }
 };
 
-/* Of w, alpha and blocks, which are there, all the rest but x, y and tokens. `entries`: that are
- * added. False where a unit is more than there is room for. */
-bool narrow_plan(narrow_launch *l, int64_t entries, int multiprocessors);
+typedef group_launch<narrow_launch, GROUP_LINEARS> narrow_group;
+
+/* Of each linear's w, alpha and blocks, which are there, all the rest but x, y and tokens: each has
+ * its part of the clusters that run at once. `entries`: that are added, of each. False where a unit
+ * is more than there is room for. */
+bool narrow_plan(narrow_group *g, const int64_t *entries, int multiprocessors);
+
+/* Of dynamic shared memory that a block of the group's launch has. */
+int narrow_bytes(const narrow_group &g);
 
 } // namespace ortho_fused
 

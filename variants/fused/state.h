@@ -54,11 +54,13 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of gemv.cu, batch.cu, narrow.cu, chunks.cu, once.cu, wide.cu and chain.cu. */
+/* Launches of group.cu, gemv.cu, batch.cu, narrow.cu, chunks.cu, once.cu, wide.cu and chain.cu. */
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
+/* Linears that share x and have the same groups of an image, of any number of tokens. */
+ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, int count);
 /* Are so many tokens batch.cu's? Those of fp32 are not. */
 bool takes_batch(ortho_dtype dtype, int64_t m);
 /* Linears that share x and have the same groups of an image. */
@@ -112,7 +114,12 @@ void close_sets(once_sets *sets, const ortho_services *services); /* NULL is all
 bool takes_wide(const state &s, const ortho_gemm_call &call);
 int wide_form(const state &s, int64_t m);
 float wide_us(const state &s, int64_t m, int form);
-ortho_status run_wide(const state &s, const ortho_gemm_call &call, int form);
+/* Of one linear or of several that share x and have the same groups of an image, as many as
+ * GROUP_LINEARS. */
+ortho_status run_wide(const void *const *states, const ortho_gemm_call *calls, int count, int form);
+/* The form for several, where it expects one launch to take less time than one each in forms of
+ * their own; -1 where it doesn't. */
+int wide_group_form(const void *const *states, const ortho_gemm_call *calls, int count);
 void wide_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
 /* Can narrow.cu take a call of one linear? Its forms are clusters of two and of four blocks; the
@@ -122,7 +129,12 @@ inline int narrow_form(const state &s)
 {
     return s.w.s.images > PANEL_IMAGES;
 }
-ortho_status run_narrow(const state &s, const ortho_gemm_call &call, int form);
+/* Can one launch take a call of each of two linears that share x? */
+bool joins_narrow(const state &s, const ortho_gemm_call &call, const state &other,
+                  const ortho_gemm_call &others);
+/* Of one linear or of several that join the first, as many as GROUP_LINEARS. */
+ortho_status run_narrow(const void *const *states, const ortho_gemm_call *calls, int count,
+                        int form);
 void narrow_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
 /* The ways of a call, in ways.cu: those that a call may ask for, in the order of their names. */

@@ -1,7 +1,7 @@
 /*
- * fused on CUDA, many tokens in fp16: y = x * (Base + alpha * Ortho)^T with wgmma, whose weights
- * are dequantised and patched on their way into shared memory: nothing of the size of W is ever
- * written.
+ * fused on CUDA, many tokens in fp16, of one linear or of several that share x:
+ * y = x * (Base + alpha * Ortho)^T with wgmma, whose weights are dequantised and patched on their
+ * way into shared memory: nothing of the size of W is ever written.
  *
  * Weights are rounded to fp16 once, as those of a dense fp16 layer are. That is within what
  * verification allows where rows are long (the bound grows as k^1.5, the error as its root) and no
@@ -22,20 +22,21 @@ namespace ortho_fused
 namespace
 {
 
-typedef void wide_fn(const wide_launch, const CUtensorMap);
+template <typename L> using wide_fn = void(const L, const CUtensorMap);
 
 /* A kernel for so many tokens and rows a block. */
 struct form {
     int tokens, rows, sharers, cluster, threads;
     bool one_tile;            /* a block */
     float image_us, block_us; /* what an image of 128 columns takes, and what is beside images */
-    wide_fn *(*pick)(int groups);
+    wide_fn<wide_single> *(*pick)(int groups);
+    wide_fn<wide_group> *(*pick_several)(int groups);
     int (*bytes)(int slots);
 };
 
-template <typename F> wide_fn *pick_kernel(int groups)
+template <typename F, typename L> wide_fn<L> *pick_kernel(int groups)
 {
-    return groups == 1 ? wide_kernel<F, 1> : wide_kernel<F, IMAGE_STRIPS>;
+    return groups == 1 ? wide_kernel<F, 1, L> : wide_kernel<F, IMAGE_STRIPS, L>;
 }
 
 template <typename F> int form_bytes(int slots)
@@ -50,8 +51,17 @@ constexpr form form_of(float image_us, float block_us)
     static_assert(F::bytes(SETS + 1) <= BLOCK_MOST, "each set has a slot, and one is multiplied");
     static_assert(F::bytes(2 * SETS - 1) <= BLOCK_MOST, "a set's first slot of the next tile is at "
                                                         "most once round");
-    return {T,     F::ROWS,  X,        F::CLUSTER,     F::THREADS,
-            S > 1, image_us, block_us, pick_kernel<F>, form_bytes<F>};
+    return {T,
+            F::ROWS,
+            X,
+            F::CLUSTER,
+            F::THREADS,
+            S > 1,
+            image_us,
+            block_us,
+            pick_kernel<F, wide_single>,
+            pick_kernel<F, wide_group>,
+            form_bytes<F>};
 }
 
 constexpr form FORMS[] = {
@@ -63,30 +73,25 @@ constexpr form FORMS[] = {
     form_of<256, 2, 2, 1, 1>(1.9f, 6)};
 static_assert(sizeof FORMS / sizeof *FORMS == WIDE_FORMS, "ways.cu names them");
 
-/* Tiles of y that a form cuts it into: so many a cluster's, of which so many have the same rows. */
-struct tiling {
-    int64_t tiles, token_tiles;
-    int64_t clusters; /* that a launch has */
-};
-
-tiling tiling_of(const form &f, const state &s, int64_t m)
+int64_t token_tiles_of(const form &f, int64_t m)
 {
-    tiling t = {};
+    return (m + f.tokens - 1) / f.tokens;
+}
+
+/* Tiles of y that a form cuts it into, a cluster's each. */
+int64_t tiles_of(const form &f, const state &s, int64_t m)
+{
     const int64_t rows = static_cast<int64_t>(f.rows) * f.sharers;
-    t.token_tiles = (m + f.tokens - 1) / f.tokens;
-    t.tiles = (static_cast<int64_t>(s.w.s.units) * UNIT_ROWS + rows - 1) / rows * t.token_tiles;
-    const int64_t most = s.multiprocessors / f.cluster;
-    t.clusters = f.one_tile || t.tiles < most ? t.tiles : most;
-    return t;
+    return (static_cast<int64_t>(s.w.s.units) * UNIT_ROWS + rows - 1) / rows * token_tiles_of(f, m);
 }
 
 /* A multiprocessor has a block at a time, and the 18 or less of a GPC share their clusters. */
-float expected_us(const form &f, const state &s, int64_t m)
+float expected_us(const form &f, const state &s, int64_t tiles)
 {
     constexpr int GPC = 18;
     const int64_t fit = f.cluster <= 2 ? s.multiprocessors / f.cluster
                                        : s.multiprocessors / GPC * (GPC / f.cluster),
-                  most = fit > 0 ? fit : 1, rounds = (tiling_of(f, s, m).tiles + most - 1) / most;
+                  most = fit > 0 ? fit : 1, rounds = (tiles + most - 1) / most;
     const float images =
         static_cast<float>(s.w.s.images) / static_cast<float>(f.one_tile ? f.cluster : 1);
     return static_cast<float>(rounds) * (f.block_us + f.image_us * images);
@@ -106,6 +111,55 @@ constexpr int64_t MENDED_INSIDE = 4096;
 bool mends_itself(const state &s, int64_t m)
 {
     return s.mended.count * m <= MENDED_INSIDE;
+}
+
+bool is_mended_inside(const state &s, const ortho_gemm_call &call)
+{
+    return is_mended(s, call.alpha) && mends_itself(s, call.m);
+}
+
+const state &state_of(const void *const *states, int i)
+{
+    return *static_cast<const state *>(states[i]);
+}
+
+wide_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call)
+{
+    wide_launch l = {};
+    l.w = s.w;
+    l.x = static_cast<const __half *>(call.x);
+    l.y = call.y;
+    l.alpha = is_patched(s, call.alpha) ? call.alpha : 0.0f;
+    l.tokens = static_cast<int>(call.m);
+    l.slots = slots_of(f);
+    l.tiles = static_cast<int>(tiles_of(f, s, call.m));
+    l.token_tiles = static_cast<int>(token_tiles_of(f, call.m));
+    l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
+    if (is_mended_inside(s, call))
+        l.mended = s.mended;
+    return l;
+}
+
+/* A cluster a tile; where there are more tiles than clusters at once, and a cluster may take
+ * several in turn, each linear has its part of those. */
+void add_launches(const form &f, const void *const *states, const ortho_gemm_call *calls, int count,
+                  wide_group *g)
+{
+    const int most = state_of(states, 0).multiprocessors / f.cluster;
+    int64_t tiles = 0, before = 0;
+    int next = 0;
+    g->count = count;
+    for (int i = 0; i < count; i++) {
+        g->of[i] = launch_of(f, state_of(states, i), calls[i]);
+        tiles += g->of[i].tiles;
+    }
+    for (int i = 0; i < count; i++) {
+        wide_launch &l = g->of[i];
+        l.mine = {next, f.one_tile || tiles <= most ? l.tiles
+                                                    : part_of_group(most, before, l.tiles, tiles)};
+        next += l.mine.count;
+        before += l.tiles;
+    }
 }
 
 constexpr int64_t WIDE_TOKENS_MOST = 65535 * 64; /* a grid's dimension */
@@ -141,15 +195,15 @@ bool takes_wide(const state &s, const ortho_gemm_call &call)
 
 float wide_us(const state &s, int64_t m, int form)
 {
-    return expected_us(FORMS[form], s, m);
+    return expected_us(FORMS[form], s, tiles_of(FORMS[form], s, m));
 }
 
 int wide_form(const state &s, int64_t m)
 {
     int best = 0;
-    float least = expected_us(FORMS[0], s, m);
+    float least = wide_us(s, m, 0);
     for (int i = 1; i < WIDE_FORMS; i++) {
-        const float us = expected_us(FORMS[i], s, m);
+        const float us = wide_us(s, m, i);
         if (us < least) {
             best = i;
             least = us;
@@ -158,29 +212,47 @@ int wide_form(const state &s, int64_t m)
     return best;
 }
 
-ortho_status run_wide(const state &s, const ortho_gemm_call &call, int chosen)
+int wide_group_form(const void *const *states, const ortho_gemm_call *calls, int count)
+{
+    const int64_t m = calls[0].m;
+    int best = -1;
+    float least = 0;
+    for (int i = 0; i < count; i++)
+        least += wide_us(state_of(states, i), m, ortho_fused::wide_form(state_of(states, i), m));
+    for (int i = 0; i < WIDE_FORMS; i++) {
+        int64_t tiles = 0;
+        for (int j = 0; j < count; j++)
+            tiles += tiles_of(FORMS[i], state_of(states, j), m);
+        const float us = expected_us(FORMS[i], state_of(states, 0), tiles);
+        if (us < least) {
+            best = i;
+            least = us;
+        }
+    }
+    return best;
+}
+
+ortho_status run_wide(const void *const *states, const ortho_gemm_call *calls, int count,
+                      int chosen)
 {
     const form &f = FORMS[chosen];
-    const tiling t = tiling_of(f, s, call.m);
-    const bool inside = is_mended(s, call.alpha) && mends_itself(s, call.m);
-    const wide_launch l = {s.w,
-                           static_cast<const __half *>(call.x),
-                           call.y,
-                           is_patched(s, call.alpha) ? call.alpha : 0.0f,
-                           static_cast<int>(call.m),
-                           slots_of(f),
-                           static_cast<int>(t.tiles),
-                           static_cast<int>(t.token_tiles),
-                           s.w.s.n % UNIT_ROWS == 0 &&
-                               reinterpret_cast<uintptr_t>(call.y) % 16 == 0,
-                           inside ? s.mended : mended_rows{}};
+    const state &first = state_of(states, 0);
+    wide_group g = {};
     CUtensorMap map;
-    if (!map_x(call, s.w.s.k, call.m, f.tokens / f.sharers, &map))
+    if (!map_x(calls[0], first.w.s.k, calls[0].m, f.tokens / f.sharers, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
-    const ortho_status status = launch_dependent(
-        f.pick(s.w.s.groups), dim3(static_cast<unsigned>(t.clusters * f.cluster)), f.cluster,
-        f.threads, f.bytes(l.slots), call.stream, "wide_kernel", l, map);
-    return status == ORTHO_OK && !inside ? mend(s, call) : status;
+    add_launches(f, states, calls, count, &g);
+    const auto launch = [&](auto *kernel, const auto &what) {
+        return launch_dependent(kernel, dim3(static_cast<unsigned>(g.clusters() * f.cluster)),
+                                f.cluster, f.threads, f.bytes(slots_of(f)), calls[0].stream,
+                                "wide_kernel", what, map);
+    };
+    ortho_status status = count == 1 ? launch(f.pick(first.w.s.groups), wide_single{{g.of[0]}, 1})
+                                     : launch(f.pick_several(first.w.s.groups), g);
+    for (int i = 0; i < count && status == ORTHO_OK; i++)
+        if (!is_mended_inside(state_of(states, i), calls[i]))
+            status = mend(state_of(states, i), calls[i]);
+    return status;
 }
 
 void wide_kernels(const state &s, int64_t m, int chosen, const ortho_kernel_sink *sink)

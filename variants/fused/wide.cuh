@@ -38,11 +38,13 @@ __device__ __forceinline__ void multiply_tiles(const wide_launch &l, const wide_
     }
 }
 
-template <typename F, int GROUPS>
+/* L: wide_single or wide_group. */
+template <typename F, int GROUPS, typename L>
 __global__ void __launch_bounds__(F::THREADS, 1)
-    wide_kernel(const __grid_constant__ wide_launch l, const __grid_constant__ CUtensorMap map)
+    wide_kernel(const __grid_constant__ L all, const __grid_constant__ CUtensorMap map)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    const wide_launch &l = all.of_cluster(tile_walk<F>::cluster());
     const wide_memory<F> m(dynamic_shared(), l.slots);
     const tile_walk<F> tile(l);
     if (threadIdx.x == 0) {

@@ -13,6 +13,7 @@
 #define ORTHO_VARIANTS_FUSED_WIDE_MEMORY_CUH
 
 #include "variants/fused/cluster.cuh"
+#include "variants/fused/group.cuh"
 #include "variants/fused/jobs.cuh"
 #include "variants/fused/meeting.cuh"
 #include "variants/fused/swizzled.cuh"
@@ -41,9 +42,13 @@ struct wide_launch {
     float alpha;     /* 0 where there are no entries */
     int tokens, slots;
     int tiles, token_tiles; /* a cluster's tiles of y, side by side, count as one */
+    cluster_range mine;     /* which take them in turn */
     bool aligned;           /* eight rows of y may be written at once */
     mended_rows mended;     /* which warps that multiply compute exactly, before anything else */
 };
+
+typedef group_launch<wide_launch, 1> wide_single;
+typedef group_launch<wide_launch, GROUP_LINEARS> wide_group;
 
 /* A block: T tokens; R warpgroups that multiply 64 rows each; SETS_ sets of eight warps that
  * unpack, which take images in turn. A cluster: X blocks that share x, or S blocks that split K;
@@ -97,7 +102,7 @@ template <typename F> struct tile_walk {
     int at;
 
     __device__ __forceinline__ explicit tile_walk(const wide_launch &launch)
-        : l(launch), at(static_cast<int>(blockIdx.x) / F::CLUSTER)
+        : l(launch), at(cluster() - l.mine.first)
     {
     }
     __device__ __forceinline__ bool there() const
@@ -106,7 +111,7 @@ template <typename F> struct tile_walk {
     }
     __device__ __forceinline__ void next()
     {
-        at += static_cast<int>(gridDim.x) / F::CLUSTER;
+        at += l.mine.count;
     }
     __device__ __forceinline__ int token_tile() const
     {
@@ -115,6 +120,10 @@ template <typename F> struct tile_walk {
     __device__ __forceinline__ int row_tile() const
     {
         return at / l.token_tiles * F::SHARERS + sharer();
+    }
+    static __device__ __forceinline__ int cluster()
+    {
+        return static_cast<int>(blockIdx.x) / F::CLUSTER;
     }
     /* The block's number among those that share x, and among those that split K. */
     static __device__ __forceinline__ int sharer()
