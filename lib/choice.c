@@ -17,9 +17,10 @@
  * both grow in proportion to the tokens: warp-per-row by 1.7 us each at 256 and at 2048
  * (gemm-m256-2048.json), fused by 1.4 from 8 to 128. Neither is what a long batch wants (dense: 24
  * us at 256), and a second variant would be a second copy of the weights: one for every batch.
- * warp-per-row is for groups that fused doesn't take and for GPUs before compute capability 9.0,
- * and where fused would hold too much (layer.c). Both give the same results every time. block-csr,
- * whose sums' last bits differ from run to run and which has 6 bytes an entry, isn't named.
+ * Before compute capability 9.0 fused has one way, which was never measured there (mma16-direct).
+ * warp-per-row is for groups that fused doesn't take, and where it would hold too much (layer.c).
+ * Both give the same results every time. block-csr, whose sums' last bits differ from run to run
+ * and which has 6 bytes an entry, isn't named.
  */
 #include "lib/choice.h"
 

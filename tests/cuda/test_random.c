@@ -33,7 +33,9 @@ static void copy(void *to, const void *from, size_t bytes)
  * Of a row: a warp has up to four images of a panel of up to 32, adds them and then adds the panel
  * to what it has: 5 roundings for 32 images; a step of Ortho adds 4 products, over 32 lanes, to
  * that sum, and a warp has at most one of 1024 entries; 8 warps; alpha. Each of at most half a unit
- * of the sum of |w x|.
+ * of the sum of |w x|. (mma16-direct adds a warp's images and segments one by one: up to 17 and 256
+ * roundings of 8192 columns that all have entries. Few linears have rows of so many, and errors of
+ * either sign take off from one another; what nibbles lose, below, is allowed far more.)
  */
 static double roundings(int64_t k)
 {
@@ -70,7 +72,8 @@ static void run_cases(bool many, int cases)
                         .copy = copy,
                         .roundings = roundings,
                         .most = WEIGHTS,
-                        .many = many};
+                        .many = many,
+                        .no_chains = !has_all_ways()};
     memcpy(side.lost, lost, sizeof lost);
     if (v->gemm->supports(&any, &side.services) == ORTHO_E_UNSUPPORTED) {
         print_message("skipped: %s\n", ortho_last_message());

@@ -27,6 +27,17 @@ static inline bool gpu_is_missing(void)
     return true;
 }
 
+/* Must `fused` have all of its ways here, and chains? By what the GPU is, and what this build is
+ * compiled for: not by what the variant says. */
+static inline bool has_all_ways(void)
+{
+    int major = 0, shared = 0;
+    return BUILT_FOR_9 &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) == 0 &&
+           cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0) == 0 &&
+           major >= 9 && shared >= 227 << 10;
+}
+
 static inline void cuda_ok(cudaError_t error)
 {
     if (error != cudaSuccess)

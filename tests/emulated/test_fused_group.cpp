@@ -81,6 +81,12 @@ ortho_status run_wide(const void *const *states, const ortho_gemm_call *, int co
     return note("wide", states, count, form);
 }
 
+ortho_status run_direct(const state &s, const ortho_gemm_call &)
+{
+    const void *const one = &s;
+    return note("direct", &one, 1, 0);
+}
+
 ortho_status run_chunks(const state &s, const ortho_gemm_call &)
 {
     const void *const one = &s;
@@ -140,6 +146,7 @@ void one_way_is_one_launch(void **)
     must_launch(linears_of({WAY_MMA16, WAY_MMA16}), "batch0:2 ");
     must_launch(linears_of({WAY_MMA16, WAY_GEMV, WAY_GEMV}), "batch0:1 few0:2 ");
     must_launch(linears_of({WAY_GEMV, WAY_GEMV, WAY_GEMV, WAY_GEMV, WAY_GEMV}), "few0:5 ");
+    must_launch(linears_of({WAY_DIRECT, WAY_DIRECT}), "direct0:1 direct0:1 ");
     must_launch(linears_of({WAY_CUBLAS, WAY_CUBLAS}), "chunks0:1 chunks0:1 ");
     must_launch(linears_of({WAY_ONCE + 2, WAY_ONCE + 2}), "once2:1 once2:1 ");
 }

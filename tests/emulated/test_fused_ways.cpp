@@ -3,7 +3,8 @@
  * they can. Without a table near the call few tokens of a small linear are narrow.cu's; what else
  * there is is wide.cu's, once.cu's or chunks.cu's, the soonest done of them, else batch.cu's, else
  * gemv.cu's; a table changes that, where the way that it names can take the call; a way that is
- * asked for and can't is refused.
+ * asked for and can't is refused. Where the kernels that stream weights can't run, direct.cu's
+ * takes all, and nothing else is had.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -26,6 +27,11 @@ namespace ortho_fused
 bool takes_batch(ortho_dtype dtype, int64_t m)
 {
     return m >= 9 && dtype != ORTHO_F32;
+}
+
+bool takes_direct(const state &s, const ortho_gemm_call &call)
+{
+    return !s.bulk || call.m <= 64;
 }
 
 bool takes_narrow(const state &s, const ortho_gemm_call &call)
@@ -103,6 +109,7 @@ state state_of(int64_t n, bool hopper)
     split.group = 128;
     split.nnz = n * split.k / 100;
     state s = {};
+    s.bulk = true;
     s.hopper = hopper;
     s.multiprocessors = 132;
     s.w.s.units = static_cast<int>((n + 7) / 8);
@@ -242,6 +249,9 @@ void a_way_that_is_asked_for_is_taken_or_refused(void **)
     assert_int_equal(way_for(s, 32, WAY_GEMV), WAY_GEMV);
     assert_int_equal(way_for(s, 33, WAY_GEMV), WAY_NONE);
     assert_int_equal(way_for(s, 33, WAY_GEMV, ORTHO_F32), WAY_GEMV);
+    assert_int_equal(way_for(s, 1, WAY_DIRECT), WAY_DIRECT);
+    assert_int_equal(way_for(s, 64, WAY_DIRECT, ORTHO_F32), WAY_DIRECT);
+    assert_int_equal(way_for(s, 65, WAY_DIRECT), WAY_NONE);
     assert_int_equal(way_for(s, 64, LAST + 1), WAY_NONE);
     assert_int_equal(way_for(s, 64, -1), WAY_NONE);
     ortho_gemm_call call = {};
@@ -249,6 +259,36 @@ void a_way_that_is_asked_for_is_taken_or_refused(void **)
     call.way = WAY_MMA16;
     assert_int_equal(refuse_way(call), ORTHO_E_UNSUPPORTED);
     assert_non_null(strstr(ortho_last_message(), "way 2 (mma16) can't take 8 tokens"));
+}
+
+/* Kernels say that they could: cuBLAS is there, and a table names ways. */
+void without_bulk_copies_direct_takes_all(void **)
+{
+    once_sets sets = {};
+    state s = state_of(1024, false);
+    s.sets = &sets;
+    s.blas = reinterpret_cast<ortho_cublas *>(&way_for); /* any */
+    s.bulk = false;
+    for (const int64_t m : {1, 2, 8, 9, 16, 17, 64, 65, 300, 5000})
+        for (const ortho_dtype dtype : {ORTHO_F16, ORTHO_BF16, ORTHO_F32})
+            for (const float alpha : {0.0f, 0.3f, 1.0f}) {
+                assert_int_equal(way_for(s, m, 0, dtype, alpha), WAY_DIRECT);
+                for (int way = 1; way <= LAST; way++)
+                    assert_int_equal(way_for(s, m, way, dtype, alpha),
+                                     way == WAY_DIRECT ? WAY_DIRECT : WAY_NONE);
+            }
+    assert_int_equal(usual_way(s, 64), WAY_DIRECT);
+    assert_int_equal(strcmp(way_names[WAY_DIRECT - 1], "mma16-direct"), 0);
+}
+
+void with_bulk_copies_direct_is_for_whoever_asks(void **)
+{
+    const state with[] = {state_of(1024, true), state_of(1024, false), state_of(5000, true),
+                          state_of(5000, false)};
+    for (const state &s : with)
+        for (int64_t m = 1; m <= 128; m++)
+            for (const ortho_dtype dtype : {ORTHO_F16, ORTHO_BF16, ORTHO_F32})
+                assert_int_not_equal(way_for(s, m, 0, dtype), WAY_DIRECT);
 }
 
 } // namespace
@@ -262,6 +302,8 @@ int main()
         cmocka_unit_test(the_sooner_done_is_taken),
         cmocka_unit_test(a_table_decides_where_its_way_can_go),
         cmocka_unit_test(a_way_that_is_asked_for_is_taken_or_refused),
+        cmocka_unit_test(without_bulk_copies_direct_takes_all),
+        cmocka_unit_test(with_bulk_copies_direct_is_for_whoever_asks),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

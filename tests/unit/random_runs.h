@@ -31,6 +31,7 @@ typedef struct random_side {
     int64_t most;   /* weights of a case */
     bool int8;      /* three linears of four take x as int8 */
     bool many;      /* tokens, see random_many() */
+    bool no_chains; /* may be refused: this machine has none */
 } random_side;
 
 /* A case at work: x of the host, and of the side. */
@@ -261,7 +262,13 @@ static inline void random_run_steps(const random_run *run, const ortho_chain_ste
     char *y = random_y_open(run, outputs);
     for (int i = 0; i < c->count; i++)
         alpha[i] = c->linear[i].alpha;
-    random_must(hooks->prepare(chain, &problem, &run->side->services), c);
+    const ortho_status status = hooks->prepare(chain, &problem, &run->side->services);
+    if (status == ORTHO_E_UNSUPPORTED && run->side->no_chains) {
+        free(random_y_close(run, y, outputs));
+        free(chain);
+        return;
+    }
+    random_must(status, c);
     void *workspace = random_workspace(run, hooks->workspace != NULL ? hooks->workspace(chain) : 0);
     const ortho_chain_call call = {
         .x = run->side_x, .y = random_y_at(run, y), .alpha = alpha, .workspace = workspace};

@@ -14,6 +14,7 @@
 #include "variants/fused/gemv.cuh"
 #include "variants/fused/outputs.cuh"
 #include "variants/fused/patches.cuh"
+#include "variants/fused/products.cuh"
 
 namespace ortho_fused
 {
@@ -72,8 +73,7 @@ __device__ __forceinline__ int round_units(const launch &l, const round_at &r, i
 
 template <typename A, int GROUPS> struct batch_base {
     typedef typename A::element element;
-    /* Sums of an image that are kept apart: by groups, and two chains at least. */
-    static constexpr int PARTS = GROUPS == 1 ? 2 : GROUPS;
+    typedef image_products<A, GROUPS> image_by_unit;
 
     ring r;
     cursor c;
@@ -84,72 +84,6 @@ template <typename A, int GROUPS> struct batch_base {
         : r(of), c(of), lane(threadIdx.x % 32), warp(uniform(static_cast<int>(threadIdx.x / 32))),
           x(x_at), sums(sums_at + warp * UNIT_SUM_BYTES)
     {
-    }
-    /* Of k-step 2 * word + side. */
-    static __device__ __forceinline__ constexpr int part_of_step(int word, int side)
-    {
-        return GROUPS == 4 ? word / 2 * 2 + side : GROUPS == 2 ? word / 2 : side;
-    }
-    /* d = the products of an image and a unit; weights(word, b) gives both sides' B fragments. */
-    template <typename F>
-    static __device__ __forceinline__ void products(const tile_image &image, float d[PARTS][4],
-                                                    const F &weights)
-    {
-        bool begun[PARTS] = {};
-#pragma unroll
-        for (int word = 0; word < 4; word++) {
-            uint32_t b[4];
-            weights(word, b);
-#pragma unroll
-            for (int side = 0; side < 2; side++) {
-                const int part = part_of_step(word, side);
-                const uint32_t(&a)[4] = image.a[2 * word + side];
-                if (begun[part])
-                    A::mma(d[part], a, b[side], b[2 + side]);
-                else
-                    A::first_mma(d[part], a, b[side], b[2 + side]);
-                begun[part] = true;
-            }
-        }
-    }
-    /* Of a group. */
-    static __device__ __forceinline__ float group_sum(const float d[PARTS][4], int group, int i)
-    {
-        return GROUPS == 1 ? d[0][i] + d[1][i] : d[group][i];
-    }
-    /* What nibbles have too many, for all rows alike: of a lane's two tokens. */
-    static __device__ __forceinline__ void load_start(const tile_image &image,
-                                                      float start[GROUPS][TILE_HALVES])
-    {
-        float d[PARTS][4];
-        products(image, d, [](int, uint32_t b[4]) {
-            b[0] = b[1] = A::FIRST;
-            b[2] = b[3] = A::SECOND;
-        });
-#pragma unroll
-        for (int g = 0; g < GROUPS; g++)
-#pragma unroll
-            for (int half = 0; half < TILE_HALVES; half++)
-                start[g][half] = group_sum(d, g, half * 2);
-    }
-    /* Adds the products of an image and a unit. */
-    static __device__ __forceinline__ void multiply(const tile_image &image,
-                                                    const float start[GROUPS][TILE_HALVES],
-                                                    uint32_t words_at, uint32_t scales_at,
-                                                    float sum[4])
-    {
-        const uint4 words = load_shared_16(words_at);
-        const uint32_t w[4] = {words.x, words.y, words.z, words.w};
-        float d[PARTS][4];
-        products(image, d, [&](int word, uint32_t b[4]) { A::unpack(w[word], b); });
-#pragma unroll
-        for (int g = 0; g < GROUPS; g++) {
-            const float2 scale = half_activations::pair(load_shared_4(scales_at + g * SCALE_BYTES));
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                sum[i] = fmaf(i % 2 == 0 ? scale.x : scale.y, group_sum(d, g, i) + start[g][i / 2],
-                              sum[i]);
-        }
     }
     /* A warp's x of a chunk, into shared memory. */
     __device__ __forceinline__ void bring(const tile_source<element> &from, const chunk_at &at,
@@ -191,7 +125,7 @@ template <typename A, int GROUPS> struct batch_base {
 #pragma unroll
         for (int h = 0; h < H; h++) {
             const int i = h < mine.here ? mine.own + h : 0;
-            load_start(image[h], start[h]);
+            image_by_unit::load_start(image[h], start[h]);
             words[h] = i * IMAGE_BYTES + lane * 16;
             scales[h] = at.images * IMAGE_BYTES + i * GROUPS * SCALE_BYTES + lane % 4 * 4;
         }
@@ -200,8 +134,12 @@ template <typename A, int GROUPS> struct batch_base {
             float sum[4] = {};
             barrier_wait(c.full(), c.phase);
 #pragma unroll
-            for (int h = 0; h < H; h++)
-                multiply(image[h], start[h], c.data + words[h], c.data + scales[h], sum);
+            for (int h = 0; h < H; h++) {
+                const uint32_t at = c.data + scales[h];
+                image_by_unit::multiply(
+                    image[h], start[h], load_shared_16(c.data + words[h]),
+                    [&](int g) { return load_shared_4(at + g * SCALE_BYTES); }, sum);
+            }
             __syncwarp();
             if (lane < ARRIVING_LANES)
                 barrier_arrive(c.empty());

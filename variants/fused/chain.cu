@@ -56,6 +56,9 @@ ortho_status check(const ortho_chain_problem *p, const ortho_services *s)
     if (p->count < 1 || p->count > ORTHO_CHAIN_MAX)
         return s->fail(ORTHO_E_UNSUPPORTED, "a chain has 1 to %d steps, not %d", ORTHO_CHAIN_MAX,
                        p->count);
+    if (!state_of(p->steps[0])->bulk)
+        return s->fail(ORTHO_E_UNSUPPORTED, "a chain needs a GPU of compute capability 9.0, and "
+                                            "code compiled for it");
     for (int i = 0; i < p->count; i++)
         if (p->steps[i].n % 8 != 0 || p->steps[i].k % 8 != 0 ||
             (p->steps[i].x_at >= 0 && p->steps[i].x_at % 8 != 0))

@@ -66,6 +66,21 @@ ortho_status enqueue(launch *l, ortho_dtype dtype, void *stream)
 
 } // namespace
 
+bool has_bulk_copies()
+{
+    int device = 0, major = 0, shared = 0;
+    cudaFuncAttributes kernel = {};
+    if (cudaGetDevice(&device) == cudaSuccess &&
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+        cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) ==
+            cudaSuccess &&
+        cudaFuncGetAttributes(&kernel, gemv_kernel<half_activations, 1, 1>) == cudaSuccess)
+        /* Compiled for older GPUs the kernels are empty, whatever they run on. */
+        return major >= 9 && kernel.ptxVersion >= 90 && shared >= BLOCK_MOST;
+    (void)cudaGetLastError(); /* or the next launch would be blamed for it */
+    return false;
+}
+
 typedef entries<half_activations, 1> any_entries;
 const ortho_loop steps_loop = {"gemv_kernel", STEP_FILE, any_entries::STEP_FIRST,
                                any_entries::STEP_LAST};
@@ -96,7 +111,9 @@ namespace
 
 void kernels_alone(const state &s, int64_t m, int way, const ortho_kernel_sink *sink)
 {
-    if (way == WAY_CUBLAS)
+    if (way == WAY_DIRECT)
+        direct_kernels(s, m, sink);
+    else if (way == WAY_CUBLAS)
         chunk_kernels(s, m, sink);
     else if (way < WAY_CUBLAS)
         narrow_kernels(s, m, way - WAY_NARROW, sink);
@@ -118,7 +135,7 @@ void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink)
 {
     const state *s = static_cast<const state *>(opaque);
     const int way = usual_way(*s, m);
-    if (way >= WAY_NARROW) {
+    if (way >= WAY_DIRECT) {
         kernels_alone(*s, m, way, sink);
         return;
     }

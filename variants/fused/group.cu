@@ -34,7 +34,7 @@ bool joins(const state &s, const ortho_gemm_call &call, int way, const state &ot
         return false;
     if (is_narrow(way))
         return is_narrow(others) && joins_narrow(s, call, other, other_call);
-    return is_wide(way) ? is_wide(others) : way < WAY_NARROW && others == way;
+    return is_wide(way) ? is_wide(others) : (way == WAY_GEMV || way == WAY_MMA16) && others == way;
 }
 
 /* How many linears the launch of the first one takes. */
@@ -61,6 +61,8 @@ ortho_status run_together(const void *const *states, const ortho_gemm_call *call
     if (is_narrow(way))
         return run_narrow(states, calls, *count, way - WAY_NARROW);
     const state &s = state_of(states, 0);
+    if (way == WAY_DIRECT)
+        return run_direct(s, calls[0]);
     if (way == WAY_CUBLAS)
         return run_chunks(s, calls[0]);
     if (!is_wide(way))

@@ -4,6 +4,8 @@
 
 #include "variants/fused/ring.cuh"
 
+#include <type_traits>
+
 namespace ortho_fused
 {
 
@@ -33,10 +35,12 @@ __device__ __forceinline__ float4 total(uint32_t at, int count, int each)
 template <typename A>
 __device__ __forceinline__ void store_rows(typename A::element *to, int64_t left, float4 v)
 {
+    typedef typename std::conditional<sizeof(typename A::element) == 2, uint2, uint4>::type whole;
     typename A::element four[4] = {A::rounded(v.x), A::rounded(v.y), A::rounded(v.z),
                                    A::rounded(v.w)};
+    static_assert(sizeof four == sizeof(whole), "four at once");
     if (left >= 4 && reinterpret_cast<uintptr_t>(to) % sizeof four == 0) {
-        *reinterpret_cast<uint2 *>(to) = *reinterpret_cast<const uint2 *>(four);
+        *reinterpret_cast<whole *>(to) = *reinterpret_cast<const whole *>(four);
         return;
     }
     for (int i = 0; i < 4 && i < left; i++)

@@ -256,7 +256,7 @@ ortho_status fill(state *st, const ortho_split *split, const ortho_services *s)
 ortho_status open_rounded(state *st, const ortho_gemm_problem *problem, const ortho_services *s)
 {
     const bool may = may_round(st->rounded, 0) || may_round(st->rounded, MENDED_ALPHA);
-    if (!may || problem->m < ROUNDED_TOKENS_LEAST)
+    if (!may || !st->bulk || problem->m < ROUNDED_TOKENS_LEAST)
         return ORTHO_OK;
     ortho_status status = keep_mended(st->rounded, problem->split, s, &st->mended);
     st->bytes += st->mended.bytes;
@@ -279,8 +279,8 @@ ortho_status supports(const ortho_gemm_problem *p, const ortho_services *s)
                        static_cast<long long>(p->group));
     if (p->n > INT32_MAX || p->k > INT32_MAX)
         return s->fail(ORTHO_E_UNSUPPORTED, "fused counts rows and columns in 31 bits");
-    if (!ortho_cuda_has_programmatic_launch())
-        return s->fail(ORTHO_E_UNSUPPORTED, "fused needs compute capability 9.0");
+    if (device_attribute(cudaDevAttrComputeCapabilityMajor, 0) < 8)
+        return s->fail(ORTHO_E_UNSUPPORTED, "fused needs compute capability 8.0");
     return ORTHO_OK;
 }
 
@@ -297,7 +297,8 @@ ortho_status prepare(void *opaque, const ortho_gemm_problem *problem, const orth
     made.dtype = problem->dtype;
     made.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, 1);
     made.w.s = shape_of(split->n, split->k, split->group, made.multiprocessors);
-    made.hopper = device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
+    made.bulk = has_bulk_copies();
+    made.hopper = made.bulk && device_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
     made.tuned = find_tuned(split);
     made.rounded = rounding_of(split);
     status = fill(&made, split, s);

@@ -41,7 +41,8 @@ struct state {
     size_t index_bytes;         /* of these and `mended`, among all bytes */
     mended_rows mended;         /* those that may_round() asks for */
     ortho_cublas *blas;         /* NULL where there is none */
-    bool hopper;                /* compute capability 9.x */
+    bool bulk;                  /* has_bulk_copies() */
+    bool hopper;                /* bulk, and compute capability 9.x */
     once_sets *sets;            /* once.cu's; NULL where it takes no call */
     int multiprocessors;
     ortho_tuned tuned; /* what was measured of linears like this one */
@@ -54,13 +55,17 @@ void release(void *opaque, const ortho_services *services);
 ortho_status export_split(const void *opaque, ortho_split *out, const ortho_services *services);
 void cost(const void *opaque, int64_t m, ortho_cost *out);
 
-/* Launches of group.cu, gemv.cu, batch.cu, narrow.cu, chunks.cu, once.cu, wide.cu and chain.cu. */
+/* Launches of group.cu, gemv.cu, batch.cu, direct.cu, narrow.cu, chunks.cu, once.cu, wide.cu and
+ * chain.cu. */
 size_t workspace(const void *opaque, int64_t m, ortho_dtype dtype);
 ortho_status run(const void *opaque, const ortho_gemm_call *call);
 ortho_status run_group(const void *const *states, const ortho_gemm_call *calls, int count);
 void kernels(const void *opaque, int64_t m, const ortho_kernel_sink *sink);
 /* Linears that share x and have the same groups of an image, of any number of tokens. */
 ortho_status run_few(const void *const *states, const ortho_gemm_call *calls, int count);
+/* Can the kernels run here that stream weights by bulk copies: all but direct.cu's? It takes a GPU
+ * of compute capability 9.0 with as much shared memory as an H100's, and code compiled for it. */
+bool has_bulk_copies();
 /* Are so many tokens batch.cu's? Those of fp32 are not. */
 bool takes_batch(ortho_dtype dtype, int64_t m);
 /* Linears that share x and have the same groups of an image. */
@@ -122,6 +127,12 @@ ortho_status run_wide(const void *const *states, const ortho_gemm_call *calls, i
 int wide_group_form(const void *const *states, const ortho_gemm_call *calls, int count);
 void wide_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);
 
+/* Can direct.cu take a call of one linear? All calls, where others can't run; else few tokens, for
+ * whoever asks. */
+bool takes_direct(const state &s, const ortho_gemm_call &call);
+ortho_status run_direct(const state &s, const ortho_gemm_call &call);
+void direct_kernels(const state &s, int64_t m, const ortho_kernel_sink *sink);
+
 /* Can narrow.cu take a call of one linear? Its forms are clusters of two and of four blocks; the
  * one that is usually the faster for a linear. */
 bool takes_narrow(const state &s, const ortho_gemm_call &call);
@@ -143,6 +154,7 @@ enum way {
     WAY_NONE = 0,
     WAY_GEMV,
     WAY_MMA16,
+    WAY_DIRECT, /* from here on: one linear a launch */
     WAY_NARROW,
     WAY_CUBLAS = WAY_NARROW + NARROW_FORMS,
     WAY_ONCE,

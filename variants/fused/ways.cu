@@ -2,7 +2,7 @@
  * fused on CUDA: which kernel a call is taken by. What was measured on this GPU decides
  * (variants/tuned.h); without a measurement narrow.cu takes few tokens of small linears, the
  * soonest of wide.cu, once.cu and chunks.cu what they can, batch.cu what else has enough tokens,
- * gemv.cu the rest.
+ * gemv.cu the rest. Where none of these can run, direct.cu takes all.
  */
 #include "common/error.h"
 #include "variants/fused/state.h"
@@ -13,10 +13,12 @@
 namespace ortho_fused
 {
 
-/* A token as a vector; tokens of a tile, and so many blocks that split K; unpacked chunks; tokens
- * and rows of a block of once.cu and of wide.cu, and so many blocks that share x or split K. */
+/* A token as a vector; tokens of a tile, straight from memory, and so many blocks that split K;
+ * unpacked chunks; tokens and rows of a block of once.cu and of wide.cu, and so many blocks that
+ * share x or split K. */
 const char *const way_names[] = {"gemv",
                                  "mma16",
+                                 "mma16-direct",
                                  "mma16-k2",
                                  "mma16-k4",
                                  "cublas",
@@ -45,6 +47,10 @@ constexpr int64_t GEMV_TOKENS_MOST = 32;
 
 bool can_go(const state &s, const ortho_gemm_call &call, int way)
 {
+    if (way == WAY_DIRECT)
+        return takes_direct(s, call);
+    if (!s.bulk)
+        return false;
     if (way == WAY_GEMV)
         return call.m <= GEMV_TOKENS_MOST || !takes_batch(call.dtype, call.m);
     if (way == WAY_MMA16)
@@ -113,6 +119,8 @@ int way_of(const state &s, const ortho_gemm_call &call)
     const int tuned = ortho_tuned_way(&s.tuned, way_names, call.dtype, call.m);
     if (can_go(s, call, tuned))
         return tuned;
+    if (!s.bulk)
+        return WAY_DIRECT;
     if (is_narrow(s, call))
         return WAY_NARROW + narrow_form(s);
     const int rounded = soonest(s, call);
