@@ -323,8 +323,10 @@ static void memory_of_the_wrong_side(void **state)
     spoil(&w);
     refused(ortho_pass_forward(w.pass, w.host_x, w.y, w.stream), ORTHO_E_ARGUMENT, "x isn't");
     refused(ortho_pass_forward(w.pass, w.x, w.wanted, w.stream), ORTHO_E_ARGUMENT, "y isn't");
-    refused(ortho_pass_forward(w.pass, (char *)w.x + 2, w.y, w.stream), ORTHO_E_ARGUMENT, "16 b");
+    char *apart = device_copy(NULL, WIDTH * 2 + 16); /* x may end where y begins */
+    refused(ortho_pass_forward(w.pass, apart + 2, w.y, w.stream), ORTHO_E_ARGUMENT, "16 b");
     refused(ortho_pass_forward(w.pass, w.x, (char *)w.y + 2, w.stream), ORTHO_E_ARGUMENT, "16 b");
+    cuda_ok(cudaFree(apart));
     work_close(&w);
 }
 
