@@ -87,6 +87,7 @@ void all_has_its_place(const narrow_launch &l)
         {at.chunks, patched ? NARROW_ORTHO * l.chunks.bytes() : 0, 16},
         {at.scales, units * images * groups * SCALE_BYTES, 16},
         {at.start, images * groups * TILE_TOKENS * 4, 4},
+        {at.zeros, patched ? TILE_LINE : 0, 16},
         {at.rows, patched ? units * static_cast<int>(sizeof(unit_rows)) : 0, 8},
         {at.barriers, (at.quads + 1) * 8, 8},
     };

@@ -349,6 +349,8 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
     const narrow_block b(l, shared_address(memory));
     if (b.warp == 0)
         b.open_barriers();
+    if (threadIdx.x == 0)
+        meeting_open(narrow_entries<A>::MEET, narrow_entries<A>::THREADS);
     __syncthreads();
     cluster_arrive();
     const place from = b.place_of_lane();
@@ -369,12 +371,11 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
     give_registers<NARROW_ORTHO_REGISTERS>();
     unit_rows *const rows = reinterpret_cast<unit_rows *>(memory + b.at.rows);
     const int warp = b.warp - NARROW_BASE;
-    narrow_entries<A> entries(l, rows, b.units, b.images,
-                              b.memory + b.at.chunks + warp * l.chunks.bytes(), b.memory + b.at.x,
-                              warp);
+    narrow_entries<A> entries(l, rows, b.units, b.images, b.memory, warp);
+    const auto send = [&](int unit, const float sum[4]) { b.send(unit, 1 << l.column_shift, sum); };
     if (l.alpha != 0) {
         entries.note_rows(rows);
-        entries.ask_first();
+        entries.ask_first(send);
         rest();
         entries.template wait<0>(); /* scales have come */
     } else {
@@ -382,7 +383,7 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
     }
     __syncthreads();
     if (l.alpha != 0)
-        entries.run([&](int unit, const float sum[4]) { b.send(unit, 1 << l.column_shift, sum); });
+        entries.run(send);
 #endif
 }
 

@@ -5,13 +5,16 @@
  * A row's entries stand side by side, columns ascending, and an index says how many each image has:
  * so a block knows which segments of a row have columns of its own, before x is there and without
  * looking at any. Where they begin and end they may have columns of the next block as well, which
- * count as 0. Units are dealt to the warps, each of which streams its units' segments through slots
- * of its own. 16 entries of a unit are one k-step of mma.m16n8k16 (patches.cuh).
+ * meet an x of 0. Segments are dealt to the warps evenly, whatever units they are of: a row may
+ * have dozens of times as many as another. Each warp streams its own through slots of its own. 16
+ * entries of a unit are one k-step of mma.m16n8k16 (patches.cuh).
  */
 #ifndef ORTHO_VARIANTS_FUSED_NARROW_ENTRIES_CUH
 #define ORTHO_VARIANTS_FUSED_NARROW_ENTRIES_CUH
 
+#include "variants/fused/meeting.cuh"
 #include "variants/fused/narrow_plan.h"
+#include "variants/fused/outputs.cuh"
 #include "variants/fused/section.cuh"
 
 namespace ortho_fused
@@ -111,47 +114,108 @@ struct unit_index {
     }
 };
 
-/* Some segments of a unit: those of one slot. */
-struct chunk_walk {
-    int unit, begin;
+/* A warp's share of a block's entries, in steps of 16 segments of one unit: all warps have as many,
+ * whatever unit they are of. So a unit may be several warps', of which the last one has its end. */
+struct entry_share {
+    int first, end; /* steps, of all units' one behind the other */
+    int unit;       /* of the first step */
+    int begin;      /* its first segment, from the unit's first */
+    int from;       /* the first warp that has some of that unit */
 
-    __device__ __forceinline__ void next(const unit_rows *rows, int segments)
+    /* By all lanes. */
+    __device__ __forceinline__ entry_share(const unit_rows *rows, int units, int warp, int lane)
+    {
+        static_assert(NARROW_UNITS <= 64, "two a lane");
+        const int low = lane < units ? steps_of(rows[lane]) : 0,
+                  high = lane + 32 < units ? steps_of(rows[lane + 32]) : 0;
+        const int low_end = sum_until(low, lane), low_all = __shfl_sync(ALL_LANES, low_end, 31),
+                  high_end = low_all + sum_until(high, lane),
+                  all = __shfl_sync(ALL_LANES, high_end, 31);
+        first = all * warp / NARROW_ORTHO;
+        end = all * (warp + 1) / NARROW_ORTHO;
+        unit = __popc(__ballot_sync(ALL_LANES, lane < units && low_end <= first)) +
+               __popc(__ballot_sync(ALL_LANES, lane + 32 < units && high_end <= first));
+        const int before = unit < 32 ? __shfl_sync(ALL_LANES, low_end - low, unit % 32)
+                                     : __shfl_sync(ALL_LANES, high_end - high, unit % 32);
+        begin = (first - before) * STEP_SEGMENTS;
+        from = warp;
+        while (from > 0 && all * from / NARROW_ORTHO > before)
+            from--;
+    }
+    static __device__ __forceinline__ int steps_of(const unit_rows &unit)
+    {
+        return (static_cast<int>(unit.count) + STEP_SEGMENTS - 1) / STEP_SEGMENTS;
+    }
+    static __device__ __forceinline__ int sum_until(int v, int lane)
+    {
+#pragma unroll
+        for (int d = 1; d < 32; d *= 2) {
+            const int others = __shfl_up_sync(ALL_LANES, v, d);
+            v += lane >= d ? others : 0;
+        }
+        return v;
+    }
+};
+
+/* A warp's way through its share, a slot's segments at a time: some of a unit's. */
+struct chunk_walk {
+    int unit, begin, left; /* left: steps of the share */
+
+    /* Segments of the next slot; 0: there are none. */
+    __device__ __forceinline__ int count(const unit_rows *rows, int most) const
+    {
+        return left > 0 ? min(min(static_cast<int>(rows[unit].count) - begin, most),
+                              left * STEP_SEGMENTS)
+                        : 0;
+    }
+    /* Past so many. Does the unit end there? */
+    __device__ __forceinline__ bool next(const unit_rows *rows, int segments)
     {
         begin += segments;
-        if (begin >= static_cast<int>(rows[unit].count)) {
-            unit += NARROW_ORTHO;
-            begin = 0;
-        }
+        left -= (segments + STEP_SEGMENTS - 1) / STEP_SEGMENTS;
+        if (begin < static_cast<int>(rows[unit].count))
+            return false;
+        begin = 0;
+        unit++;
+        while (left > 0 && rows[unit].count == 0)
+            unit++;
+        return true;
     }
 };
 
 /* A warp of Ortho. */
 template <typename A> struct narrow_entries {
-    static constexpr int CHAINS = 2, GROUPS = 4; /* sums apart; k-steps at once */
-    static constexpr int STEP = GROUPS * 4;      /* segments of them */
+    static constexpr int CHAINS = 2; /* sums apart */
+    static constexpr int MEET = 1, THREADS = NARROW_ORTHO * 32;
 
     const narrow_launch &l;
     const unit_rows *rows; /* of the cluster's units */
     image_range images;
     unit_range units;
     uint32_t slots, x; /* shared addresses */
-    int lane, slot;
+    uint32_t zeros;    /* half a line of zeros */
+    int warp, lane, slot;
     chunk_walk asked, taken;
+    bool begun; /* by another warp, the unit at work */
+    int from;   /* by that one, the first unit */
     float acc[CHAINS][4];
+    float head[4]; /* this warp's part of the unit that another warp has begun */
 
     __device__ __forceinline__ narrow_entries(const narrow_launch &launch, const unit_rows *at,
-                                              unit_range of, image_range mine, uint32_t slots_at,
-                                              uint32_t x_at, int warp)
-        : l(launch), rows(at), images(mine), units(of), slots(slots_at), x(x_at),
-          lane(threadIdx.x % 32), slot(0), asked{warp, 0}, taken{warp, 0}, acc{}
+                                              unit_range of, image_range mine, uint32_t memory,
+                                              int number)
+        : l(launch), rows(at), images(mine), units(of),
+          slots(memory + l.at.chunks + number * l.chunks.bytes()), x(memory + l.at.x),
+          zeros(memory + l.at.zeros), warp(number), lane(threadIdx.x % 32),
+          slot(0), asked{}, taken{}, begun(false), from(number), acc{}, head{}
     {
     }
-    /* unit_rows of this warp's units; others have those of theirs. */
-    __device__ __forceinline__ void note_rows(unit_rows *to) const
+    /* unit_rows of all units, by all warps of Ortho, which meet; and zeros. */
+    __device__ __forceinline__ void note_rows(unit_rows *to)
     {
         constexpr int AT_ONCE = 2; /* latencies side by side */
 #pragma unroll 1
-        for (int u = taken.unit; u < units.count; u += AT_ONCE * NARROW_ORTHO) {
+        for (int u = warp; u < units.count; u += AT_ONCE * NARROW_ORTHO) {
             unit_index index[AT_ONCE];
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
@@ -163,18 +227,25 @@ template <typename A> struct narrow_entries {
                     index[i].note(to + u + i * NARROW_ORTHO, counts, lane);
             }
         }
+        if (warp == 0 && lane < TILE_LINE / 4)
+            store_shared_4(zeros + lane * 4, 0);
         __syncwarp();
+        meeting_sync<MEET, THREADS>();
+        const entry_share mine(rows, units.count, warp, lane);
+        asked = taken = {mine.unit, mine.begin, mine.end - mine.first};
+        begun = mine.begin > 0;
+        from = mine.from;
     }
     /* Asks for a chunk, or for nothing: once for each slot, and then whenever one was taken. */
     __device__ __forceinline__ void ask(int to)
     {
-        if (asked.unit < units.count) {
+        const int count = asked.count(rows, l.chunks.segments);
+        if (count > 0) {
             const unit_rows &unit = rows[asked.unit];
-            const int count = min(static_cast<int>(unit.count) - asked.begin, l.chunks.segments);
             const uint32_t at = slots + to * l.chunks.slot_bytes(), section = unit.section;
             const segment_order order(static_cast<int>(unit.steps),
                                       bundle_steps(static_cast<int>(unit.steps)));
-            const int padded = (count + STEP - 1) / STEP * STEP;
+            const int padded = (count + STEP_SEGMENTS - 1) / STEP_SEGMENTS * STEP_SEGMENTS;
             uint32_t before[UNIT_ROWS];
 #pragma unroll
             for (int r = 1; r < UNIT_ROWS; r++)
@@ -190,10 +261,11 @@ template <typename A> struct narrow_entries {
                             section + order.place_of(static_cast<int>(unit.from[row]) + in_unit),
                             i < count);
                 /* A lane's rows of a step, side by side. */
-                store_shared_1(
-                    at + l.chunks.segments * 16 + i / STEP * STEP + i % 4 * 4 + i % STEP / 4, row);
+                store_shared_1(at + l.chunks.segments * 16 + i / STEP_SEGMENTS * STEP_SEGMENTS +
+                                   i % 4 * 4 + i % STEP_SEGMENTS / 4,
+                               row);
             }
-            asked.next(rows, l.chunks.segments);
+            asked.next(rows, count);
         }
         asm volatile("cp.async.commit_group;" ::: "memory");
     }
@@ -208,11 +280,17 @@ template <typename A> struct narrow_entries {
                      "l"(l.w.ortho + static_cast<uint64_t>(place) * 16), "r"(is ? 16 : 0)
                      : "memory");
     }
-    __device__ __forceinline__ void ask_first()
+    /* Units that have nothing here are told of at once: send(unit, sums). */
+    template <typename F> __device__ __forceinline__ void ask_first(const F &send)
     {
+        const float nothing[4] = {};
 #pragma unroll 1
         for (int i = 0; i < l.chunks.slots; i++)
             ask(i);
+#pragma unroll 1
+        for (int u = warp; u < units.count; u += NARROW_ORTHO)
+            if (rows[u].count == 0)
+                send(u, nothing);
     }
     /* For so many of the slots, in the order in which they were asked for, and all that was asked
      * for before them: whoever asked meets the others then. */
@@ -223,33 +301,22 @@ template <typename A> struct narrow_entries {
         else
             asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS_SMALL.slots - SLOTS) : "memory");
     }
-    /* Its column, doubled, from the first that is here on; no less than twice() of the first that
-     * isn't, where it isn't here. */
-    __device__ __forceinline__ uint32_t twice(uint32_t entry) const
-    {
-        return (entry & 0x3ffe) - static_cast<uint32_t>(images.first) * (2 * IMAGE_COLUMNS);
-    }
-    __device__ __forceinline__ bool is_here(uint32_t entry) const
-    {
-        return twice(entry) < static_cast<uint32_t>(images.count) * (2 * IMAGE_COLUMNS);
-    }
-    /* x at 16 entries, of which this lane has the one whose line it points at. */
+    /* x at 16 entries, of which this lane has the one whose line it points at; zeros where the
+     * column is another block's, as the first and the last segments of a row may have some. */
     __device__ __forceinline__ void gather(uint32_t entry, uint32_t a[4]) const
     {
-        load_transposed(x + half_line(is_here(entry) ? twice(entry) : 0, lane / 8 % 2), a);
-    }
-    /* Two entries' values where they are here and of the lane's row. */
-    __device__ __forceinline__ uint32_t values(uint32_t first, uint32_t second, bool is) const
-    {
-        return __byte_perm(is && is_here(first) ? first : 0, is && is_here(second) ? second : 0,
-                           0x7632);
+        const uint32_t half = lane / 8 % 2,
+                       twice = (entry & 0x3ffe) -
+                               static_cast<uint32_t>(images.first) * (2 * IMAGE_COLUMNS);
+        const bool is_here = twice < static_cast<uint32_t>(images.count) * (2 * IMAGE_COLUMNS);
+        load_transposed(is_here ? x + half_line(twice, half) : zeros + half * (TILE_LINE / 2), a);
     }
     __device__ __forceinline__ void multiply(const uint32_t a[4], uint4 segment, bool is,
                                              float to[4]) const
     {
         uint32_t first[A::ENTRY_DIGITS], second[A::ENTRY_DIGITS];
-        A::entry_digits(values(segment.x, segment.y, is), first);
-        A::entry_digits(values(segment.z, segment.w, is), second);
+        A::entry_digits(is ? __byte_perm(segment.x, segment.y, 0x7632) : 0, first);
+        A::entry_digits(is ? __byte_perm(segment.z, segment.w, 0x7632) : 0, second);
 #pragma unroll
         for (int d = 0; d < A::ENTRY_DIGITS; d++)
             A::mma(to, a, first[d], second[d]);
@@ -257,6 +324,7 @@ template <typename A> struct narrow_entries {
     /* 16 segments at a shared address; rows: of the lane's. */
     __device__ __forceinline__ void step(uint32_t at, uint32_t rows_at)
     {
+        constexpr int GROUPS = STEP_SEGMENTS / 4; /* k-steps at once */
         const uint32_t segment_at = at + lane % 4 * 16,
                        entry_at = at + lane % 8 / 2 * 16 + (lane % 2 + lane / 16 * 2) * 4;
         const uint32_t row = load_shared_4(rows_at + lane % 4 * 4);
@@ -276,29 +344,64 @@ template <typename A> struct narrow_entries {
     /* Takes all chunks; send(unit, sums) whenever a unit is done. x is here. */
     template <typename F> __device__ __forceinline__ void run(const F &send)
     {
+        int split = -1; /* a unit that another warp has begun, and this one has ended */
 #pragma unroll 1
-        while (taken.unit < units.count) {
-            const int unit = taken.unit, left = static_cast<int>(rows[unit].count) - taken.begin;
+        while (taken.left > 0) {
+            const int unit = taken.unit, count = taken.count(rows, l.chunks.segments);
             const uint32_t at = slots + slot * l.chunks.slot_bytes();
             wait<1>();
             __syncwarp(); /* what other lanes asked for, too */
 #pragma unroll 1
-            for (int i = 0; i < min(left, l.chunks.segments); i += STEP)
+            for (int i = 0; i < count; i += STEP_SEGMENTS)
                 step(at + i * 16, at + l.chunks.segments * 16 + i);
-            taken.next(rows, l.chunks.segments);
-            if (taken.unit != unit) {
+            if (taken.next(rows, count)) {
                 float sum[4];
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    sum[i] = l.alpha * (acc[0][i] + acc[1][i]);
-                    acc[0][i] = acc[1][i] = 0;
+                take_sum(sum);
+                if (begun) {
+                    split = unit;
+                    keep(sum);
+                } else {
+                    send(unit, sum);
                 }
-                send(unit, sum);
+                begun = false;
             }
             __syncwarp(); /* the slot is asked for anew */
             ask(slot);
             slot = (slot + 1) & (l.chunks.slots - 1);
         }
+        join(split, send);
+    }
+    __device__ __forceinline__ void take_sum(float sum[4])
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            sum[i] = l.alpha * (acc[0][i] + acc[1][i]);
+            acc[0][i] = acc[1][i] = 0;
+        }
+    }
+    __device__ __forceinline__ void keep(const float sum[4])
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            head[i] = sum[i];
+    }
+    /* What a warp has of a unit whose end is another's goes to where its slots were; the warp that
+     * has the end adds up, in the order of the warps. */
+    template <typename F> __device__ __forceinline__ void join(int split, const F &send)
+    {
+        float tail[4];
+        take_sum(tail);
+        const int bytes = l.chunks.bytes();
+        const uint32_t mine = slots + lane * 16;
+        store_shared_16(mine, make_uint4(__float_as_uint(tail[0]), __float_as_uint(tail[1]),
+                                         __float_as_uint(tail[2]), __float_as_uint(tail[3])));
+        meeting_sync<MEET, THREADS>();
+        if (split < 0)
+            return;
+        const float4 sum =
+            total(mine - static_cast<uint32_t>((warp - from) * bytes), warp - from, bytes);
+        const float all[4] = {sum.x + head[0], sum.y + head[1], sum.z + head[2], sum.w + head[3]};
+        send(split, all);
     }
 };
 

@@ -36,7 +36,8 @@ narrow_layout layout_of(const narrow_launch &l)
     at.chunks = at.sums + (units + l.blocks - 1) / l.blocks * at.senders * UNIT_SUM_BYTES;
     at.scales = at.chunks + (patched ? NARROW_ORTHO * l.chunks.bytes() : 0);
     at.start = at.scales + units * at.unit_scales;
-    at.rows = at.start + images * l.w.s.groups * TILE_TOKENS * 4;
+    at.zeros = at.start + images * l.w.s.groups * TILE_TOKENS * 4;
+    at.rows = at.zeros + (patched ? TILE_LINE : 0);
     at.barriers = at.rows + (patched ? units * static_cast<int>(sizeof(unit_rows)) : 0);
     at.bytes = at.barriers + (at.quads + 1) * 8;
     return at;

@@ -34,6 +34,7 @@ struct chunk_shape {
         return slots * slot_bytes();
     }
 };
+constexpr int STEP_SEGMENTS = 16; /* that a warp of Ortho multiplies at once, of one unit */
 constexpr chunk_shape CHUNKS = {4, 128}, CHUNKS_SMALL = {2, 64}; /* as there is room */
 
 /* Where a block's segments of a unit's rows are: the first `before[row]` of the unit's are those of
@@ -56,7 +57,7 @@ struct unit_range {
 
 /* Offsets from the beginning of a block's dynamic shared memory, alike in all blocks. */
 struct narrow_layout {
-    int weights, x, scales, sums, chunks, start, rows, barriers, bytes;
+    int weights, x, scales, sums, chunks, start, zeros, rows, barriers, bytes;
     int unit_weights, unit_scales; /* bytes of a unit */
     int senders;                   /* warps that send sums of a unit, of all blocks */
     int quads;                     /* of the largest cluster */
