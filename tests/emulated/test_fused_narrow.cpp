@@ -53,7 +53,10 @@ void every_unit_is_dealt(const narrow_launch &l)
     assert_in_range(l.units_of(0).count, 1, NARROW_UNITS);
     assert_in_range(l.at.quads * QUAD_UNITS, l.units_of(0).count, NARROW_UNITS);
     assert_in_range(l.quads_ahead, 1, INT32_MAX);
-    assert_in_range(1 << l.column_shift, 1, NARROW_BASE);
+    assert_in_range(1 << l.column_shift, 1, l.base);
+    assert_int_equal(l.base % (1 << l.column_shift), 0); /* or a quad would be multiplied twice */
+    assert_in_range(l.bringers, l.base, NARROW_WARPS);
+    assert_in_range(l.base, 1, NARROW_WARPS - (l.alpha != 0));
 }
 
 void every_column_is_dealt(const narrow_launch &l)
@@ -84,7 +87,7 @@ void all_has_its_place(const narrow_launch &l)
         {at.weights, units * images * IMAGE_BYTES, 128},
         {at.x, images * IMAGE_TILE_BYTES, 128},
         {at.sums, (units + l.blocks - 1) / l.blocks * senders * UNIT_SUM_BYTES, 16},
-        {at.chunks, patched ? NARROW_ORTHO * l.chunks.bytes() : 0, 16},
+        {at.chunks, patched ? l.ortho() * CHUNK_SLOTS * chunk_bytes(l.chunk) : 0, 16},
         {at.scales, units * images * groups * SCALE_BYTES, 16},
         {at.start, images * groups * TILE_TOKENS * 4, 4},
         {at.zeros, patched ? TILE_LINE : 0, 16},

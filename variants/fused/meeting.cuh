@@ -70,6 +70,11 @@ template <int NAME, int THREADS> __device__ __forceinline__ void meeting_sync()
                  : "memory");
 }
 
+template <int NAME> __device__ __forceinline__ void meeting_sync_of(int)
+{
+    meeting_sync<NAME, 0>();
+}
+
 #else
 
 constexpr int ARRIVING_LANES = 1;
@@ -89,6 +94,12 @@ template <int NAME, int THREADS> __device__ __forceinline__ void meeting_arrive(
 template <int NAME, int THREADS> __device__ __forceinline__ void meeting_sync()
 {
     asm volatile("bar.sync %0, %1;" ::"n"(NAME), "n"(THREADS) : "memory");
+}
+
+/* Of as many as only a launch knows. */
+template <int NAME> __device__ __forceinline__ void meeting_sync_of(int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(NAME), "r"(threads) : "memory");
 }
 
 #endif

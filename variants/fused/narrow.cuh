@@ -44,7 +44,7 @@ __device__ __forceinline__ void send_four(int block, uint32_t at, uint32_t barri
 
 /* What all warps of a block know. */
 struct narrow_block {
-    static constexpr int WARPS = NARROW_THREADS / 32;
+    static constexpr int WARPS = NARROW_WARPS;
     const narrow_launch &l;
     const narrow_layout &at;
     uint32_t memory; /* shared address that offsets are from */
@@ -208,19 +208,15 @@ template <typename A, int GROUPS> struct narrow_base {
             }
         }
     }
-    /* The block's columns of x, transposed; each warp some images. between() is called once they
-     * are asked for. */
+    /* The block's columns of x, transposed; each of those that bring it some images. between() is
+     * called once they are asked for. */
     template <typename F> __device__ __forceinline__ void bring(const F &between) const
     {
-        const int warps = b.l.alpha != 0 ? NARROW_BASE : narrow_block::WARPS; /* that bring some */
-        const int first = blockIdx.y * TILE_TOKENS;
-        const int64_t k = b.l.w.s.k, column = static_cast<int64_t>(b.images.first) * IMAGE_COLUMNS;
-        const tile_source<element> from(static_cast<const element *>(b.l.x) + first * k, k, column,
-                                        b.l.tokens - first, b.lane);
-        const bool all = from.vectors && from.columns >= b.images.count * IMAGE_COLUMNS;
+        const tile_source<element> from = source();
+        const bool all = has_all(from);
         ortho_cuda_wait_for_previous();
 #pragma unroll 1
-        for (int i = b.warp; i < b.images.count; i += warps)
+        for (int i = b.warp; i < b.images.count; i += b.l.bringers)
             if (all)
                 ask_image(from, i, x_of(i), b.lane);
             else
@@ -229,11 +225,41 @@ template <typename A, int GROUPS> struct narrow_base {
         between();
         asm volatile("cp.async.wait_group 0;" ::: "memory");
 #pragma unroll 1
-        for (int i = b.warp; i < b.images.count; i += warps) {
+        for (int i = b.warp; i < b.images.count; i += b.l.bringers) {
             transpose_image(x_of(i), b.lane);
             __syncwarp();
             note_start(i);
         }
+    }
+    /* The same by a warp that has asked for entries, and doesn't wait for them here. */
+    __device__ __forceinline__ void bring_beside() const
+    {
+        const tile_source<element> from = source();
+        const bool all = has_all(from);
+        ortho_cuda_wait_for_previous();
+#pragma unroll 1
+        for (int i = b.warp; i < b.images.count; i += b.l.bringers) {
+            if (all) {
+                bring_lines(from, i, x_of(i), b.lane);
+            } else {
+                bring_some(from, i, x_of(i), b.lane);
+                __syncwarp();
+                transpose_image(x_of(i), b.lane);
+            }
+            __syncwarp();
+            note_start(i);
+        }
+    }
+    __device__ __forceinline__ tile_source<element> source() const
+    {
+        const int first = blockIdx.y * TILE_TOKENS;
+        const int64_t k = b.l.w.s.k, column = static_cast<int64_t>(b.images.first) * IMAGE_COLUMNS;
+        return tile_source<element>(static_cast<const element *>(b.l.x) + first * k, k, column,
+                                    b.l.tokens - first, b.lane);
+    }
+    __device__ __forceinline__ bool has_all(const tile_source<element> &from) const
+    {
+        return from.vectors && from.columns >= b.images.count * IMAGE_COLUMNS;
     }
     /* Adds the products of an image and a quad's units. A fragment of x is asked for a step before
      * it is multiplied. */
@@ -298,7 +324,7 @@ template <typename A, int GROUPS> struct narrow_base {
         const int part = b.warp & (columns - 1), each = (b.images.count + columns - 1) >> shift;
         const int end = min((part + 1) * each, b.images.count);
 #pragma unroll 1
-        for (int q = b.warp >> shift; q * QUAD_UNITS < b.units.count; q += NARROW_BASE >> shift) {
+        for (int q = b.warp >> shift; q * QUAD_UNITS < b.units.count; q += b.l.base >> shift) {
             int unit[QUAD_UNITS];
             float sum[QUAD_UNITS][4] = {};
 #pragma unroll
@@ -326,7 +352,7 @@ template <typename A, int GROUPS> struct narrow_base {
         const int64_t n = b.l.w.s.n;
         barrier_wait(b.sums_barrier(), 0);
 #pragma unroll 1
-        for (int u = b.warp; u < b.owned(); u += NARROW_BASE, unit = fetch_unit(u)) {
+        for (int u = b.warp; u < b.owned(); u += b.l.base, unit = fetch_unit(u)) {
             const int64_t row = static_cast<int64_t>(unit) * UNIT_ROWS + four * 4;
             const float4 sum =
                 total(b.memory + b.at.sums + u * b.at.senders * UNIT_SUM_BYTES + b.lane * 16,
@@ -350,7 +376,7 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
     if (b.warp == 0)
         b.open_barriers();
     if (threadIdx.x == 0)
-        meeting_open(narrow_entries<A>::MEET, narrow_entries<A>::THREADS);
+        meeting_open(narrow_entries<A>::MEET, l.ortho() * 32);
     __syncthreads();
     cluster_arrive();
     const place from = b.place_of_lane();
@@ -359,8 +385,7 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
     cluster_wait(); /* barriers are there for others to send to */
     const narrow_base<A, GROUPS> base{b};
     const auto rest = [&] { b.ask_weights(from, l.quads_ahead, b.quads_here()); };
-    if (b.warp < NARROW_BASE) {
-        take_registers<NARROW_BASE_REGISTERS>();
+    if (b.warp < l.base) {
         const uint32_t unit = base.fetch_unit(b.warp);
         base.bring(rest);
         __syncthreads();
@@ -368,16 +393,17 @@ __global__ void __launch_bounds__(NARROW_THREADS, 2)
         base.store(unit);
         return;
     }
-    give_registers<NARROW_ORTHO_REGISTERS>();
     unit_rows *const rows = reinterpret_cast<unit_rows *>(memory + b.at.rows);
-    const int warp = b.warp - NARROW_BASE;
+    const int warp = b.warp - l.base;
     narrow_entries<A> entries(l, rows, b.units, b.images, b.memory, warp);
     const auto send = [&](int unit, const float sum[4]) { b.send(unit, 1 << l.column_shift, sum); };
     if (l.alpha != 0) {
         entries.note_rows(rows);
         entries.ask_first(send);
         rest();
-        entries.template wait<0>(); /* scales have come */
+        if (b.warp < l.bringers)
+            base.bring_beside();
+        entries.wait_for_scales();
     } else {
         base.bring(rest);
     }

@@ -123,7 +123,8 @@ struct entry_share {
     int from;       /* the first warp that has some of that unit */
 
     /* By all lanes. */
-    __device__ __forceinline__ entry_share(const unit_rows *rows, int units, int warp, int lane)
+    __device__ __forceinline__ entry_share(const unit_rows *rows, int units, int warp, int warps,
+                                           int lane)
     {
         static_assert(NARROW_UNITS <= 64, "two a lane");
         const int low = lane < units ? steps_of(rows[lane]) : 0,
@@ -131,15 +132,15 @@ struct entry_share {
         const int low_end = sum_until(low, lane), low_all = __shfl_sync(ALL_LANES, low_end, 31),
                   high_end = low_all + sum_until(high, lane),
                   all = __shfl_sync(ALL_LANES, high_end, 31);
-        first = all * warp / NARROW_ORTHO;
-        end = all * (warp + 1) / NARROW_ORTHO;
+        first = all * warp / warps;
+        end = all * (warp + 1) / warps;
         unit = __popc(__ballot_sync(ALL_LANES, lane < units && low_end <= first)) +
                __popc(__ballot_sync(ALL_LANES, lane + 32 < units && high_end <= first));
         const int before = unit < 32 ? __shfl_sync(ALL_LANES, low_end - low, unit % 32)
                                      : __shfl_sync(ALL_LANES, high_end - high, unit % 32);
         begin = (first - before) * STEP_SEGMENTS;
         from = warp;
-        while (from > 0 && all * from / NARROW_ORTHO > before)
+        while (from > 0 && all * from / warps > before)
             from--;
     }
     static __device__ __forceinline__ int steps_of(const unit_rows &unit)
@@ -186,7 +187,7 @@ struct chunk_walk {
 /* A warp of Ortho. */
 template <typename A> struct narrow_entries {
     static constexpr int CHAINS = 2; /* sums apart */
-    static constexpr int MEET = 1, THREADS = NARROW_ORTHO * 32;
+    static constexpr int MEET = 1;
 
     const narrow_launch &l;
     const unit_rows *rows; /* of the cluster's units */
@@ -205,8 +206,8 @@ template <typename A> struct narrow_entries {
                                               unit_range of, image_range mine, uint32_t memory,
                                               int number)
         : l(launch), rows(at), images(mine), units(of),
-          slots(memory + l.at.chunks + number * l.chunks.bytes()), x(memory + l.at.x),
-          zeros(memory + l.at.zeros), warp(number), lane(threadIdx.x % 32),
+          slots(memory + l.at.chunks + number * CHUNK_SLOTS * chunk_bytes(l.chunk)),
+          x(memory + l.at.x), zeros(memory + l.at.zeros), warp(number), lane(threadIdx.x % 32),
           slot(0), asked{}, taken{}, begun(false), from(number), acc{}, head{}
     {
     }
@@ -215,23 +216,23 @@ template <typename A> struct narrow_entries {
     {
         constexpr int AT_ONCE = 2; /* latencies side by side */
 #pragma unroll 1
-        for (int u = warp; u < units.count; u += AT_ONCE * NARROW_ORTHO) {
+        for (int u = warp; u < units.count; u += AT_ONCE * l.ortho()) {
             unit_index index[AT_ONCE];
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++)
-                index[i].ask(l.w, units.first + min(u + i * NARROW_ORTHO, units.count - 1), lane);
+                index[i].ask(l.w, units.first + min(u + i * l.ortho(), units.count - 1), lane);
 #pragma unroll
             for (int i = 0; i < AT_ONCE; i++) {
                 const row_counts counts = index[i].count(images, lane);
-                if (u + i * NARROW_ORTHO < units.count)
-                    index[i].note(to + u + i * NARROW_ORTHO, counts, lane);
+                if (u + i * l.ortho() < units.count)
+                    index[i].note(to + u + i * l.ortho(), counts, lane);
             }
         }
         if (warp == 0 && lane < TILE_LINE / 4)
             store_shared_4(zeros + lane * 4, 0);
         __syncwarp();
-        meeting_sync<MEET, THREADS>();
-        const entry_share mine(rows, units.count, warp, lane);
+        meeting_sync_of<MEET>(l.ortho() * 32);
+        const entry_share mine(rows, units.count, warp, l.ortho(), lane);
         asked = taken = {mine.unit, mine.begin, mine.end - mine.first};
         begun = mine.begin > 0;
         from = mine.from;
@@ -239,10 +240,10 @@ template <typename A> struct narrow_entries {
     /* Asks for a chunk, or for nothing: once for each slot, and then whenever one was taken. */
     __device__ __forceinline__ void ask(int to)
     {
-        const int count = asked.count(rows, l.chunks.segments);
+        const int count = asked.count(rows, l.chunk);
         if (count > 0) {
             const unit_rows &unit = rows[asked.unit];
-            const uint32_t at = slots + to * l.chunks.slot_bytes(), section = unit.section;
+            const uint32_t at = slots + to * chunk_bytes(l.chunk), section = unit.section;
             const segment_order order(static_cast<int>(unit.steps),
                                       bundle_steps(static_cast<int>(unit.steps)));
             const int padded = (count + STEP_SEGMENTS - 1) / STEP_SEGMENTS * STEP_SEGMENTS;
@@ -261,8 +262,8 @@ template <typename A> struct narrow_entries {
                             section + order.place_of(static_cast<int>(unit.from[row]) + in_unit),
                             i < count);
                 /* A lane's rows of a step, side by side. */
-                store_shared_1(at + l.chunks.segments * 16 + i / STEP_SEGMENTS * STEP_SEGMENTS +
-                                   i % 4 * 4 + i % STEP_SEGMENTS / 4,
+                store_shared_1(at + l.chunk * 16 + i / STEP_SEGMENTS * STEP_SEGMENTS + i % 4 * 4 +
+                                   i % STEP_SEGMENTS / 4,
                                row);
             }
             asked.next(rows, count);
@@ -285,21 +286,22 @@ template <typename A> struct narrow_entries {
     {
         const float nothing[4] = {};
 #pragma unroll 1
-        for (int i = 0; i < l.chunks.slots; i++)
+        for (int i = 0; i < CHUNK_SLOTS; i++)
             ask(i);
 #pragma unroll 1
-        for (int u = warp; u < units.count; u += NARROW_ORTHO)
+        for (int u = warp; u < units.count; u += l.ortho())
             if (rows[u].count == 0)
                 send(u, nothing);
     }
-    /* For so many of the slots, in the order in which they were asked for, and all that was asked
-     * for before them: whoever asked meets the others then. */
-    template <int SLOTS> __device__ __forceinline__ void wait() const
+    /* For the slot that was asked for first; and for all that was asked for before the slots:
+     * whoever asked meets the others then. */
+    static __device__ __forceinline__ void wait()
     {
-        if (l.chunks.slots == CHUNKS.slots)
-            asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS.slots - SLOTS) : "memory");
-        else
-            asm volatile("cp.async.wait_group %0;" ::"n"(CHUNKS_SMALL.slots - SLOTS) : "memory");
+        asm volatile("cp.async.wait_group %0;" ::"n"(CHUNK_SLOTS - 1) : "memory");
+    }
+    static __device__ __forceinline__ void wait_for_scales()
+    {
+        asm volatile("cp.async.wait_group %0;" ::"n"(CHUNK_SLOTS) : "memory");
     }
     /* x at 16 entries, of which this lane has the one whose line it points at; zeros where the
      * column is another block's, as the first and the last segments of a row may have some. */
@@ -347,13 +349,13 @@ template <typename A> struct narrow_entries {
         int split = -1; /* a unit that another warp has begun, and this one has ended */
 #pragma unroll 1
         while (taken.left > 0) {
-            const int unit = taken.unit, count = taken.count(rows, l.chunks.segments);
-            const uint32_t at = slots + slot * l.chunks.slot_bytes();
-            wait<1>();
+            const int unit = taken.unit, count = taken.count(rows, l.chunk);
+            const uint32_t at = slots + slot * chunk_bytes(l.chunk);
+            wait();
             __syncwarp(); /* what other lanes asked for, too */
 #pragma unroll 1
             for (int i = 0; i < count; i += STEP_SEGMENTS)
-                step(at + i * 16, at + l.chunks.segments * 16 + i);
+                step(at + i * 16, at + l.chunk * 16 + i);
             if (taken.next(rows, count)) {
                 float sum[4];
                 take_sum(sum);
@@ -367,7 +369,7 @@ template <typename A> struct narrow_entries {
             }
             __syncwarp(); /* the slot is asked for anew */
             ask(slot);
-            slot = (slot + 1) & (l.chunks.slots - 1);
+            slot = (slot + 1) % CHUNK_SLOTS;
         }
         join(split, send);
     }
@@ -391,11 +393,11 @@ template <typename A> struct narrow_entries {
     {
         float tail[4];
         take_sum(tail);
-        const int bytes = l.chunks.bytes();
+        const int bytes = CHUNK_SLOTS * chunk_bytes(l.chunk);
         const uint32_t mine = slots + lane * 16;
         store_shared_16(mine, make_uint4(__float_as_uint(tail[0]), __float_as_uint(tail[1]),
                                          __float_as_uint(tail[2]), __float_as_uint(tail[3])));
-        meeting_sync<MEET, THREADS>();
+        meeting_sync_of<MEET>(l.ortho() * 32);
         if (split < 0)
             return;
         const float4 sum =

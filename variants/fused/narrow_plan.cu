@@ -34,7 +34,7 @@ narrow_layout layout_of(const narrow_launch &l)
     at.x = units * at.unit_weights;
     at.sums = at.x + images * IMAGE_TILE_BYTES;
     at.chunks = at.sums + (units + l.blocks - 1) / l.blocks * at.senders * UNIT_SUM_BYTES;
-    at.scales = at.chunks + (patched ? NARROW_ORTHO * l.chunks.bytes() : 0);
+    at.scales = at.chunks + (patched ? l.ortho() * CHUNK_SLOTS * chunk_bytes(l.chunk) : 0);
     at.start = at.scales + units * at.unit_scales;
     at.zeros = at.start + images * l.w.s.groups * TILE_TOKENS * 4;
     at.rows = at.zeros + (patched ? TILE_LINE : 0);
@@ -46,18 +46,36 @@ narrow_layout layout_of(const narrow_launch &l)
 /* A launch's blocks where two fit a multiprocessor: the next launch's are there before they end. */
 constexpr int SHARED_MOST = MULTIPROCESSOR_BYTES / 2 - BLOCK_RESERVED;
 
+/* Warps of Base, where there are entries. */
+constexpr int BASE_WARPS[] = {8, 6, 4};
+
+/* What the entries of a launch are expected to take, likewise: those of a warp, step by step, and a
+ * latency whenever all the room for them is asked for anew. */
+float expected_of_entries(const narrow_launch &l, float density)
+{
+    constexpr float STEP = 0.8f, LATENCY = 2;
+    const float entries = density * static_cast<float>(l.units_of(0).count * UNIT_ROWS) *
+                          static_cast<float>(l.images[0].count * IMAGE_COLUMNS) /
+                          static_cast<float>(l.ortho()),
+                room = static_cast<float>(CHUNK_SLOTS * l.chunk * SEGMENT_ENTRIES);
+    return entries / (STEP_SEGMENTS * SEGMENT_ENTRIES) * STEP +
+           (entries > room ? (entries - room) / room * LATENCY : 0.0f);
+}
+
 /* What a launch is expected to take, in images that a warp multiplies: those of the busiest warp,
- * those that are still to be multiplied when the last quad has come, and sums to be added; more
- * where launches don't overlap, and where entries have little room to come to. Measured on an H100,
- * roughly: it chooses well among few. */
+ * or entries, those that are still to be multiplied when the last quad has come, and sums to be
+ * added; more where launches don't overlap, and where few entries are asked for at once. Measured
+ * on an H100, roughly: it chooses well among few. */
 float expected_images(const narrow_launch &l, float density)
 {
-    const int groups = 1 << l.column_shift, rows = NARROW_BASE / groups,
+    constexpr float APART = 10, FEW = 2;
+    const int groups = 1 << l.column_shift, rows = l.base / groups,
               each = (l.images[0].count + groups - 1) / groups;
-    return static_cast<float>((l.at.quads + rows - 1) / rows * each) +
-           0.5f * static_cast<float>(each) + 0.25f * static_cast<float>(groups) +
-           (l.at.bytes > SHARED_MOST ? 10.0f : 0.0f) +
-           (l.chunks.slots < CHUNKS.slots ? 100.0f * density : 0.0f);
+    const float products = static_cast<float>((l.at.quads + rows - 1) / rows * each),
+                entries = expected_of_entries(l, density);
+    return (products > entries ? products : entries) + 0.5f * static_cast<float>(each) +
+           0.25f * static_cast<float>(groups) + (l.at.bytes > SHARED_MOST ? APART : 0.0f) +
+           (l.alpha != 0 && l.chunk < CHUNKS[1] ? FEW : 0.0f);
 }
 
 /* Deals columns to warps, and room to entries on their way, so that it takes the least time. False
@@ -67,18 +85,22 @@ bool deal_columns(narrow_launch *l, float density)
     narrow_launch best = *l;
     bool fits = false;
     float least = 0;
-    for (int shift = 0; 1 << shift <= NARROW_BASE; shift++)
-        for (const chunk_shape &chunks : {CHUNKS, CHUNKS_SMALL}) {
-            l->column_shift = shift;
-            l->chunks = chunks;
-            l->at = layout_of(*l);
-            const float cost = expected_images(*l, density);
-            if (l->at.bytes <= BLOCK_MOST && (!fits || cost < least)) {
-                best = *l;
-                least = cost;
-                fits = true;
-            }
+    const auto offer = [&](int base, int shift, int chunk) {
+        l->base = base;
+        l->column_shift = shift;
+        l->chunk = chunk;
+        l->at = layout_of(*l);
+        const float cost = expected_images(*l, density);
+        if (l->at.bytes <= BLOCK_MOST && (!fits || cost < least)) {
+            best = *l;
+            least = cost;
+            fits = true;
         }
+    };
+    for (const int base : BASE_WARPS)
+        for (int shift = 0; base % (1 << shift) == 0; shift++) /* as many warps each */
+            for (const int chunk : CHUNKS)
+                offer(base, shift, chunk);
     *l = best;
     return fits;
 }
@@ -131,6 +153,9 @@ bool plan_one(narrow_launch *l, int64_t entries, int clusters, bool alone)
         l->images[i] = images_of_block(l->w.s.images, l->blocks, i);
     if (!deal_units(l, clusters, alone, density))
         return false;
+    /* Where a launch begins behind the last one's blocks, Ortho's warps have to look for entries
+     * while x comes. */
+    l->bringers = l->alpha == 0 || l->at.bytes <= SHARED_MOST ? NARROW_WARPS : l->base;
     l->quads_ahead = QUADS_AHEAD_BYTES / (QUAD_UNITS * l->at.unit_weights) + 1;
     return true;
 }

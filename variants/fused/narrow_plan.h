@@ -16,26 +16,17 @@
 namespace ortho_fused
 {
 
-constexpr int NARROW_BASE = 8, NARROW_ORTHO = 4, NARROW_THREADS = (NARROW_BASE + NARROW_ORTHO) * 32;
-/* Where two blocks are resident, of 80 a thread. */
-constexpr int NARROW_BASE_REGISTERS = 88, NARROW_ORTHO_REGISTERS = 64;
+constexpr int NARROW_WARPS = 12, NARROW_THREADS = NARROW_WARPS * 32;
 constexpr int QUAD_UNITS = 4;                       /* what a warp multiplies at once */
 constexpr int NARROW_UNITS = 40, NARROW_BLOCKS = 4; /* of a cluster, at most */
-/* Slots of a warp of Ortho, and segments of one: a row of bytes each, behind them. */
-struct chunk_shape {
-    int slots, segments;
-
-    ORTHO_FUSED_SHARED int slot_bytes() const
-    {
-        return segments * (16 + 1);
-    }
-    ORTHO_FUSED_SHARED int bytes() const
-    {
-        return slots * slot_bytes();
-    }
-};
 constexpr int STEP_SEGMENTS = 16; /* that a warp of Ortho multiplies at once, of one unit */
-constexpr chunk_shape CHUNKS = {4, 128}, CHUNKS_SMALL = {2, 64}; /* as there is room */
+/* Slots of a warp of Ortho; segments of one, as there is room: a row of bytes each, behind them. */
+constexpr int CHUNK_SLOTS = 4, CHUNKS[] = {128, 64, 32};
+
+ORTHO_FUSED_SHARED constexpr int chunk_bytes(int segments)
+{
+    return segments * (16 + 1);
+}
 
 /* Where a block's segments of a unit's rows are: the first `before[row]` of the unit's are those of
  * rows before `row`; the section's segment `from[row]` + i is number i of the unit's. */
@@ -72,13 +63,19 @@ struct narrow_launch {
     int tokens;
     int blocks;
     cluster_range mine;
+    int base;         /* warps of Base; the others are Ortho's */
     int column_shift; /* 2 to that so many groups of warps of Base share a block's images */
     int each, extra;  /* units of a cluster; the first `extra` have one more */
-    chunk_shape chunks;
-    int quads_ahead;                   /* whose weights are asked for before x */
+    int chunk;        /* segments of a slot */
+    int bringers;     /* warps that bring x: all, or those of Base */
+    int quads_ahead;  /* whose weights are asked for before x */
     image_range images[NARROW_BLOCKS]; /* of each block of a cluster */
     narrow_layout at;
 
+    ORTHO_FUSED_SHARED int ortho() const
+    {
+        return NARROW_WARPS - base;
+    }
     /* Of the launch's clusters, from its first. */
     ORTHO_FUSED_SHARED unit_range units_of(int cluster) const
     {

@@ -110,19 +110,40 @@ __device__ __forceinline__ void bring_some(const tile_source<E> &from, int image
     }
 }
 
-/* Its strips become its lines, by the warp that brought them. */
-__device__ __forceinline__ void transpose_image(uint32_t at, int lane)
+/* An image's strips, eight columns of a token a lane, become its lines. */
+__device__ __forceinline__ void store_lines(uint32_t at, const uint4 v[IMAGE_STRIPS * TILE_HALVES],
+                                            int lane)
 {
     const uint32_t column = lane % 8 / 2 * 8 + lane / 8 * 2 + lane % 2; /* of this lane's line */
+#pragma unroll
+    for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
+        store_transposed(
+            at + half_line(2 * (i / TILE_HALVES * STRIP_COLUMNS + column), i % TILE_HALVES), v[i]);
+}
+
+/* What a warp has brought, in its place. */
+__device__ __forceinline__ void transpose_image(uint32_t at, int lane)
+{
     uint4 v[IMAGE_STRIPS * TILE_HALVES];
 #pragma unroll
     for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
         v[i] = load_shared_16(at + i * 512 + lane * 16);
     __syncwarp();
+    store_lines(at, v, lane);
+}
+
+/* The same of all columns of an image at once, through registers: for a warp that doesn't want to
+ * wait for what it has asked for otherwise. */
+template <typename E>
+__device__ __forceinline__ void bring_lines(const tile_source<E> &from, int image, uint32_t to,
+                                            int lane)
+{
+    uint4 v[IMAGE_STRIPS * TILE_HALVES];
 #pragma unroll
     for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
-        store_transposed(
-            at + half_line(2 * (i / TILE_HALVES * STRIP_COLUMNS + column), i % TILE_HALVES), v[i]);
+        v[i] = __ldcg(reinterpret_cast<const uint4 *>(
+            from.row[i % TILE_HALVES] + image * IMAGE_COLUMNS + i / TILE_HALVES * STRIP_COLUMNS));
+    store_lines(to, v, lane);
 }
 
 /* An image of x as A fragments of its eight k-steps, k-step 2 * word + side. */
