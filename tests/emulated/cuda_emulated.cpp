@@ -1,6 +1,10 @@
-/* Fibers: a block's threads on one thread of the host, switched where they wait for one another. */
+/*
+ * Fibers: a block's threads on one thread of the host, switched where they wait for one another. A
+ * context begins one; from then on jumps switch, which unlike contexts cost no calls of the system.
+ */
 #include "cuda_emulated.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -21,7 +25,9 @@ struct meeting {
 };
 
 struct fiber {
-    ucontext_t context;
+    ucontext_t context; /* as it begins */
+    jmp_buf at;         /* where it waits */
+    bool begun;
     std::vector<char> stack;
     meeting *waits; /* for this to go beyond `generation`; NULL: for its turn */
     unsigned generation;
@@ -37,7 +43,7 @@ struct block {
     std::vector<fiber> fibers;
     std::vector<warp> warps;
     meeting threads;
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     const std::function<void()> *body;
     unsigned running;
 };
@@ -49,6 +55,24 @@ thread_local block *now;
     fprintf(stderr, "emulated: block %u,%u, thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x,
             what);
     abort();
+}
+
+/* From the fiber at work to the scheduler, until that comes back. */
+void leave(fiber *f)
+{
+    if (_setjmp(f->at) == 0)
+        _longjmp(now->scheduler, 1);
+}
+
+/* From the scheduler to a fiber, until that leaves. */
+void enter(fiber *f)
+{
+    if (_setjmp(now->scheduler) != 0)
+        return;
+    if (f->begun)
+        _longjmp(f->at, 1);
+    f->begun = true;
+    setcontext(&f->context);
 }
 
 void entry()
@@ -63,14 +87,14 @@ void entry()
         now->threads.generation++;
     }
     for (;;)
-        swapcontext(&f.context, &now->scheduler);
+        leave(&f);
 }
 
 void start(fiber *f)
 {
     f->stack.resize(STACK);
     f->waits = nullptr;
-    f->done = false;
+    f->done = f->begun = false;
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->stack.data();
     f->context.uc_stack.ss_size = f->stack.size();
@@ -88,7 +112,7 @@ void wait_at(meeting *m)
         return;
     }
     f.waits = m;
-    swapcontext(&f.context, &now->scheduler);
+    leave(&f);
 }
 
 /* Each thread that can go on, once; false when none could. */
@@ -102,7 +126,7 @@ bool run_all_once()
         f.waits = nullptr;
         now->running = i;
         threadIdx = {i, 0, 0};
-        swapcontext(&now->scheduler, &f.context);
+        enter(&f);
         progress = true;
     }
     return progress;
@@ -146,11 +170,18 @@ void emulated_meet_block()
 
 const uint64_t *emulated_exchange(uint64_t mine)
 {
+    return emulated_together(mine, nullptr);
+}
+
+const uint64_t *emulated_together(uint64_t mine, void (*all)(const uint64_t left[32]))
+{
     warp &w = now->warps[now->running / 32];
     if (w.lanes.expected != 32)
         fail("lanes of its warp have left before an operation of all of them");
     uint64_t *slots = w.slots[w.lanes.generation % 2];
     slots[now->running % 32] = mine;
+    if (all != nullptr && w.lanes.arrived == 31)
+        all(slots);
     wait_at(&w.lanes);
     return slots;
 }
@@ -159,4 +190,13 @@ void emulated_require_alignment(const void *p, size_t bytes)
 {
     if (reinterpret_cast<uintptr_t>(p) % bytes != 0)
         fail("a load at an address that isn't a multiple of its size");
+}
+
+void *emulated_shared_memory(uint32_t at, size_t bytes)
+{
+    const uintptr_t known = reinterpret_cast<uintptr_t>(&threadIdx);
+    const int32_t from_known = static_cast<int32_t>(at - static_cast<uint32_t>(known));
+    void *const p = reinterpret_cast<void *>(known + static_cast<uintptr_t>(intptr_t{from_known}));
+    emulated_require_alignment(p, bytes);
+    return p;
 }

@@ -5,10 +5,13 @@
  * another, so that a grid whose blocks wait for one another must have one. Nothing here is ever
  * timed.
  *
- * It takes the place of cuda_runtime.h, cuda_fp16.h and cuda_bf16.h.
+ * It takes the place of cuda_runtime.h, cuda_fp16.h and cuda_bf16.h; include/variants/fused/ptx.cuh
+ * that of PTX.
  */
 #ifndef ORTHO_TESTS_CUDA_EMULATED_H
 #define ORTHO_TESTS_CUDA_EMULATED_H
+
+#include "common/half.h"
 
 #include <functional>
 #include <math.h>
@@ -20,8 +23,11 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __noinline__    inline
 #define __launch_bounds__(...)
-#define __shared__ thread_local /* one block at a time, on one thread of the host */
+#define __grid_constant__
+#define __align__(bytes) __attribute__((aligned(bytes)))
+#define __shared__       thread_local /* one block at a time, on one thread of the host */
 
 struct dim3 {
     unsigned x, y, z;
@@ -32,7 +38,10 @@ struct dim3 {
 struct uint3 {
     unsigned x, y, z;
 };
-struct float2 {
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
+struct alignas(8) float2 {
     float x, y;
 };
 struct alignas(16) float4 {
@@ -42,6 +51,14 @@ struct alignas(16) uint4 {
     uint32_t x, y, z, w;
 };
 
+inline uint2 make_uint2(uint32_t x, uint32_t y)
+{
+    return {x, y};
+}
+inline float2 make_float2(float x, float y)
+{
+    return {x, y};
+}
 inline float4 make_float4(float x, float y, float z, float w)
 {
     return {x, y, z, w};
@@ -63,6 +80,9 @@ void emulated_meet_block();
 
 /* Leaves a value for the warp, waits for its lanes, and returns what each of the 32 left. */
 const uint64_t *emulated_exchange(uint64_t mine);
+
+/* The same, but the last lane to come does something for all before any goes on. */
+const uint64_t *emulated_together(uint64_t mine, void (*all)(const uint64_t left[32]));
 
 inline int emulated_lane()
 {
@@ -162,6 +182,19 @@ template <typename T> T atomicMax(T *p, T v)
     return old;
 }
 
+/* A shared address is the low half of a pointer: variables of a thread of the host stand within
+ * 2 GiB of each other. */
+inline size_t __cvta_generic_to_shared(const void *p)
+{
+    return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(p));
+}
+void *emulated_shared_memory(uint32_t at, size_t bytes);
+
+template <typename T> T *emulated_shared(uint32_t at)
+{
+    return static_cast<T *>(emulated_shared_memory(at, sizeof(T)));
+}
+
 /* ---- arithmetic ------------------------------------------------------------------------------ */
 
 inline int min(int a, int b)
@@ -172,9 +205,21 @@ inline uint32_t min(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
+inline int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 inline uint32_t max(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector)
+{
+    const uint64_t both = static_cast<uint64_t>(b) << 32 | a;
+    uint32_t out = 0;
+    for (int i = 0; i < 4; i++)
+        out |= static_cast<uint32_t>(both >> (selector >> 4 * i & 7) * 8 & 255) << 8 * i;
+    return out;
 }
 inline int __popc(uint32_t v)
 {
@@ -248,6 +293,9 @@ struct __half2 {
 struct __nv_bfloat16 {
     uint16_t bits;
 };
+struct __nv_bfloat162 {
+    uint16_t low, high;
+};
 
 inline float emulated_half(uint16_t bits)
 {
@@ -289,6 +337,23 @@ inline __half __ushort_as_half(uint16_t bits)
 inline float __bfloat162float(__nv_bfloat16 b)
 {
     return __uint_as_float(static_cast<uint32_t>(b.bits) << 16);
+}
+
+inline __nv_bfloat16 __float2bfloat16_rn(float f)
+{
+    return {ortho_float_to_bf16(f)};
+}
+inline uint16_t __bfloat16_as_ushort(__nv_bfloat16 b)
+{
+    return b.bits;
+}
+inline __nv_bfloat162 __floats2bfloat162_rn(float low, float high)
+{
+    return {ortho_float_to_bf16(low), ortho_float_to_bf16(high)};
+}
+inline float2 __bfloat1622float2(__nv_bfloat162 b)
+{
+    return {ortho_bf16_to_float(b.low), ortho_bf16_to_float(b.high)};
 }
 
 /* ---- the runtime's functions ----------------------------------------------------------------- */

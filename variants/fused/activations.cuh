@@ -13,19 +13,13 @@
 #define ORTHO_VARIANTS_FUSED_ACTIVATIONS_CUH
 
 #include "kernels/cuda/device.cuh"
+#include "variants/fused/ptx.cuh"
 
 namespace ortho_fused
 {
 
 namespace
 {
-
-template <int TABLE> __device__ __forceinline__ uint32_t lop3(uint32_t a, uint32_t b, uint32_t c)
-{
-    uint32_t d;
-    asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(c), "n"(TABLE));
-    return d;
-}
 
 /* a & mask | bits */
 __device__ __forceinline__ uint32_t masked(uint32_t a, uint32_t mask, uint32_t bits)
@@ -49,23 +43,17 @@ struct half_activations {
         a[3] = masked(z, 0x00f000f0, 0x54005400);
     }
 
-    /* d = a * b, and d += a * b. */
+    /* d = a * b, and c += a * b. */
     static __device__ __forceinline__ void first_mma(float d[4], const uint32_t a[4], uint32_t b0,
                                                      uint32_t b1)
     {
-        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-            "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-            : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+        first_mma_f16(d, a, b0, b1);
     }
 
     static __device__ __forceinline__ void mma(float c[4], const uint32_t a[4], uint32_t b0,
                                                uint32_t b1)
     {
-        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-            "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+        mma_f16(c, a, b0, b1);
     }
 
     static __device__ __forceinline__ float value(uint32_t bits)
@@ -120,23 +108,17 @@ struct bfloat_arithmetic {
         a[3] = masked(v >> 12, 0x000f000f, 0x43004300);
     }
 
-    /* d = a * b, and d += a * b. */
+    /* d = a * b, and c += a * b. */
     static __device__ __forceinline__ void first_mma(float d[4], const uint32_t a[4], uint32_t b0,
                                                      uint32_t b1)
     {
-        asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-            "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-            : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+        first_mma_bf16(d, a, b0, b1);
     }
 
     static __device__ __forceinline__ void mma(float c[4], const uint32_t a[4], uint32_t b0,
                                                uint32_t b1)
     {
-        asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-            "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+        mma_bf16(c, a, b0, b1);
     }
 
     static __device__ __forceinline__ float value(uint32_t bits)

@@ -57,17 +57,20 @@ ortho_status run_direct(const state &s, const ortho_gemm_call &call)
     const int tile = tile_tokens(call.dtype);
     const shape &w = s.w.s;
     direct_launch l = {};
+    cudaLaunchConfig_t config = {};
     ortho_status status = ORTHO_OK;
     l.w = s.w;
     l.alpha = is_patched(s, call.alpha) ? call.alpha : 0.0f;
     l.shares = static_cast<int>(divide_up(w.units_of_batch(0, 0), DIRECT_UNITS));
+    config.blockDim = dim3(DIRECT_THREADS);
+    config.stream = static_cast<cudaStream_t>(call.stream);
     for (int64_t t = 0; t < call.m && status == ORTHO_OK; t += TOKENS_A_LAUNCH) {
         l.x = static_cast<const char *>(call.x) + t * w.k * element;
         l.y = static_cast<char *>(call.y) + t * w.n * element;
         l.tokens = static_cast<int>(call.m - t < TOKENS_A_LAUNCH ? call.m - t : TOKENS_A_LAUNCH);
-        const dim3 grid(static_cast<unsigned>(w.parts * w.batches * l.shares),
-                        static_cast<unsigned>((l.tokens + tile - 1) / tile));
-        pick(s, call.dtype)<<<grid, DIRECT_THREADS, 0, static_cast<cudaStream_t>(call.stream)>>>(l);
+        config.gridDim = dim3(static_cast<unsigned>(w.parts * w.batches * l.shares),
+                              static_cast<unsigned>((l.tokens + tile - 1) / tile));
+        (void)cudaLaunchKernelEx(&config, pick(s, call.dtype), l);
         status = ortho_cuda_launched("direct_kernel");
     }
     return status;

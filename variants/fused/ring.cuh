@@ -11,6 +11,7 @@
 #define ORTHO_VARIANTS_FUSED_RING_CUH
 
 #include "variants/fused/meeting.cuh"
+#include "variants/fused/ptx.cuh"
 #include "variants/fused/sizes.cuh"
 
 namespace ortho_fused
@@ -41,65 +42,6 @@ template <int REGISTERS> __device__ __forceinline__ void give_registers()
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
 #endif
-}
-
-__device__ __forceinline__ uint4 load_shared_16(uint32_t at)
-{
-    uint4 v;
-    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "r"(at));
-    return v;
-}
-
-__device__ __forceinline__ uint32_t load_shared_2(uint32_t at)
-{
-    uint16_t v;
-    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(at));
-    return v;
-}
-
-__device__ __forceinline__ uint32_t load_shared_4(uint32_t at)
-{
-    uint32_t v;
-    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
-    return v;
-}
-
-__device__ __forceinline__ void store_shared_4(uint32_t at, uint32_t v)
-{
-    asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(v) : "memory");
-}
-
-__device__ __forceinline__ float load_shared_float(uint32_t at)
-{
-    float v;
-    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(at) : "memory");
-    return v;
-}
-
-__device__ __forceinline__ void store_shared_float(uint32_t at, float v)
-{
-    asm volatile("st.shared.f32 [%0], %1;" ::"r"(at), "f"(v) : "memory");
-}
-
-__device__ __forceinline__ float2 load_shared_8(uint32_t at)
-{
-    float2 v;
-    asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(at) : "memory");
-    return v;
-}
-
-__device__ __forceinline__ void store_shared_8(uint32_t at, float a, float b)
-{
-    asm volatile("st.shared.v2.f32 [%0], {%1,%2};" ::"r"(at), "f"(a), "f"(b) : "memory");
-}
-
-__device__ __forceinline__ void store_shared_16(uint32_t at, uint4 v)
-{
-    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(at), "r"(v.x), "r"(v.y), "r"(v.z),
-                 "r"(v.w)
-                 : "memory");
 }
 
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier)
