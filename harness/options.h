@@ -132,6 +132,7 @@ typedef struct ob_options {
 
     bool ways;               /* not of users: a case for every way of the variants that have them */
     ob_numbers tune_batches; /* `tune --batch` */
+    const char *only_ways;   /* `tune --ways`: shell patterns, joined by commas; NULL: all */
 
     bool fetch_all;   /* `fetch --all`: every tensor */
     bool fetch_check; /* `fetch --check`: hash what is there, fetch nothing */

@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "harness/backend.h"
+#include "harness/ways.h"
 #include "kernels/sieve.h"
 #include "variants/table.h"
 
@@ -319,6 +320,7 @@ static ortho_status add_ways(const ob_options *o, ob_plan *plan, ob_case c)
     ortho_status status = ORTHO_OK;
     if (!o->ways)
         return add_forms(o, plan, c);
+    status = ob_ways_check(o->only_ways, c.variant);
     for (int w = 0; status == ORTHO_OK && c.variant->gemm->ways[w] != NULL; w++) {
         c.way = w + 1;
         status = add_case(o, plan, &c);

@@ -5,6 +5,7 @@
  * loop left it; outputs are poisoned in between.
  */
 #include "harness/session_observe.h"
+#include "harness/ways.h"
 
 #include "common/dtype.h"
 #include "common/error.h"
@@ -139,6 +140,10 @@ static bool can_go(gemm *e)
         snprintf(reason, sizeof reason, "%s can't take %lld tokens this way", c->variant->name,
                  (long long)call.m);
         ob_lane_skip(e->lane, reason);
+    } else if (!usual && !ob_way_is_asked_for(e->g->s->options->only_ways,
+                                              c->variant->gemm->ways[c->way - 1])) {
+        ob_lane_skip(e->lane, "not among --ways");
+        return false;
     }
     return can;
 }

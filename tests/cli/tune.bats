@@ -79,6 +79,18 @@ rows() {
     grep -q "/m3/.*/even: skipped: bad-ways can't take 3 tokens this way" err
 }
 
+@test "--ways: those and the usual one, the others are skipped in words" {
+    try tune --plugin "$BAD/bad_ways_not.so" --variant bad-ways "${small[@]}" --batch 3,4 --min-time 0.05 --ways 'none,q*' -o t.tsv
+    wants 2 "--ways: no way of bad-ways matches 'none'; it has: slow, quick, even"
+    try tune --plugin "$BAD/bad_ways_not.so" --variant bad-ways "${small[@]}" --batch 3,4 --min-time 0.05 --ways 'q*' -o t.tsv
+    wants 0 "2 of 2 cases changed"
+    [ "$(rows t.tsv)" = "3 quick slow 4 quick slow " ]
+    grep -q "/m4/.*/even: skipped: not among --ways" err
+    try tune --plugin "$BAD/bad_ways_not.so" --variant bad-ways "${small[@]}" --batch 4 --min-time 0.05 --ways even,quick -o t.tsv
+    wants 0
+    lacks "not among" err
+}
+
 @test "a wrong way is named, is in no table, and makes the exit code 4" {
     for defect in row later; do
         try tune --plugin "$BAD/bad_ways_$defect.so" --variant bad-ways "${small[@]}" --batch 3,4 --min-time 0.05 -o $defect.tsv
