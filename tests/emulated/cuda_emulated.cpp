@@ -2,7 +2,7 @@
  * Fibers: a block's threads on one thread of the host, switched where they wait for one another. A
  * context begins one; from then on jumps switch, which unlike contexts cost no calls of the system.
  */
-#include "cuda_emulated.h"
+#include "cuda_async.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -29,8 +29,9 @@ struct fiber {
     jmp_buf at;         /* where it waits */
     bool begun;
     std::vector<char> stack;
-    meeting *waits; /* for this to go beyond `generation`; NULL: for its turn */
-    unsigned generation;
+    emulated_end *waits; /* until it says so of these; NULL: for its turn */
+    const void *of;
+    unsigned value;
     bool done;
 };
 
@@ -49,13 +50,6 @@ struct block {
 };
 
 thread_local block *now;
-
-[[noreturn]] void fail(const char *what)
-{
-    fprintf(stderr, "emulated: block %u,%u, thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x,
-            what);
-    abort();
-}
 
 /* From the fiber at work to the scheduler, until that comes back. */
 void leave(fiber *f)
@@ -102,26 +96,29 @@ void start(fiber *f)
     makecontext(&f->context, entry, 0);
 }
 
+bool is_beyond(const void *of, unsigned generation)
+{
+    return static_cast<const meeting *>(of)->generation != generation;
+}
+
 void wait_at(meeting *m)
 {
-    fiber &f = now->fibers[now->running];
-    f.generation = m->generation;
+    const unsigned generation = m->generation;
     if (++m->arrived == m->expected) {
         m->arrived = 0;
         m->generation++;
         return;
     }
-    f.waits = m;
-    leave(&f);
+    emulated_wait(is_beyond, m, generation);
 }
 
-/* Each thread that can go on, once; false when none could. */
-bool run_all_once()
+/* Each thread of some warps that can go on, once; false when none could. */
+bool run_all_once(uint64_t warps)
 {
     bool progress = false;
     for (unsigned i = 0; i < now->fibers.size(); i++) {
         fiber &f = now->fibers[i];
-        if (f.done || (f.waits != nullptr && f.waits->generation == f.generation))
+        if ((warps >> i / 32 & 1) == 0 || f.done || (f.waits != nullptr && !f.waits(f.of, f.value)))
             continue;
         f.waits = nullptr;
         now->running = i;
@@ -141,14 +138,32 @@ void run_block()
         now->warps[i / 32].lanes.expected++;
     for (fiber &f : now->fibers)
         start(&f);
-    while (now->threads.expected != 0)
-        if (!run_all_once())
-            fail("all threads wait for others");
+    while (now->threads.expected != 0) {
+        const bool some = run_all_once(emulated_warps_at_work());
+        if (!emulated_copies_go_on(!some) && !some && !run_all_once(~UINT64_C(0)))
+            emulated_fail("all threads wait for others");
+    }
 }
 
 } // namespace
 
-void emulated_run(dim3 grid, dim3 threads, const std::function<void()> &body)
+void emulated_fail(const char *what)
+{
+    fprintf(stderr, "emulated: block %u,%u, thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x,
+            what);
+    abort();
+}
+
+void emulated_wait(emulated_end *is_over, const void *of, unsigned value)
+{
+    fiber &f = now->fibers[now->running];
+    f.waits = is_over;
+    f.of = of;
+    f.value = value;
+    leave(&f);
+}
+
+void emulated_run(dim3 grid, dim3 threads, const std::function<void()> &body, size_t dynamic)
 {
     thread_local block made;
     now = &made;
@@ -159,7 +174,9 @@ void emulated_run(dim3 grid, dim3 threads, const std::function<void()> &body)
     for (unsigned y = 0; y < grid.y; y++)
         for (unsigned x = 0; x < grid.x; x++) {
             blockIdx = {x, y, 0};
+            emulated_open_block(threads.x, dynamic);
             run_block();
+            emulated_close_block();
         }
 }
 
@@ -177,7 +194,7 @@ const uint64_t *emulated_together(uint64_t mine, void (*all)(const uint64_t left
 {
     warp &w = now->warps[now->running / 32];
     if (w.lanes.expected != 32)
-        fail("lanes of its warp have left before an operation of all of them");
+        emulated_fail("lanes of its warp have left before an operation of all of them");
     uint64_t *slots = w.slots[w.lanes.generation % 2];
     slots[now->running % 32] = mine;
     if (all != nullptr && w.lanes.arrived == 31)
@@ -189,7 +206,7 @@ const uint64_t *emulated_together(uint64_t mine, void (*all)(const uint64_t left
 void emulated_require_alignment(const void *p, size_t bytes)
 {
     if (reinterpret_cast<uintptr_t>(p) % bytes != 0)
-        fail("a load at an address that isn't a multiple of its size");
+        emulated_fail("a load at an address that isn't a multiple of its size");
 }
 
 void *emulated_shared_memory(uint32_t at, size_t bytes)

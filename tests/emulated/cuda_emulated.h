@@ -6,7 +6,7 @@
  * timed.
  *
  * It takes the place of cuda_runtime.h, cuda_fp16.h and cuda_bf16.h; include/variants/fused/ptx.cuh
- * that of PTX.
+ * that of PTX, with cuda_async.h for what goes on while threads do other things.
  */
 #ifndef ORTHO_TESTS_CUDA_EMULATED_H
 #define ORTHO_TESTS_CUDA_EMULATED_H
@@ -74,8 +74,8 @@ extern thread_local dim3 blockDim, gridDim;
 /* ---- meeting --------------------------------------------------------------------------------- */
 
 /* Runs a kernel's body once for each thread of each block; ends the program where they wait in
- * vain. */
-void emulated_run(dim3 grid, dim3 block, const std::function<void()> &body);
+ * vain. dynamic: bytes of shared memory, of which emulated_dynamic_shared() is the first. */
+void emulated_run(dim3 grid, dim3 block, const std::function<void()> &body, size_t dynamic = 0);
 void emulated_meet_block();
 
 /* Leaves a value for the warp, waits for its lanes, and returns what each of the 32 left. */
@@ -208,6 +208,14 @@ inline uint32_t min(uint32_t a, uint32_t b)
 inline int64_t min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+inline int max(int a, int b)
+{
+    return a > b ? a : b;
+}
+inline int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 inline uint32_t max(uint32_t a, uint32_t b)
 {
@@ -366,11 +374,16 @@ enum cudaFuncAttribute {
     cudaFuncAttributeMaxDynamicSharedMemorySize,
     cudaFuncAttributePreferredSharedMemoryCarveout
 };
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization };
+constexpr int cudaSharedmemCarveoutMaxShared = 100;
+enum cudaLaunchAttributeID {
+    cudaLaunchAttributeClusterDimension,
+    cudaLaunchAttributeProgrammaticStreamSerialization
+};
 struct cudaLaunchAttribute {
     cudaLaunchAttributeID id;
     struct {
         int programmaticStreamSerializationAllowed;
+        uint3 clusterDim;
     } val;
 };
 struct cudaLaunchConfig_t {
@@ -384,7 +397,8 @@ struct cudaLaunchConfig_t {
 template <typename... P, typename... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c, void (*kernel)(P...), A... arguments)
 {
-    emulated_run(c->gridDim, c->blockDim, [=] { kernel(arguments...); });
+    emulated_run(
+        c->gridDim, c->blockDim, [=] { kernel(arguments...); }, c->dynamicSmemBytes);
     return cudaSuccess;
 }
 template <typename F> cudaError_t cudaFuncSetAttribute(F, cudaFuncAttribute, int)

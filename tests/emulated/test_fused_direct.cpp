@@ -6,91 +6,14 @@
  * Calls leave what stands beside y alone, read nothing behind x and the weights, and give the same
  * bits again.
  */
-#include "fused_linear.h"
-
-#include "common/dtype.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-extern "C" {
-#include "variants/reference/oracle.h"
-
-#include <cmocka.h>
-}
+#include "fused_calls.h"
 
 namespace
 {
 
 constexpr ortho_dtype DTYPES[] = {ORTHO_F32, ORTHO_F16, ORTHO_BF16};
-constexpr int64_t GROUPS[] = {32, 64, 128, 256, INT64_MAX};
 
 /* ---- calls ----------------------------------------------------------------------------------- */
-
-struct tokens {
-    ortho_dtype dtype;
-    int64_t m, k;
-    char *memory, *x;
-
-    float at(int64_t token, int64_t column) const
-    {
-        return ortho_dtype_load(dtype, x, token * k + column);
-    }
-    void set(int64_t token, int64_t column, float v) const
-    {
-        ortho_dtype_store(dtype, x, token * k + column, v);
-    }
-};
-
-/* off: elements from a multiple of 16 bytes. */
-tokens open_tokens(ortho_dtype dtype, int64_t m, int64_t k, int off)
-{
-    const size_t element = ortho_dtype_bytes(dtype), before = static_cast<size_t>(off) * element;
-    tokens t = {dtype, m, k, nullptr, nullptr};
-    t.memory =
-        static_cast<char *>(guarded_alloc(before + static_cast<size_t>(m * k) * element, 16));
-    t.x = t.memory + before;
-    return t;
-}
-
-tokens draw_tokens(ortho_dtype dtype, int64_t m, int64_t k, int off, ortho_random *from)
-{
-    const tokens t = open_tokens(dtype, m, k, off);
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t c = 0; c < k; c++)
-            t.set(i, c, 3 * draw_part(from));
-    return t;
-}
-
-/* y with a guard before and behind, all of it 0xa5. */
-struct outputs {
-    static constexpr size_t GUARD = 64;
-    size_t before, bytes;
-    char *memory;
-
-    char *y() const
-    {
-        return memory + before;
-    }
-};
-
-outputs open_outputs(ortho_dtype dtype, int64_t count, int off)
-{
-    const size_t element = ortho_dtype_bytes(dtype);
-    outputs o = {outputs::GUARD + static_cast<size_t>(off) * element,
-                 static_cast<size_t>(count) * element, nullptr};
-    o.memory = static_cast<char *>(guarded_alloc(o.before + o.bytes + outputs::GUARD, 16));
-    return o;
-}
-
-void guards_must_be_whole(const outputs &o)
-{
-    for (size_t i = 0; i < o.before + o.bytes + outputs::GUARD; i++)
-        if (i < o.before || i >= o.before + o.bytes)
-            assert_int_equal(static_cast<unsigned char>(o.memory[i]), 0xa5);
-}
 
 /* y [m, n], for the caller to free. y_off: as of x. */
 outputs run(const packed_linear &l, const tokens &t, float alpha, int y_off)
@@ -109,63 +32,6 @@ outputs run(const packed_linear &l, const tokens &t, float alpha, int y_off)
 }
 
 /* ---- what y must be -------------------------------------------------------------------------- */
-
-/* y in fp64, sums of |w x|, of Base alone and of Base and entries. [m][n] */
-struct reference {
-    std::vector<double> y, base, all;
-};
-
-void ask_oracle(const packed_linear &l, const tokens &t, float alpha, std::vector<double> *y,
-                std::vector<double> *magnitude)
-{
-    ortho_oracle_job job = {};
-    y->resize(static_cast<size_t>(t.m * l.split.n));
-    magnitude->resize(y->size());
-    job.split = &l.split;
-    job.x = t.x;
-    job.dtype = t.dtype;
-    job.m = t.m;
-    job.alpha = alpha;
-    job.threads = 1;
-    job.y = y->data();
-    job.magnitude = magnitude->data();
-    assert_int_equal(ortho_oracle_gemm(&job), ORTHO_OK);
-}
-
-reference reference_of(const packed_linear &l, const tokens &t, float alpha)
-{
-    reference r;
-    ask_oracle(l, t, 0, &r.y, &r.base);
-    ask_oracle(l, t, alpha, &r.y, &r.all);
-    return r;
-}
-
-/* What a nibble's operand may be at most: c + q + 8 (activations.cuh). */
-double operand_most(ortho_dtype dtype, int64_t column)
-{
-    const double c = dtype != ORTHO_F16 ? 128 : column % 4 < 2 ? 1024 : 64;
-    return c + 15;
-}
-
-/* Sums of operand * |x| over each group of a token. */
-std::vector<double> operand_sums(const packed_linear &l, const tokens &t, int64_t token)
-{
-    std::vector<double> sums(static_cast<size_t>(groups_of(l.split)));
-    for (int64_t c = 0; c < t.k; c++)
-        sums[static_cast<size_t>(c / l.split.group)] +=
-            operand_most(t.dtype, c) * fabs(static_cast<double>(t.at(token, c)));
-    return sums;
-}
-
-/* scale * operand * |x|, summed over a row. */
-double operand_sum(const packed_linear &l, const std::vector<double> &sums, int64_t row)
-{
-    double sum = 0;
-    for (int64_t g = 0; g < groups_of(l.split); g++)
-        sum += sums[static_cast<size_t>(g)] *
-               ortho_fp16_to_float(scale_of(l.split, row, g * l.split.group));
-    return sum;
-}
 
 /*
  * Roundings to 24 bits, each of at most 2^-24 of a sum of magnitudes, on the way of
@@ -194,13 +60,6 @@ double entry_roundings(const packed_linear &l, int64_t row)
     return static_cast<double>(entries / SEGMENT_ENTRIES + l.fused.w.s.windows) + 4;
 }
 
-/* y's own rounding, where its sums are `sums` off. */
-double rounding_of_y(ortho_dtype dtype, double y, double sums)
-{
-    const double unit = dtype == ORTHO_F16 ? 0x1p-11 : dtype == ORTHO_BF16 ? 0x1p-8 : 0;
-    return unit * (fabs(y) + sums) + (dtype == ORTHO_F16 ? 0x1p-25 : 1e-38);
-}
-
 /* Of output `at`. 1 % more: digits of x overlap by 2^-8 of it, and errors have errors. */
 double tolerance_of(const packed_linear &l, ortho_dtype dtype, const reference &r, int64_t at,
                     double operands)
@@ -211,12 +70,6 @@ double tolerance_of(const packed_linear &l, ortho_dtype dtype, const reference &
         (OPERAND_ROUNDINGS * operands + base_roundings(l.fused.w.s) * r.base[o] +
          entry_roundings(l, at % l.split.n) * (r.all[o] - r.base[o]) + ALL_ROUNDINGS * r.all[o]);
     return sums + rounding_of_y(dtype, r.y[o], sums);
-}
-
-/* What isn't finite needn't be the same infinity or NaN, but mustn't be finite. */
-bool is_within(double got, double wanted, double tolerance)
-{
-    return isfinite(wanted) ? fabs(got - wanted) <= tolerance : !isfinite(got);
 }
 
 /* Returns how many outputs were finite. */
@@ -232,12 +85,7 @@ int64_t must_be_near(const packed_linear &l, const tokens &t, float alpha, const
                          got = ortho_dtype_load(t.dtype, o.y(), at),
                          most = tolerance_of(l, t.dtype, r, at, operand_sum(l, sums, row));
             if (!is_within(got, wanted, most))
-                fail_msg("%s, %d x %d, group %d, alpha %g: token %d of %d, row %d: y is %.9g, not "
-                         "%.9g, more than %.3g off",
-                         ortho_dtype_name(t.dtype), static_cast<int>(l.split.n),
-                         static_cast<int>(t.k), static_cast<int>(l.split.group),
-                         static_cast<double>(alpha), static_cast<int>(token), static_cast<int>(t.m),
-                         static_cast<int>(row), got, wanted, most);
+                fail_at(l, t, {alpha, token, row}, got, wanted, most);
             finite += isfinite(wanted);
         }
     }

@@ -97,9 +97,8 @@ template <typename A, int GROUPS> struct batch_base {
                 ask_image(from, mine.own + h, to + h * IMAGE_TILE_BYTES, lane);
             else
                 bring_some(from, mine.own + h, to + h * IMAGE_TILE_BYTES, lane);
-        asm volatile("cp.async.commit_group;\n"
-                     "cp.async.wait_group 0;" ::
-                         : "memory");
+        copies_commit();
+        copies_wait<0>();
 #pragma unroll 1
         for (int h = 0; h < mine.here; h++)
             transpose_image(to + h * IMAGE_TILE_BYTES, lane);
@@ -135,10 +134,10 @@ template <typename A, int GROUPS> struct batch_base {
             barrier_wait(c.full(), c.phase);
 #pragma unroll
             for (int h = 0; h < H; h++) {
-                const uint32_t at = c.data + scales[h];
+                const uint32_t scale = c.data + scales[h];
                 image_by_unit::multiply(
                     image[h], start[h], load_shared_16(c.data + words[h]),
-                    [&](int g) { return load_shared_4(at + g * SCALE_BYTES); }, sum);
+                    [&](int g) { return load_shared_4(scale + g * SCALE_BYTES); }, sum);
             }
             __syncwarp();
             if (lane < ARRIVING_LANES)

@@ -70,11 +70,8 @@ template <typename A, int T> struct entries {
 #pragma unroll
         for (int i = 0; i < BUNDLE_STEPS; i++)
             if (i < task.steps())
-                asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(
-                                 to + i * STEP_BYTES),
-                             "l"(from + i * STEP_BYTES), "l"(policy)
-                             : "memory");
-        asm volatile("cp.async.commit_group;" ::: "memory");
+                copy_16_hinted(to + i * STEP_BYTES, from + i * STEP_BYTES, policy);
+        copies_commit();
         if (lane == 0)
             tasks[asked] = task;
         __syncwarp();
@@ -85,9 +82,9 @@ template <typename A, int T> struct entries {
     __device__ __forceinline__ void wait() const
     {
         if (slots == 2)
-            asm volatile("cp.async.wait_group 1;" ::: "memory");
+            copies_wait<1>();
         else
-            asm volatile("cp.async.wait_group 3;" ::: "memory");
+            copies_wait<3>();
     }
 
     /* The bundle that is next to be taken. */
@@ -119,18 +116,6 @@ template <typename A, int T> struct entries {
     {
         return fmaf(half_activations::value(entry >> 16),
                     A::value(load_shared_2(from + (entry & 0x3ffe))), more);
-    }
-
-    /* Where `is`, without a branch. */
-    static __device__ __forceinline__ void store_if(bool is, uint32_t at, float v)
-    {
-        asm volatile("{\n"
-                     ".reg .pred p;\n"
-                     "setp.ne.u32 p, %0, 0;\n"
-                     "@p st.shared.f32 [%1], %2;\n"
-                     "}" ::"r"(static_cast<uint32_t>(is)),
-                     "r"(at), "f"(v)
-                     : "memory");
     }
 
     /* Sums over lanes side by side, for the last lane of each run. others: lanes that aren't the

@@ -101,7 +101,7 @@ __device__ __forceinline__ void prefetch_x(const void *x, int64_t bytes)
     const int64_t lines = (bytes + 127) / 128;
     for (int64_t i = blockIdx.x + static_cast<int64_t>(threadIdx.x) * gridDim.x; i < lines;
          i += static_cast<int64_t>(SET_WARPS * 32) * gridDim.x)
-        asm volatile("prefetch.global.L2 [%0];" ::"l"(static_cast<const char *>(x) + i * 128));
+        prefetch_line(static_cast<const char *>(x) + i * 128);
 }
 
 /* This warp's columns of x for a panel, on their way into shared memory as 16-bit digits. Told

@@ -9,6 +9,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_MEETING_CUH
 #define ORTHO_VARIANTS_FUSED_MEETING_CUH
 
+#include "variants/fused/ptx.cuh"
 #include "variants/fused/state.h"
 
 namespace ortho_fused
@@ -20,11 +21,6 @@ namespace
 __device__ __forceinline__ uint32_t shared_address(const void *p)
 {
     return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
-
-__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
-{
-    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
 /* Named barriers: 0 is that of __syncthreads(). */
@@ -87,19 +83,19 @@ __device__ __forceinline__ void meeting_open(int, int)
 /* Tells THREADS that arrive or sync that this one's warp was here, and goes on. */
 template <int NAME, int THREADS> __device__ __forceinline__ void meeting_arrive()
 {
-    asm volatile("bar.arrive %0, %1;" ::"n"(NAME), "n"(THREADS) : "memory");
+    named_arrive<NAME, THREADS>();
 }
 
 /* Waits until THREADS have arrived or synced. */
 template <int NAME, int THREADS> __device__ __forceinline__ void meeting_sync()
 {
-    asm volatile("bar.sync %0, %1;" ::"n"(NAME), "n"(THREADS) : "memory");
+    named_sync<NAME, THREADS>();
 }
 
 /* Of as many as only a launch knows. */
 template <int NAME> __device__ __forceinline__ void meeting_sync_of(int threads)
 {
-    asm volatile("bar.sync %0, %1;" ::"n"(NAME), "r"(threads) : "memory");
+    named_sync_of<NAME>(threads);
 }
 
 #endif

@@ -119,6 +119,170 @@ __device__ __forceinline__ void store_shared_16(uint32_t at, uint4 v)
                  : "memory");
 }
 
+/* Where `is`, without a branch. */
+__device__ __forceinline__ void store_if(bool is, uint32_t at, float v)
+{
+    asm volatile("{\n"
+                 ".reg .pred p;\n"
+                 "setp.ne.u32 p, %0, 0;\n"
+                 "@p st.shared.f32 [%1], %2;\n"
+                 "}" ::"r"(static_cast<uint32_t>(is)),
+                 "r"(at), "f"(v)
+                 : "memory");
+}
+
+/* A block's dynamic shared memory, which begins with the ring. A bulk copy to an address that isn't
+ * a multiple of 128 bytes is cut into requests of a quarter of the size. */
+__device__ __forceinline__ unsigned char *dynamic_shared()
+{
+    extern __shared__ __align__(128) unsigned char ortho_fused_dynamic_bytes[];
+    return ortho_fused_dynamic_bytes;
+}
+
+/* Four registers of all lanes to or from four 8 x 8 matrices, a line's address from each lane. */
+__device__ __forceinline__ void load_transposed(uint32_t at, uint32_t v[4])
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
+                 : "r"(at));
+}
+
+__device__ __forceinline__ void store_transposed(uint32_t at, uint4 v)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(at),
+                 "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
+#endif
+}
+
+/* ---- copies of a thread, of 16 bytes --------------------------------------------------------- */
+
+__device__ __forceinline__ void copy_16(uint32_t to, const void *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+
+__device__ __forceinline__ void copy_16_hinted(uint32_t to, const void *from, uint64_t policy)
+{
+    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(to),
+                 "l"(from), "l"(policy)
+                 : "memory");
+}
+
+/* Those asked for since the last time are a group. */
+__device__ __forceinline__ void copies_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/* All groups but the last PENDING are there. */
+template <int PENDING> __device__ __forceinline__ void copies_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
+/* ---- barriers -------------------------------------------------------------------------------- */
+
+__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
+{
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier)
+{
+    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+                 : "memory");
+}
+
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase)
+{
+    asm volatile("{\n"
+                 ".reg .pred p;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n"
+                 "@!p bra again;\n"
+                 "}" ::"r"(barrier),
+                 "r"(phase)
+                 : "memory");
+}
+
+/* What was initialised can be seen, also by what copies. */
+__device__ __forceinline__ void barriers_show()
+{
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+template <int NAME, int THREADS> __device__ __forceinline__ void named_arrive()
+{
+    asm volatile("bar.arrive %0, %1;" ::"n"(NAME), "n"(THREADS) : "memory");
+}
+
+template <int NAME, int THREADS> __device__ __forceinline__ void named_sync()
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(NAME), "n"(THREADS) : "memory");
+}
+
+template <int NAME> __device__ __forceinline__ void named_sync_of(int threads)
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(NAME), "r"(threads) : "memory");
+}
+
+/* ---- bulk copies ----------------------------------------------------------------------------- */
+
+/* Weights are read once a token: they shall not push x and y out of the L2. */
+__device__ __forceinline__ uint64_t weights_policy()
+{
+    uint64_t policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+
+/* Global to shared memory by one thread; bytes that `full` was told to expect. */
+__device__ __forceinline__ void bulk_piece(uint32_t to, const uint8_t *from, uint32_t bytes,
+                                           uint32_t full, uint64_t policy)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(full), "l"(policy)
+                 : "memory");
+}
+
+/* ---- what the compiler and the hardware are told --------------------------------------------- */
+
+/* Hopper's own: registers move from warps that need few to those of Base. All warps of a group of
+ * four. */
+template <int REGISTERS> __device__ __forceinline__ void take_registers()
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+#endif
+}
+
+template <int REGISTERS> __device__ __forceinline__ void give_registers()
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
+#endif
+}
+
+/* The compiler takes an address for one that it can't compute anew. */
+template <typename T> __device__ __forceinline__ void keep_address(const T *&p)
+{
+    asm volatile("" : "+l"(p));
+}
+
+__device__ __forceinline__ void prefetch_line(const void *at)
+{
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+}
+
 } // namespace
 
 } // namespace ortho_fused

@@ -28,63 +28,6 @@ __device__ __forceinline__ int uniform(int value)
     return __shfl_sync(ALL_LANES, value, 0);
 }
 
-/* Hopper's own: registers move from warps that need few to those of Base. All warps of a group of
- * four. */
-template <int REGISTERS> __device__ __forceinline__ void take_registers()
-{
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
-#endif
-}
-
-template <int REGISTERS> __device__ __forceinline__ void give_registers()
-{
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
-#endif
-}
-
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier)
-{
-    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
-{
-    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-                 : "memory");
-}
-
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase)
-{
-    asm volatile("{\n"
-                 ".reg .pred p;\n"
-                 "again:\n"
-                 "mbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n"
-                 "@!p bra again;\n"
-                 "}" ::"r"(barrier),
-                 "r"(phase)
-                 : "memory");
-}
-
-/* Weights are read once a token: they shall not push x and y out of the L2. */
-__device__ __forceinline__ uint64_t weights_policy()
-{
-    uint64_t policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    return policy;
-}
-
-/* Global to shared memory by one thread; bytes that `full` was told to expect. */
-__device__ __forceinline__ void bulk_piece(uint32_t to, const uint8_t *from, uint32_t bytes,
-                                           uint32_t full, uint64_t policy)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                 ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
-                 "l"(from), "r"(bytes), "r"(full), "l"(policy)
-                 : "memory");
-}
-
 /* `full` is through once all bytes have come. */
 __device__ __forceinline__ void bulk_copy(uint32_t to, const uint8_t *from, uint32_t bytes,
                                           uint32_t full, uint64_t policy)
@@ -142,14 +85,6 @@ struct turn {
     }
 };
 
-/* A block's dynamic shared memory, which begins with the ring. A bulk copy to an address that isn't
- * a multiple of 128 bytes is cut into requests of a quarter of the size. */
-__device__ __forceinline__ unsigned char *dynamic_shared()
-{
-    extern __shared__ __align__(128) unsigned char ortho_fused_dynamic_bytes[];
-    return ortho_fused_dynamic_bytes;
-}
-
 /* Bytes of shared memory that a ring takes. */
 __host__ __device__ constexpr int ring_bytes(int slots, int slot_bytes)
 {
@@ -170,8 +105,7 @@ __device__ __forceinline__ ring ring_open(const void *data, int slots, int slot_
             barrier_init(r.barriers + i * 16, 1);
             barrier_init(r.barriers + i * 16 + 8, readers * ARRIVING_LANES);
         }
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        barriers_show();
     }
     return r;
 }

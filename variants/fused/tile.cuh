@@ -21,23 +21,6 @@ namespace
 constexpr int STRIP_COLUMNS = 32; /* what a warp moves at once */
 constexpr int IMAGE_STRIPS = IMAGE_COLUMNS / STRIP_COLUMNS, TILE_HALVES = 2;
 
-/* Four registers of all lanes to or from four 8 x 8 matrices, a line's address from each lane. */
-__device__ __forceinline__ void load_transposed(uint32_t at, uint32_t v[4])
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
-                 : "r"(at));
-}
-
-__device__ __forceinline__ void store_transposed(uint32_t at, uint4 v)
-{
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(at),
-                 "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
-                 : "memory");
-#endif
-}
-
 /* Where the half of a column's line is: tokens 0 to 7 or 8 to 15. Lines that stmatrix stores at
  * once differ in bits 0, 3 and 4 of the column, and must not in banks: bit 3 turns line bit 1, bit
  * 4 the halves. twice: the column, doubled, as entries have it. */
@@ -63,7 +46,7 @@ template <typename E> struct tile_source {
         for (int half = 0; half < TILE_HALVES; half++) {
             row[half] = x + min(half * 8 + lane / 4, tokens - 1) * k + column + lane % 4 * 8;
             /* Or the compiler keeps an address for each load, and spills them. */
-            asm volatile("" : "+l"(row[half]));
+            keep_address(row[half]);
         }
     }
 };
@@ -88,10 +71,8 @@ __device__ __forceinline__ void ask_image(const tile_source<E> &from, int image,
 {
 #pragma unroll
     for (int i = 0; i < IMAGE_STRIPS * TILE_HALVES; i++)
-        asm volatile(
-            "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + i * 512 + lane * 16),
-            "l"(from.row[i % TILE_HALVES] + image * IMAGE_COLUMNS + i / TILE_HALVES * STRIP_COLUMNS)
-            : "memory");
+        copy_16(to + i * 512 + lane * 16, from.row[i % TILE_HALVES] + image * IMAGE_COLUMNS +
+                                              i / TILE_HALVES * STRIP_COLUMNS);
 }
 
 /* Brings an image some of whose columns are there, to the same place. */

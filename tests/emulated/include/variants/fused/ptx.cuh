@@ -2,7 +2,7 @@
 #ifndef ORTHO_TESTS_EMULATED_PTX_CUH
 #define ORTHO_TESTS_EMULATED_PTX_CUH
 
-#include "cuda_emulated.h"
+#include "cuda_async.h"
 
 namespace ortho_fused
 {
@@ -132,6 +132,157 @@ inline void store_shared_8(uint32_t at, float a, float b)
 inline void store_shared_16(uint32_t at, uint4 v)
 {
     *emulated_shared<uint4>(at) = v;
+}
+
+inline void store_if(bool is, uint32_t at, float v)
+{
+    if (is)
+        store_shared_float(at, v);
+}
+
+inline unsigned char *dynamic_shared()
+{
+    return emulated_dynamic_shared();
+}
+
+/* What a lane has of four 8 x 8 matrices, and where a line of them is: line l % 8 of matrix l / 8.
+ */
+struct emulated_matrices {
+    uint32_t at, *v;
+};
+
+/* Calls f(element, whose): all elements, and the register with the lane's two. Transposed: line
+ * l % 4 * 2 + i of column l / 4 is element i of lane l. */
+template <typename F> inline void emulated_each_element(const uint64_t left[32], const F &f)
+{
+    const auto of = [&](int lane) {
+        return reinterpret_cast<const emulated_matrices *>(left[lane]);
+    };
+    for (int m = 0; m < 4; m++)
+        for (int line = 0; line < 8; line++) {
+            uint16_t *const elements =
+                static_cast<uint16_t *>(emulated_shared_memory(of(8 * m + line)->at, 16));
+            for (int column = 0; column < 8; column++)
+                f(&elements[column], &of(column * 4 + line / 2)->v[m], line % 2 * 16);
+        }
+}
+
+inline void emulated_load_matrices(const uint64_t left[32])
+{
+    emulated_each_element(left, [](const uint16_t *element, uint32_t *v, int shift) {
+        *v = (*v & ~(0xffffu << shift)) | static_cast<uint32_t>(*element) << shift;
+    });
+}
+
+inline void emulated_store_matrices(const uint64_t left[32])
+{
+    emulated_each_element(left, [](uint16_t *element, const uint32_t *v, int shift) {
+        *element = static_cast<uint16_t>(*v >> shift);
+    });
+}
+
+inline void load_transposed(uint32_t at, uint32_t v[4])
+{
+    const emulated_matrices mine = {at, v};
+    emulated_together(reinterpret_cast<uintptr_t>(&mine), emulated_load_matrices);
+}
+
+inline void store_transposed(uint32_t at, uint4 v)
+{
+    uint32_t words[4] = {v.x, v.y, v.z, v.w};
+    const emulated_matrices mine = {at, words};
+    emulated_together(reinterpret_cast<uintptr_t>(&mine), emulated_store_matrices);
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+inline void copy_16(uint32_t to, const void *from)
+{
+    emulated_copy_16(to, from);
+}
+
+inline void copy_16_hinted(uint32_t to, const void *from, uint64_t)
+{
+    emulated_copy_16(to, from);
+}
+
+inline void copies_commit()
+{
+    emulated_copies_commit();
+}
+
+template <int PENDING> inline void copies_wait()
+{
+    emulated_copies_wait(PENDING);
+}
+
+inline uint64_t weights_policy()
+{
+    return 0;
+}
+
+inline void bulk_piece(uint32_t to, const uint8_t *from, uint32_t bytes, uint32_t full, uint64_t)
+{
+    emulated_bulk_copy(to, from, bytes, full);
+}
+
+/* ---- barriers -------------------------------------------------------------------------------- */
+
+inline void barrier_init(uint32_t barrier, uint32_t arrivals)
+{
+    emulated_barrier_init(barrier, arrivals);
+}
+
+inline void barrier_arrive(uint32_t barrier)
+{
+    emulated_barrier_arrive(barrier, 0);
+}
+
+inline void barrier_expect(uint32_t barrier, uint32_t bytes)
+{
+    emulated_barrier_arrive(barrier, bytes);
+}
+
+inline void barrier_wait(uint32_t barrier, uint32_t phase)
+{
+    emulated_barrier_wait(barrier, phase);
+}
+
+inline void barriers_show()
+{
+}
+
+template <int NAME, int THREADS> inline void named_arrive()
+{
+    emulated_named_arrive(NAME, THREADS);
+}
+
+template <int NAME, int THREADS> inline void named_sync()
+{
+    emulated_named_sync(NAME, THREADS);
+}
+
+template <int NAME> inline void named_sync_of(int threads)
+{
+    emulated_named_sync(NAME, threads);
+}
+
+/* ---- what the compiler and the hardware are told --------------------------------------------- */
+
+template <int REGISTERS> inline void take_registers()
+{
+}
+
+template <int REGISTERS> inline void give_registers()
+{
+}
+
+template <typename T> inline void keep_address(const T *&)
+{
+}
+
+inline void prefetch_line(const void *)
+{
 }
 
 } // namespace
