@@ -44,11 +44,6 @@ template <int GROUPS> struct image_unpacker {
     }
 };
 
-__device__ __forceinline__ void copy_16(uint32_t to, const uint8_t *from)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-}
-
 /* What a set of warps asks for, image by image of tile after tile, every SETS-th: packed weights.
  * An image is a group of copies. */
 template <typename F> struct asker {
@@ -113,12 +108,12 @@ template <typename F> struct asker {
             }
         }
         image += F::SETS;
-        asm volatile("cp.async.commit_group;" ::: "memory");
+        copies_commit();
     }
     /* Until the image is there that is taken next. */
     static __device__ __forceinline__ void wait()
     {
-        asm volatile("cp.async.wait_group %0;" ::"n"(F::AHEAD - 1) : "memory");
+        copies_wait<F::AHEAD - 1>();
         __syncwarp(); /* lanes copy for each other */
     }
 };
