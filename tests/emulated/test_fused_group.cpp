@@ -47,12 +47,6 @@ ortho_status refuse_way(const ortho_gemm_call &)
     return ORTHO_E_UNSUPPORTED;
 }
 
-bool joins_narrow(const state &s, const ortho_gemm_call &, const state &other,
-                  const ortho_gemm_call &)
-{
-    return (s.nnz > 0) == (other.nnz > 0);
-}
-
 int wide_group_form(const void *const *, const ortho_gemm_call *, int count)
 {
     assert_in_range(count, 2, GROUP_LINEARS);
@@ -122,6 +116,7 @@ template <int N> linears linears_of(const int (&ways)[N])
         l.s[i].w.s.groups = 1;
         l.s[i].nnz = 1;
         l.calls[i].m = 16;
+        l.calls[i].alpha = 1;
     }
     return l;
 }
@@ -166,6 +161,9 @@ void what_can_not_go_together_does_not(void **)
 {
     linears l = linears_of({K2, K2, K2});
     l.s[1].nnz = 0; /* nothing to add: a launch of its own */
+    must_launch(l, "narrow0:1 narrow0:1 narrow0:1 ");
+    l.s[1].nnz = 1;
+    l.calls[1].alpha = 0;
     must_launch(l, "narrow0:1 narrow0:1 narrow0:1 ");
     l = linears_of({WAY_GEMV, WAY_GEMV, WAY_GEMV});
     l.s[2].w.s.groups = 2;

@@ -10,11 +10,6 @@ namespace ortho_fused
 namespace
 {
 
-const state &state_of(const void *const *states, int i)
-{
-    return *static_cast<const state *>(states[i]);
-}
-
 /* Ways that come in several forms, whose kernels take a few linears at once. */
 bool is_narrow(int way)
 {
@@ -26,14 +21,16 @@ bool is_wide(int way)
     return way >= WAY_WIDE && way < WAY_WIDE + WIDE_FORMS;
 }
 
-/* Can a launch in the way of one linear take another one, whose own way is `others`? */
+/* Can a launch in the way of one linear take another one, whose own way is `others`? One of
+ * narrow.cu has entries to add to all its linears, or to none. */
 bool joins(const state &s, const ortho_gemm_call &call, int way, const state &other,
            const ortho_gemm_call &other_call, int others)
 {
     if (s.w.s.groups != other.w.s.groups)
         return false;
     if (is_narrow(way))
-        return is_narrow(others) && joins_narrow(s, call, other, other_call);
+        return is_narrow(others) &&
+               is_patched(s, call.alpha) == is_patched(other, other_call.alpha);
     return is_wide(way) ? is_wide(others) : (way == WAY_GEMV || way == WAY_MMA16) && others == way;
 }
 

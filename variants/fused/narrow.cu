@@ -34,11 +34,6 @@ narrow_fn *pick(const state &s, ortho_dtype dtype)
                               : pick_groups<bfloat_activations>(s.w.s.groups);
 }
 
-const state &state_of(const void *const *states, int i)
-{
-    return *static_cast<const state *>(states[i]);
-}
-
 bool make_group(const void *const *states, const ortho_gemm_call *calls, int count, int form,
                 narrow_group *g)
 {
@@ -67,13 +62,6 @@ bool takes_narrow(const state &s, const ortho_gemm_call &call)
 {
     return s.hopper && takes_batch(call.dtype, call.m) && call.m <= NARROW_TOKENS_MOST &&
            s.w.s.windows == 1 && (!is_patched(s, call.alpha) || s.indexed);
-}
-
-bool joins_narrow(const state &s, const ortho_gemm_call &call, const state &other,
-                  const ortho_gemm_call &others)
-{
-    return s.w.s.groups == other.w.s.groups &&
-           is_patched(s, call.alpha) == is_patched(other, others.alpha);
 }
 
 ortho_status run_narrow(const void *const *states, const ortho_gemm_call *calls, int count,

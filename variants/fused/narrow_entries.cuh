@@ -194,7 +194,7 @@ template <typename A> struct narrow_entries {
     image_range images;
     unit_range units;
     uint32_t slots, x; /* shared addresses */
-    uint32_t zeros;    /* half a line of zeros */
+    uint32_t zeros;    /* a line of zeros */
     int warp, lane, slot;
     chunk_walk asked, taken;
     bool begun; /* by another warp, the unit at work */

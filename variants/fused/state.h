@@ -48,6 +48,12 @@ struct state {
     ortho_tuned tuned; /* what was measured of linears like this one */
 };
 
+/* Number i of those that share x. */
+inline const state &state_of(const void *const *states, int i)
+{
+    return *static_cast<const state *>(states[i]);
+}
+
 ortho_status supports(const ortho_gemm_problem *problem, const ortho_services *services);
 ortho_status prepare(void *opaque, const ortho_gemm_problem *problem,
                      const ortho_services *services);
@@ -140,10 +146,8 @@ inline int narrow_form(const state &s)
 {
     return s.w.s.images > PANEL_IMAGES;
 }
-/* Can one launch take a call of each of two linears that share x? */
-bool joins_narrow(const state &s, const ortho_gemm_call &call, const state &other,
-                  const ortho_gemm_call &others);
-/* Of one linear or of several that join the first, as many as GROUP_LINEARS. */
+/* Of one linear or of several that share x, have the same groups of an image and all have entries
+ * to be added, or none; as many as GROUP_LINEARS. */
 ortho_status run_narrow(const void *const *states, const ortho_gemm_call *calls, int count,
                         int form);
 void narrow_kernels(const state &s, int64_t m, int form, const ortho_kernel_sink *sink);

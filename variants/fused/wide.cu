@@ -118,11 +118,6 @@ bool is_mended_inside(const state &s, const ortho_gemm_call &call)
     return is_mended(s, call.alpha) && mends_itself(s, call.m);
 }
 
-const state &state_of(const void *const *states, int i)
-{
-    return *static_cast<const state *>(states[i]);
-}
-
 wide_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call)
 {
     wide_launch l = {};
