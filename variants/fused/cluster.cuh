@@ -17,10 +17,13 @@ __device__ __forceinline__ int rank_in_cluster()
     return rank;
 }
 
-/* All threads of a cluster meet; in between they do what others needn't wait for. */
+/* All threads of a cluster meet; in between they do what others needn't wait for. They tell each
+ * other that they have come, and nothing of what they wrote: that would be a fence of the GPU's
+ * scope, for which a warp waits about a microsecond. Barriers that were set up are told by a fence
+ * of their own, sums by those who wait for them. */
 __device__ __forceinline__ void cluster_arrive()
 {
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 }
 
 __device__ __forceinline__ void cluster_wait()
@@ -44,6 +47,22 @@ __device__ __forceinline__ void barrier_arrive_of(int block, uint32_t barrier)
                  "}" ::"r"(barrier),
                  "r"(block)
                  : "memory");
+}
+
+/* Four floats to the same place in another block of the cluster, whose barrier expects them. */
+__device__ __forceinline__ void send_four(int block, uint32_t at, uint32_t barrier, float4 v)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("{\n"
+                 ".reg .b32 to, bar;\n"
+                 "mapa.shared::cluster.u32 to, %0, %2;\n"
+                 "mapa.shared::cluster.u32 bar, %1, %2;\n"
+                 "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [to], "
+                 "{%3, %4, %5, %6}, [bar];\n"
+                 "}" ::"r"(at),
+                 "r"(barrier), "r"(block), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w)
+                 : "memory");
+#endif
 }
 
 } // namespace

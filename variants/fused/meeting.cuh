@@ -24,8 +24,7 @@ __device__ __forceinline__ uint32_t shared_address(const void *p)
 }
 
 /* Named barriers: 0 is that of __syncthreads(). */
-constexpr int MEETING = 1, X_IS_HERE = 2, UNPACKERS_MEET = 1, SET_MEETS = 2 /* to 4 */,
-              MEETINGS = 4;
+constexpr int MEETING = 1, X_IS_HERE = 2, UNPACKERS_MEET = 1, MEETINGS = 2;
 
 #ifdef ORTHO_RACECHECK
 

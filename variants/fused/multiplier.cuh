@@ -6,6 +6,7 @@
 #define ORTHO_VARIANTS_FUSED_MULTIPLIER_CUH
 
 #include "variants/fused/mend.cuh"
+#include "variants/fused/outputs.cuh"
 #include "variants/fused/wgmma.cuh"
 #include "variants/fused/wide_memory.cuh"
 
@@ -101,26 +102,29 @@ template <typename F> struct multiplier {
      * They go where slots were. */
     __device__ __forceinline__ void add_up()
     {
-        const int thread = static_cast<int>(threadIdx.x);
-        /* [from][SHARE][threads] */
-        const auto place = [&](int from) {
-            return m.data + (from * SHARE * F::MULTIPLIERS + thread) * 4;
+        constexpr int FOUR = F::MULTIPLIERS * 16; /* bytes of four sums of all threads */
+        /* [from][SHARE / 4][threads] */
+        const auto place = [&](int from, int i) {
+            return m.data + from * (SHARE / 4 * FOUR) + i / 4 * FOUR +
+                   static_cast<int>(threadIdx.x) * 16;
         };
         cluster_meet(); /* nobody needs slots any more */
 #pragma unroll
-        for (int to = 0; to < F::SPLIT; to++) {
-            const uint32_t at = place(tile_walk<F>::splitter());
+        for (int to = 0; to < F::SPLIT; to++)
 #pragma unroll
-            for (int i = 0; i < SHARE; i++)
-                store_shared_float_of(to, at + i * F::MULTIPLIERS * 4, sum[to * SHARE + i]);
-        }
-        cluster_meet();
+            for (int i = 0; i < SHARE; i += 4) {
+                const float *const of = sum + to * SHARE + i;
+                send_four(to, place(tile_walk<F>::splitter(), i), m.sums(),
+                          make_float4(of[0], of[1], of[2], of[3]));
+            }
+        barrier_wait(m.sums(), 0);
 #pragma unroll
-        for (int i = 0; i < SHARE; i++) {
-            sum[i] = 0;
-#pragma unroll
-            for (int g = 0; g < F::SPLIT; g++)
-                sum[i] += load_shared_float(place(g) + i * F::MULTIPLIERS * 4);
+        for (int i = 0; i < SHARE; i += 4) {
+            const float4 all = total(place(0, i), F::SPLIT, SHARE / 4 * FOUR);
+            sum[i] = all.x;
+            sum[i + 1] = all.y;
+            sum[i + 2] = all.z;
+            sum[i + 3] = all.w;
         }
     }
     /* Asks which rows a tile has: well before they are stored, since that takes a while. Lanes 0 to

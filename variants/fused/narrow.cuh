@@ -26,22 +26,6 @@ namespace ortho_fused
 namespace
 {
 
-/* Four floats to the same place in another block of the cluster, whose barrier expects them. */
-__device__ __forceinline__ void send_four(int block, uint32_t at, uint32_t barrier, float4 v)
-{
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("{\n"
-                 ".reg .b32 to, bar;\n"
-                 "mapa.shared::cluster.u32 to, %0, %2;\n"
-                 "mapa.shared::cluster.u32 bar, %1, %2;\n"
-                 "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [to], "
-                 "{%3, %4, %5, %6}, [bar];\n"
-                 "}" ::"r"(at),
-                 "r"(barrier), "r"(block), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w)
-                 : "memory");
-#endif
-}
-
 /* What all warps of a block know. */
 struct narrow_block {
     static constexpr int WARPS = NARROW_WARPS;

@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(ONCE_THREADS, 1)
         }
         __syncwarp();
     }
-    cluster_meet(); /* while the other block may tell this one's barriers something */
+    __syncthreads(); /* this block is done with counters */
     if (threadIdx.x == 0)
         end_block(l);
 #else

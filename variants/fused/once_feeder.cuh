@@ -91,6 +91,12 @@ template <typename F> struct once_feeder {
                 slot.next(1, F::SLOTS);
             }
         }
+        /* The other block tells this one's barriers what it is done with: until it has told all,
+         * this block must be there. */
+        for (int i = 0; i < F::SLOTS; i++) {
+            barrier_wait(m.empty(slot.at), slot.phase);
+            slot.next(1, F::SLOTS);
+        }
     }
 };
 

@@ -1,11 +1,12 @@
 /*
  * sorter.cuh: Ortho for wide.cuh: the entries of a tile's rows, which are packed row by row, sorted
- * by image and added to weights that stand in shared memory.
+ * by image and unit and added to weights that stand in shared memory.
  *
  * All warps that unpack sort together, as many images at once as there is room for: segments are
- * dealt to threads one by one and entries to a set's threads, however skewed the rows. The counts
- * of the rows in each image tell where the entries of an image will stand. Which entry of an image
- * comes first doesn't matter: no two belong to one weight.
+ * dealt to threads one by one, however skewed the rows. The counts of the rows in each image tell
+ * where the entries of an image and a unit will stand. Which of them comes first doesn't matter: no
+ * two belong to one weight. A unit's are added by the warp that unpacks it: so warps needn't wait
+ * for each other at an image, and don't all want the same of a multiprocessor at the same time.
  */
 #ifndef ORTHO_VARIANTS_FUSED_SORTER_CUH
 #define ORTHO_VARIANTS_FUSED_SORTER_CUH
@@ -122,17 +123,20 @@ template <typename F> struct tile_segments {
     }
 };
 
-/* All entries of an image, straight from memory: for one that has too many. By a set's threads. */
+/* Entries of an image and of the warp's units, straight from memory: for an image that has too
+ * many. number: the warp's of its set. */
 template <typename F>
 static __device__ __noinline__ void add_crowd(const linear &w, uint32_t table, int image,
-                                              uint32_t weights, uint16_t alpha, int thread)
+                                              uint32_t weights, uint16_t alpha, int number)
 {
-    const int number = tile_segments<F>::number(table);
+    const int all = tile_segments<F>::number(table);
     tile_segments<F> from(w, table);
 #pragma unroll 1
-    for (int i = thread; i < number; i += F::SET_WARPS * 32) {
+    for (int i = threadIdx.x % 32; i < all; i += 32) {
         const uint4 segment = from.segment(i);
         const uint32_t words[4] = {segment.x, segment.y, segment.z, segment.w};
+        if (from.unit / F::SET_UNITS != number)
+            continue;
 #pragma unroll
         for (int j = 0; j < SEGMENT_ENTRIES; j++) {
             const placed_entry<F> p(words[j], row_of(segment),
@@ -145,21 +149,24 @@ static __device__ __noinline__ void add_crowd(const linear &w, uint32_t table, i
 
 /* A tile's entries, for a warp of those that unpack. */
 template <typename F> struct sorter {
-    static constexpr int THREADS = F::SETS * F::SET_WARPS * 32, SET_THREADS = F::SET_WARPS * 32;
-    static constexpr int AT_ONCE = F::SETS == 1 ? 4 : 3;   /* segments of a thread */
-    static constexpr int TOTAL_WARPS = WINDOW_IMAGES / 32; /* those that count */
-    static_assert(F::SET_WARPS > TOTAL_WARPS, "and one that looks for segments");
+    static constexpr int WARPS = F::SETS * F::SET_WARPS, THREADS = WARPS * 32;
+    static constexpr int AT_ONCE = F::SETS == 1 ? 4 : 3; /* segments of a thread */
+    static constexpr int PAIRS = F::UNITS / 2;           /* of units, whose counts share a word */
+    static_assert(PAIRS <= WARPS && PAIRS % 4 == 0, "a warp counts for a pair");
     const linear &w;
     uint32_t list, ends, totals, table; /* shared addresses */
-    int thread, set;                    /* of those that unpack */
+    int room;                           /* of the list */
+    int thread;                         /* of those that unpack */
+    int number;                         /* of the warp in its set */
     int unit;                           /* the tile's first */
     int first, next;                    /* sorted are images first .. next - 1 */
     bool crowded;                       /* the only image has too many */
 
-    __device__ __forceinline__ sorter(const linear &of, const wide_memory<F> &m, int warp)
-        : w(of), list(m.sorted), ends(m.sorted + F::SORTED * 4), totals(ends + WINDOW_IMAGES * 4),
-          table(totals + WINDOW_IMAGES * 4), thread(warp * 32 + static_cast<int>(threadIdx.x) % 32),
-          set(warp / F::SET_WARPS), unit(0), first(0), next(0), crowded(false)
+    __device__ __forceinline__ sorter(const wide_launch &l, const wide_memory<F> &m, int warp)
+        : w(l.w), list(m.sorted), ends(m.bins), totals(ends + F::BINS * 4),
+          table(totals + F::BINS * 2), room(l.sorted),
+          thread(warp * 32 + static_cast<int>(threadIdx.x) % 32), number(warp % F::SET_WARPS),
+          unit(0), first(0), next(0), crowded(false)
     {
     }
     /* Of another tile; image: the block's first. */
@@ -169,35 +176,45 @@ template <typename F> struct sorter {
         first = -1;
         next = image;
     }
-    /* How many entries each image of a window has, and where they are; end: of the block's images.
-     */
+    /* How many entries each image and unit of a window has, and where they are; end: of the block's
+     * images. */
     __device__ __forceinline__ void open_window(int end) const
     {
         const int warp = thread / 32, window = next / WINDOW_IMAGES;
-        const int image = window * WINDOW_IMAGES + thread;
-        if (warp < TOTAL_WARPS)
-            store_shared_4(totals + thread * 4, image >= next && image < end ? total_of(image) : 0);
-        else if (warp == TOTAL_WARPS)
+        if (warp == WARPS - 1)
             tile_segments<F>::note(table, w, unit, window);
+        if (warp < PAIRS)
+            count(warp, window * WINDOW_IMAGES, end);
         meeting_sync<UNPACKERS_MEET, THREADS>();
     }
-    /* An image's entries in the tile. All counts are asked for before any is waited for: behind a
-     * unit that isn't there stands another, which doesn't count. */
-    __device__ __forceinline__ uint32_t total_of(int image) const
+    /* Of a pair of units, by a warp: [image of the window][pair]. All counts are asked for before
+     * any is waited for: in place of a unit that isn't there stands another, which doesn't count.
+     */
+    __device__ __forceinline__ void count(int pair, int begin, int end) const
     {
-        uint2 rows[F::UNITS];
+        constexpr int EACH = WINDOW_IMAGES / 32;
+        const int lane = thread % 32;
+        uint2 rows[EACH][2];
 #pragma unroll
-        for (int u = 0; u < F::UNITS; u++)
-            rows[u] =
-                __ldg(reinterpret_cast<const uint2 *>(w.count) +
-                      static_cast<int64_t>(min(unit + u, w.s.units - 1)) * w.s.images + image);
-        uint32_t total = 0;
+        for (int i = 0; i < EACH; i++)
 #pragma unroll
-        for (int u = 0; u < F::UNITS; u++) {
-            const uint32_t ones = unit + u < w.s.units ? ONES : 0;
-            total = __dp4a(rows[u].x, ones, __dp4a(rows[u].y, ones, total));
+            for (int u = 0; u < 2; u++) {
+                const int64_t of = min(unit + pair * 2 + u, w.s.units - 1);
+                rows[i][u] = __ldg(reinterpret_cast<const uint2 *>(w.count) + of * w.s.images +
+                                   min(begin + i * 32 + lane, w.s.images - 1));
+            }
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            const int image = begin + i * 32 + lane;
+            uint32_t both = 0;
+#pragma unroll
+            for (int u = 0; u < 2; u++) {
+                const uint32_t ones =
+                    unit + pair * 2 + u < w.s.units && image >= next && image < end ? ONES : 0;
+                both |= __dp4a(rows[i][u].x, ones, __dp4a(rows[i][u].y, ones, 0u)) << 16 * u;
+            }
+            store_shared_4(totals + ((i * 32 + lane) * PAIRS + pair) * 4, both);
         }
-        return total;
     }
     /* Sorts until so many images have been. All warps that unpack come here, a set that has no more
      * images for the others. */
@@ -213,18 +230,18 @@ template <typename F> struct sorter {
         if (first < 0 || next % WINDOW_IMAGES == 0)
             open_window(end);
         first = next;
-        const int number = tile_segments<F>::number(table);
+        const int all = tile_segments<F>::number(table);
         tile_segments<F> from(w, table);
-        round now = fetch(from, 0, number);
+        round now = fetch(from, 0, all);
         next += share_out(min(end, (first / WINDOW_IMAGES + 1) * WINDOW_IMAGES) - first);
         meeting_sync<UNPACKERS_MEET, THREADS>();
         if (!crowded)
 #pragma unroll 1
-            for (int i = 0; i < number;) {
+            for (int i = 0; i < all;) {
                 put(now);
                 i += THREADS * AT_ONCE;
-                if (i < number)
-                    now = fetch(from, i, number);
+                if (i < all)
+                    now = fetch(from, i, all);
             }
         meeting_sync<UNPACKERS_MEET, THREADS>();
     }
@@ -232,39 +249,71 @@ template <typename F> struct sorter {
      * one writes down. */
     __device__ __forceinline__ int share_out(int most)
     {
-        const int lane = thread % 32, at = first % WINDOW_IMAGES + 2 * lane;
-        const int even = 2 * lane < most ? static_cast<int>(load_shared_4(totals + at * 4)) : 0,
-                  odd = 2 * lane + 1 < most ? static_cast<int>(load_shared_4(totals + at * 4 + 4))
-                                            : 0;
-        int end = even + odd;
+        const int lane = thread % 32;
+        uint32_t counts[2][PAIRS];
+        int sum[2];
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            sum[i] = 2 * lane + i < most ? load_counts(2 * lane + i, counts[i]) : 0;
+        int end = sum[0] + sum[1];
 #pragma unroll
         for (int step = 1; step < 32; step *= 2) {
             const int others = __shfl_up_sync(ALL_LANES, end, step);
             end += lane >= step ? others : 0;
         }
-        if (thread < 32) {
-            store_shared_4(ends + lane * 8, static_cast<uint32_t>(end - odd - even));
-            store_shared_4(ends + lane * 8 + 4, static_cast<uint32_t>(end - odd));
-        }
-        const int fit =
-            __popc(__ballot_sync(ALL_LANES, 2 * lane < most && end - odd <= F::SORTED)) +
-            __popc(__ballot_sync(ALL_LANES, 2 * lane + 1 < most && end <= F::SORTED));
+        if (thread < 32)
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+                if (2 * lane + i < most)
+                    note_places(2 * lane + i, end - sum[1] - (i == 0 ? sum[0] : 0), counts[i]);
+        const int fit = __popc(__ballot_sync(ALL_LANES, 2 * lane < most && end - sum[1] <= room)) +
+                        __popc(__ballot_sync(ALL_LANES, 2 * lane + 1 < most && end <= room));
         crowded = fit == 0;
         return max(fit, 1);
+    }
+    /* Of image `first` + i; all units' together. */
+    __device__ __forceinline__ int load_counts(int i, uint32_t counts[PAIRS]) const
+    {
+        const uint32_t at = totals + (first % WINDOW_IMAGES + i) * (PAIRS * 4);
+        uint32_t sums = 0;
+#pragma unroll
+        for (int p = 0; p < PAIRS; p += 4) {
+            const uint4 four = load_shared_16(at + p * 4);
+            counts[p] = four.x;
+            counts[p + 1] = four.y;
+            counts[p + 2] = four.z;
+            counts[p + 3] = four.w;
+            sums += four.x + four.y + four.z + four.w;
+        }
+        return static_cast<int>((sums & 0xffff) + (sums >> 16));
+    }
+    __device__ __forceinline__ void note_places(int i, int from, const uint32_t counts[PAIRS]) const
+    {
+        uint32_t at = static_cast<uint32_t>(from);
+#pragma unroll
+        for (int p = 0; p < PAIRS; p += 2) {
+            uint4 four;
+            four.x = at;
+            four.y = four.x + (counts[p] & 0xffff);
+            four.z = four.y + (counts[p] >> 16);
+            four.w = four.z + (counts[p + 1] & 0xffff);
+            at = four.w + (counts[p + 1] >> 16);
+            store_shared_16(ends + (i * F::UNITS + p * 2) * 4, four);
+        }
     }
     /* Segments of a thread, and the rows that they are of, from the tile's first. */
     struct round {
         uint4 segment[AT_ONCE];
         int unit[AT_ONCE];
     };
-    __device__ __forceinline__ round fetch(tile_segments<F> &from, int begin, int number) const
+    __device__ __forceinline__ round fetch(tile_segments<F> &from, int begin, int all) const
     {
         round r;
 #pragma unroll
         for (int i = 0; i < AT_ONCE; i++) {
             const int e = begin + i * THREADS + thread;
             r.segment[i] = make_uint4(FILL, FILL, FILL, FILL);
-            if (e < number)
+            if (e < all)
                 r.segment[i] = from.segment(e);
             r.unit[i] = from.unit;
         }
@@ -276,8 +325,8 @@ template <typename F> struct sorter {
         for (int i = 0; i < AT_ONCE; i++)
             put(r.segment[i], r.unit[i]);
     }
-    /* Entries of a segment to their images: first all their places, which take a while. An image's
-     * end moves from where its entries begin to where the next one's do. */
+    /* Entries of a segment to their images: first all their places, which take a while. The end of
+     * an image's unit moves from where its entries begin to where the next one's do. */
     __device__ __forceinline__ void put(uint4 segment, int of) const
     {
         const uint32_t words[4] = {segment.x, segment.y, segment.z, segment.w};
@@ -289,40 +338,43 @@ template <typename F> struct sorter {
             const placed_entry<F> p(words[i], row, first % WINDOW_IMAGES * IMAGE_COLUMNS);
             is[i] = p.image < images;
             entry[i] = (words[i] & 0xffff0000u) | (p.at + static_cast<uint32_t>(of) * HALF_UNIT);
-            place[i] = add_shared_if(is[i], ends + p.image * 4, 1);
+            place[i] = add_shared_if(is[i], ends + (p.image * F::UNITS + of) * 4, 1);
         }
 #pragma unroll
         for (int i = 0; i < SEGMENT_ENTRIES; i++)
             store_shared_if(is[i], list + place[i] * 4, entry[i]);
     }
-    /* A set's warps wait for each other. */
-    __device__ __forceinline__ void meet_set() const
+    /* Entries of an image and the warp's units in the list. */
+    struct found {
+        int begin, behind;
+        uint32_t entry; /* the lane's first, where there is one */
+    };
+    /* Asks for them while their weights are still to be unpacked. */
+    __device__ __forceinline__ found find(int image) const
     {
-        if (F::SETS == 1 || set == 0)
-            meeting_sync<SET_MEETS, SET_THREADS>();
-        else if (F::SETS == 2 || set == 1)
-            meeting_sync<SET_MEETS + 1, SET_THREADS>();
-        else
-            meeting_sync<SET_MEETS + 2, SET_THREADS>();
+        const int bin = (image - first) * F::UNITS + number * F::SET_UNITS;
+        const uint32_t at = ends + bin * 4;
+        found f;
+        f.begin = bin > 0 ? static_cast<int>(load_shared_4(at - 4)) : 0;
+        f.behind = static_cast<int>(load_shared_4(at + (F::SET_UNITS - 1) * 4));
+        f.entry = load_shared_4(list + min(f.begin + thread % 32, room - 1) * 4);
+        return f;
     }
-    /* Adds an image's entries to a slot's weights, by the image's set: its warps have put there
-     * what they unpacked. */
-    __device__ __forceinline__ void add(int image, uint32_t weights, uint16_t alpha)
+    /* Adds them to a slot's weights, where the warp has put what it unpacked. */
+    __device__ __forceinline__ void add(const found &f, int image, uint32_t weights, uint16_t alpha)
     {
-        const uint32_t at = ends + (image - first) * 4;
-        const int begin = image > first ? static_cast<int>(load_shared_4(at - 4)) : 0,
-                  behind = static_cast<int>(load_shared_4(at));
-        if (!crowded && begin == behind)
-            return;
-        meet_set();
+        __syncwarp();
         if (crowded) {
-            add_crowd<F>(w, table, image, weights, alpha, thread % SET_THREADS);
+            add_crowd<F>(w, table, image, weights, alpha, number);
             return;
         }
+        uint32_t entry = f.entry;
 #pragma unroll 1
-        for (int i = begin + thread % SET_THREADS; i < behind; i += SET_THREADS) {
-            const uint32_t entry = load_shared_4(list + i * 4);
+        for (int i = f.begin + thread % 32; i < f.behind;) {
             add_entry(weights + (entry & 0xffff), entry, alpha);
+            i += 32;
+            if (i < f.behind)
+                entry = load_shared_4(list + i * 4);
         }
     }
 };

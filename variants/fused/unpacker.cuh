@@ -32,15 +32,23 @@ template <int GROUPS> struct image_unpacker {
         const int group = GROUPS == 1 ? 0 : strip * groups / GROUPS;
         return load_shared_2(packed + scale_at + group * SCALE_BYTES) * 0x10001u;
     }
-    __device__ __forceinline__ void run(uint32_t packed, uint32_t to, int half_bytes) const
-    {
-        const uint4 w = load_shared_16(packed + words);
+    struct loaded {
+        uint4 w;
         uint32_t scales[IMAGE_STRIPS];
+    };
+    __device__ __forceinline__ loaded load(uint32_t packed) const
+    {
+        loaded image;
+        image.w = load_shared_16(packed + words);
 #pragma unroll
         for (int i = 0; i < IMAGE_STRIPS; i++)
-            scales[i] = GROUPS == 1 && i > 0 ? scales[0] : scale(packed, i ^ half.odd);
-        half.unpack(w.x, w.y, to, scales[0], scales[1]);
-        half.unpack(w.z, w.w, to + half_bytes, scales[2], scales[3]);
+            image.scales[i] = GROUPS == 1 && i > 0 ? image.scales[0] : scale(packed, i ^ half.odd);
+        return image;
+    }
+    __device__ __forceinline__ void store(const loaded &image, uint32_t to, int half_bytes) const
+    {
+        half.unpack(image.w.x, image.w.y, to, image.scales[0], image.scales[1]);
+        half.unpack(image.w.z, image.w.w, to + half_bytes, image.scales[2], image.scales[3]);
     }
 };
 
@@ -136,7 +144,7 @@ template <typename F, int GROUPS> struct unpacker {
                                         const CUtensorMap &map, const tile_walk<F> &from, int warp)
         : l(launch), m(of), tile(from), lane(threadIdx.x % 32), slot{0, 1}, place(0),
           a(launch, of, from, warp), x(of, map), unpack(launch.w.s.groups, lane),
-          entries(launch.w, of, warp), alpha(__half_as_ushort(__float2half_rn(launch.alpha)))
+          entries(launch, of, warp), alpha(__half_as_ushort(__float2half_rn(launch.alpha)))
     {
     }
     /* An image's weights without their entries, to its slot. */
@@ -144,17 +152,19 @@ template <typename F, int GROUPS> struct unpacker {
     {
         const uint32_t to = m.w(slot.at) + a.number * UNITS * HALF_UNIT;
         a.wait();
+        typename image_unpacker<GROUPS>::loaded packed[UNITS];
+#pragma unroll
+        for (int u = 0; u < UNITS; u++)
+            packed[u] = unpack.load(a.units + u * F::UNIT_BYTES + place * F::PACKED_BYTES);
         barrier_wait(m.empty(slot.at), slot.phase);
         if (!F::FEEDS && a.number == 0)
             x.feed(image, slot.at);
-        __syncwarp();
-#pragma unroll
-        for (int u = 0; u < UNITS; u++)
-            unpack.run(a.units + u * F::UNIT_BYTES + place * F::PACKED_BYTES, to + u * HALF_UNIT,
-                       F::W_HALF);
         __syncwarp(); /* all have read what was packed */
         a.ask(place);
         place = place + 1 == F::AHEAD ? 0 : place + 1;
+#pragma unroll
+        for (int u = 0; u < UNITS; u++)
+            unpack.store(packed[u], to + u * HALF_UNIT, F::W_HALF);
     }
     /* The set's images of a tile; then it sorts for the others. Sorting begins while the first
      * weights are on their way. */
@@ -168,13 +178,27 @@ template <typename F, int GROUPS> struct unpacker {
                 entries.sort_until(mine ? at + 1 : a.end, a.end);
             if (!mine)
                 return;
+            typename sorter<F>::found of = {};
+            if (patched)
+                of = entries.find(at);
             bring(at);
             if (patched)
-                entries.add(at, m.w(slot.at), alpha);
+                entries.add(of, at, m.w(slot.at), alpha);
             __syncwarp();
             if (lane < ARRIVING_LANES)
                 barrier_arrive(m.full(slot.at));
             slot.next(at + F::SETS < a.end ? F::SETS : a.end - at + a.set, m.slots);
+        }
+    }
+    /* Another block tells this one's barriers what it is done with: until it has told all, this
+     * block must be there. By the set whose turn is next. */
+    __device__ __forceinline__ void wait_for_readers()
+    {
+        if (a.set != 0)
+            return;
+        for (int i = 0; i < m.slots; i++) {
+            barrier_wait(m.empty(slot.at), slot.phase);
+            slot.next(1, m.slots);
         }
     }
     __device__ __forceinline__ void run()
@@ -190,6 +214,8 @@ template <typename F, int GROUPS> struct unpacker {
             entries.restart(tile.row_tile() * F::UNITS, a.begin);
             images();
         }
+        if (F::SHARERS > 1)
+            wait_for_readers();
     }
 };
 

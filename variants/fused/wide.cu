@@ -26,12 +26,12 @@ template <typename L> using wide_fn = void(const L, const CUtensorMap);
 
 /* A kernel for so many tokens and rows a block. */
 struct form {
-    int tokens, rows, sharers, cluster, threads;
+    int tokens, rows, sharers, cluster, threads, slots_least;
     bool one_tile;            /* a block */
     float image_us, block_us; /* what an image of 128 columns takes, and what is beside images */
     wide_fn<wide_single> *(*pick)(int groups);
     wide_fn<wide_group> *(*pick_several)(int groups);
-    int (*bytes)(int slots);
+    int (*bytes)(int slots, int sorted);
 };
 
 template <typename F, typename L> wide_fn<L> *pick_kernel(int groups)
@@ -39,23 +39,28 @@ template <typename F, typename L> wide_fn<L> *pick_kernel(int groups)
     return groups == 1 ? wide_kernel<F, 1, L> : wide_kernel<F, IMAGE_STRIPS, L>;
 }
 
-template <typename F> int form_bytes(int slots)
+template <typename F> int form_bytes(int slots, int sorted)
 {
-    return F::bytes(slots);
+    return F::bytes(slots, sorted);
 }
+
+/* Entries that a tile has room for at least: many images' at 1 %. */
+constexpr int SORTED_LEAST = 1024;
 
 template <int T, int R, int X, int S, int SETS>
 constexpr form form_of(float image_us, float block_us)
 {
     typedef wide_form<T, R, X, S, SETS> F;
-    static_assert(F::bytes(SETS + 1) <= BLOCK_MOST, "each set has a slot, and one is multiplied");
-    static_assert(F::bytes(2 * SETS - 1) <= BLOCK_MOST, "a set's first slot of the next tile is at "
-                                                        "most once round");
+    /* Each set has a slot, and one is multiplied; a set's first slot of the next tile is at most
+     * once round. */
+    constexpr int SLOTS_LEAST = SETS > 1 ? 2 * SETS - 1 : SETS + 1;
+    static_assert(F::bytes(SLOTS_LEAST, SORTED_LEAST) <= BLOCK_MOST, "a block's memory");
     return {T,
             F::ROWS,
             X,
             F::CLUSTER,
             F::THREADS,
+            SLOTS_LEAST,
             S > 1,
             image_us,
             block_us,
@@ -97,12 +102,33 @@ float expected_us(const form &f, const state &s, int64_t tiles)
     return static_cast<float>(rounds) * (f.block_us + f.image_us * images);
 }
 
-int slots_of(const form &f)
+/* What a block's memory is used for. */
+struct dealt {
+    int slots, sorted;
+};
+
+/* Room for all entries that a tile is likely to have, so that they are sorted once, as far as there
+ * is some beside the least number of slots; then slots, as many as are of use where there are
+ * entries; what is left is for tiles that have more. */
+dealt memory_of(const form &f, const state &s, bool patched)
 {
-    int slots = 2;
-    while (slots < WIDE_SLOTS_MOST && f.bytes(slots + 1) <= BLOCK_MOST)
-        slots++;
-    return slots;
+    constexpr float LIKELY = 1.25f; /* times as many as tiles have on average */
+    const int split = f.one_tile ? f.cluster : 1,
+              images = smaller((s.w.s.images + split - 1) / split, WINDOW_IMAGES);
+    const float density =
+        static_cast<float>(s.nnz) / static_cast<float>(s.w.s.n) / static_cast<float>(s.w.s.k);
+    const int likely = static_cast<int>(LIKELY * density *
+                                        static_cast<float>(f.rows * images * IMAGE_COLUMNS)),
+              most = (BLOCK_MOST - f.bytes(f.slots_least, 0)) / 16 * 4;
+    dealt d = {f.slots_least, 0};
+    if (patched)
+        d.sorted = smaller(likely < SORTED_LEAST ? SORTED_LEAST : likely / 4 * 4, most);
+    const int slots = patched ? f.slots_least + 2 : WIDE_SLOTS_MOST;
+    while (d.slots < slots && f.bytes(d.slots + 1, d.sorted) <= BLOCK_MOST)
+        d.slots++;
+    if (patched)
+        d.sorted = (BLOCK_MOST - f.bytes(d.slots, 0)) / 16 * 4;
+    return d;
 }
 
 /* Outputs that the kernel mends itself: more are better dealt to blocks of their own. */
@@ -126,7 +152,9 @@ wide_launch launch_of(const form &f, const state &s, const ortho_gemm_call &call
     l.y = call.y;
     l.alpha = is_patched(s, call.alpha) ? call.alpha : 0.0f;
     l.tokens = static_cast<int>(call.m);
-    l.slots = slots_of(f);
+    const dealt memory = memory_of(f, s, l.alpha != 0);
+    l.slots = memory.slots;
+    l.sorted = memory.sorted;
     l.tiles = static_cast<int>(tiles_of(f, s, call.m));
     l.token_tiles = static_cast<int>(token_tiles_of(f, call.m));
     l.aligned = s.w.s.n % UNIT_ROWS == 0 && reinterpret_cast<uintptr_t>(call.y) % 16 == 0;
@@ -237,10 +265,15 @@ ortho_status run_wide(const void *const *states, const ortho_gemm_call *calls, i
     if (!map_x(calls[0], first.w.s.k, calls[0].m, f.tokens / f.sharers, &map))
         return ortho_fail(ORTHO_E_DEVICE, "the driver refuses to describe x for TMA");
     add_launches(f, states, calls, count, &g);
+    int memory = 0;
+    for (int i = 0; i < count; i++) {
+        const int bytes = f.bytes(g.of[i].slots, g.of[i].sorted);
+        memory = bytes > memory ? bytes : memory;
+    }
     const auto launch = [&](auto *kernel, const auto &what) {
         return launch_dependent(kernel, dim3(static_cast<unsigned>(g.clusters() * f.cluster)),
-                                f.cluster, f.threads, f.bytes(slots_of(f)), calls[0].stream,
-                                "wide_kernel", what, map);
+                                f.cluster, f.threads, memory, calls[0].stream, "wide_kernel", what,
+                                map);
     };
     ortho_status status = count == 1 ? launch(f.pick(first.w.s.groups), wide_single{{g.of[0]}, 1})
                                      : launch(f.pick_several(first.w.s.groups), g);
@@ -253,8 +286,10 @@ ortho_status run_wide(const void *const *states, const ortho_gemm_call *calls, i
 void wide_kernels(const state &s, int64_t m, int chosen, const ortho_kernel_sink *sink)
 {
     const form &f = FORMS[chosen];
+    const dealt memory = memory_of(f, s, is_patched(s, 1));
     ortho_cuda_kernel_report("wide_kernel", reinterpret_cast<const void *>(f.pick(s.w.s.groups)),
-                             f.threads, static_cast<size_t>(f.bytes(slots_of(f))), sink);
+                             f.threads, static_cast<size_t>(f.bytes(memory.slots, memory.sorted)),
+                             sink);
     if (!mends_itself(s, m))
         mend_kernels(s, m, sink);
 }

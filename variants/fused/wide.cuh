@@ -45,18 +45,15 @@ __global__ void __launch_bounds__(F::THREADS, 1)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     const wide_launch &l = all.of_cluster(tile_walk<F>::cluster());
-    const wide_memory<F> m(dynamic_shared(), l.slots);
+    const wide_memory<F> m(dynamic_shared(), l);
     const tile_walk<F> tile(l);
     if (threadIdx.x == 0) {
         m.open();
         meeting_open(UNPACKERS_MEET, sorter<F>::THREADS);
-        for (int set = 0; set < F::SETS; set++)
-            meeting_open(SET_MEETS + set, sorter<F>::SET_THREADS);
     }
+    __syncthreads();
     if (F::CLUSTER > 1)
         cluster_meet(); /* before a block tells another's barriers anything */
-    else
-        __syncthreads();
     const int warp = uniform(static_cast<int>(threadIdx.x / 32));
     if (warp < F::ROW_GROUPS * GROUP_WARPS) {
         if (F::SHARES_OUT)
@@ -73,11 +70,9 @@ __global__ void __launch_bounds__(F::THREADS, 1)
             unpacker<F, GROUPS> u(l, m, map, tile, warp - F::ROW_GROUPS * GROUP_WARPS);
             u.run();
         }
-        for (int i = 0; F::SPLIT > 1 && i < 2; i++)
+        if (F::SPLIT > 1)
             cluster_meet(); /* with those who add up */
     }
-    if (F::SHARERS > 1)
-        cluster_meet(); /* while another block may tell this one's barriers something */
 #else
     asm volatile("trap;"); /* there is no wgmma: better no result than a wrong one */
 #endif

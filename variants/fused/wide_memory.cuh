@@ -41,6 +41,7 @@ struct wide_launch {
     void *y;         /* [tokens, n] */
     float alpha;     /* 0 where there are no entries */
     int tokens, slots;
+    int sorted;             /* entries that a tile has room for at once */
     int tiles, token_tiles; /* a cluster's tiles of y, side by side, count as one */
     cluster_range mine;     /* which take them in turn */
     bool aligned;           /* eight rows of y may be written at once */
@@ -78,20 +79,19 @@ template <int T, int R, int X, int S, int SETS_> struct wide_form {
     static constexpr int AHEAD = R == 1 ? 3 : 1;
     static constexpr int PACKED_BYTES = IMAGE_BYTES + IMAGE_STRIPS * SCALE_BYTES,
                          UNIT_BYTES = AHEAD * PACKED_BYTES;
-    /* What all have of a tile: entries by image; where they end, how many there are, and of each
-     * unit where they come from (sorter.cuh). */
-    static constexpr int SORTED = UNITS * (R == 2      ? 284
-                                           : SETS == 1 ? 440
-                                                       : 880),
-                         SORTED_BYTES = SORTED * 4 + 2 * WINDOW_IMAGES * 4 + UNITS * 16;
+    /* What all have of a tile: entries by image and unit; where they end, how many there are, and
+     * of each unit where they come from (sorter.cuh). */
+    static constexpr int BINS = WINDOW_IMAGES * UNITS, BINS_BYTES = BINS * 6 + UNITS * 16;
     static constexpr int OUT_ALL = R * GROUP_WARPS * OUT_BYTES;
-    static constexpr int BARRIERS_BYTES = 2 * WIDE_SLOTS_MOST * 8;
+    static constexpr int BARRIERS_BYTES = (2 * WIDE_SLOTS_MOST + 2) * 8;
 
-    /* The last KiB is for alignment. Sums stand where slots were. */
-    static ORTHO_FUSED_SHARED constexpr int bytes(int slots)
+    /* With room for so many sorted entries. The last KiB is for alignment. Sums stand where slots
+     * were. */
+    static ORTHO_FUSED_SHARED constexpr int bytes(int slots, int sorted)
     {
         return (slots * SLOT_BYTES > SUMS_BYTES ? slots * SLOT_BYTES : SUMS_BYTES) +
-               SETS * UNITS * UNIT_BYTES + SORTED_BYTES + OUT_ALL + BARRIERS_BYTES + 1024;
+               SETS * UNITS * UNIT_BYTES + sorted * 4 + BINS_BYTES + OUT_ALL + BARRIERS_BYTES +
+               1024;
     }
 };
 
@@ -143,16 +143,17 @@ template <typename F> struct tile_walk {
 
 /* Where things are in shared memory. Slots come first: they have to be aligned to a KiB. */
 template <typename F> struct wide_memory {
-    uint32_t data, units, sorted, out, barriers;
+    uint32_t data, units, bins, sorted, out, barriers;
     int slots;
 
-    __device__ __forceinline__ wide_memory(const void *memory, int count)
-        : data((shared_address(memory) + 1023) & ~1023u), slots(count)
+    __device__ __forceinline__ wide_memory(const void *memory, const wide_launch &l)
+        : data((shared_address(memory) + 1023) & ~1023u), slots(l.slots)
     {
-        barriers = data + F::bytes(slots) - 1024 - F::BARRIERS_BYTES;
+        barriers = data + F::bytes(slots, l.sorted) - 1024 - F::BARRIERS_BYTES;
         out = barriers - F::OUT_ALL;
-        sorted = out - F::SORTED_BYTES;
-        units = sorted - F::SETS * F::UNITS * F::UNIT_BYTES;
+        sorted = out - l.sorted * 4;
+        bins = sorted - F::BINS_BYTES;
+        units = bins - F::SETS * F::UNITS * F::UNIT_BYTES;
     }
     __device__ __forceinline__ uint32_t w(int slot) const
     {
@@ -170,11 +171,20 @@ template <typename F> struct wide_memory {
     {
         return full(slot) + 8;
     }
+    /* Where blocks that split K wait for each other's sums. */
+    __device__ __forceinline__ uint32_t sums() const
+    {
+        return barriers + 2 * WIDE_SLOTS_MOST * 8;
+    }
     __device__ __forceinline__ void open() const
     {
         for (int i = 0; i < slots; i++) {
             barrier_init(full(i), F::SET_WARPS * ARRIVING_LANES + 1);
             barrier_init(empty(i), F::CLUSTER_READERS * ARRIVING_LANES);
+        }
+        if (F::SPLIT > 1) {
+            barrier_init(sums(), 1);
+            barrier_expect(sums(), F::SUMS_BYTES);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -191,18 +201,6 @@ template <typename F> struct wide_memory {
                 barrier_arrive_of(block, empty(slot));
     }
 };
-
-/* To the same place in a block of the cluster. */
-__device__ __forceinline__ void store_shared_float_of(int block, uint32_t at, float v)
-{
-    asm volatile("{\n"
-                 ".reg .b32 there;\n"
-                 "mapa.shared::cluster.u32 there, %0, %1;\n"
-                 "st.shared::cluster.f32 [there], %2;\n"
-                 "}" ::"r"(at),
-                 "r"(block), "f"(v)
-                 : "memory");
-}
 
 template <int SHARERS>
 __device__ __forceinline__ void bring_x(const CUtensorMap *map, uint32_t to, int column, int token,
