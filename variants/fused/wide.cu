@@ -123,7 +123,8 @@ dealt memory_of(const form &f, const state &s, bool patched)
     dealt d = {f.slots_least, 0};
     if (patched)
         d.sorted = smaller(likely < SORTED_LEAST ? SORTED_LEAST : likely / 4 * 4, most);
-    const int slots = patched ? f.slots_least + 2 : WIDE_SLOTS_MOST;
+    constexpr int OF_USE = 5;
+    const int slots = patched ? OF_USE : WIDE_SLOTS_MOST;
     while (d.slots < slots && f.bytes(d.slots + 1, d.sorted) <= BLOCK_MOST)
         d.slots++;
     if (patched)
