@@ -241,6 +241,16 @@ inline int __clz(uint32_t v)
 {
     return v != 0 ? __builtin_clz(v) : 32;
 }
+inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t by)
+{
+    return static_cast<uint32_t>((static_cast<uint64_t>(high) << 32 | low) >> (by & 31));
+}
+inline uint32_t __dp4a(uint32_t a, uint32_t b, uint32_t c)
+{
+    for (int i = 0; i < 32; i += 8)
+        c += (a >> i & 255) * (b >> i & 255);
+    return c;
+}
 inline uint32_t __funnelshift_l(uint32_t low, uint32_t high, uint32_t by)
 {
     return static_cast<uint32_t>((static_cast<uint64_t>(high) << 32 | low) << (by % 32) >> 32);

@@ -19,8 +19,8 @@ __device__ __forceinline__ int rank_in_cluster()
 
 /* All threads of a cluster meet; in between they do what others needn't wait for. They tell each
  * other that they have come, and nothing of what they wrote: that would be a fence of the GPU's
- * scope, for which a warp waits about a microsecond. Barriers that were set up are told by a fence
- * of their own, sums by those who wait for them. */
+ * scope, for which a warp waits a thousand cycles or more. Barriers that were set up are told by a
+ * fence of their own, sums by the barrier that expects them. */
 __device__ __forceinline__ void cluster_arrive()
 {
     asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");

@@ -6,6 +6,7 @@
 #ifndef ORTHO_VARIANTS_FUSED_PTX_CUH
 #define ORTHO_VARIANTS_FUSED_PTX_CUH
 
+#include <cuda.h>
 #include <stdint.h>
 
 namespace ortho_fused
@@ -56,6 +57,22 @@ __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], uint32
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/* ---- fp16, two and two ----------------------------------------------------------------------- */
+
+__device__ __forceinline__ uint32_t half_add(uint32_t a, uint32_t b)
+{
+    uint32_t d;
+    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+    return d;
+}
+
+__device__ __forceinline__ uint32_t half_multiply(uint32_t a, uint32_t b)
+{
+    uint32_t d;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+    return d;
 }
 
 /* ---- shared memory --------------------------------------------------------------------------- */
@@ -156,6 +173,46 @@ __device__ __forceinline__ void store_transposed(uint32_t at, uint4 v)
 #endif
 }
 
+/* Where `is`, without a branch: adds, and says what was there before; stores. */
+__device__ __forceinline__ uint32_t add_shared_if(bool is, uint32_t at, uint32_t v)
+{
+    uint32_t before = 0;
+    asm volatile("{\n"
+                 ".reg .pred p;\n"
+                 "setp.ne.u32 p, %1, 0;\n"
+                 "@p atom.shared.add.u32 %0, [%2], %3;\n"
+                 "}"
+                 : "+r"(before)
+                 : "r"(static_cast<uint32_t>(is)), "r"(at), "r"(v)
+                 : "memory");
+    return before;
+}
+
+__device__ __forceinline__ void store_shared_if(bool is, uint32_t at, uint32_t v)
+{
+    asm volatile("{\n"
+                 ".reg .pred p;\n"
+                 "setp.ne.u32 p, %0, 0;\n"
+                 "@p st.shared.u32 [%1], %2;\n"
+                 "}" ::"r"(static_cast<uint32_t>(is)),
+                 "r"(at), "r"(v)
+                 : "memory");
+}
+
+/* A weight in shared memory has its entry. */
+__device__ __forceinline__ void add_entry(uint32_t at, uint32_t entry, uint16_t alpha)
+{
+    asm volatile("{\n"
+                 ".reg .b16 low, v, w;\n"
+                 "ld.shared.b16 w, [%0];\n"
+                 "mov.b32 {low, v}, %1;\n"
+                 "fma.rn.f16 w, v, %2, w;\n"
+                 "st.shared.b16 [%0], w;\n"
+                 "}" ::"r"(at),
+                 "r"(entry), "h"(alpha)
+                 : "memory");
+}
+
 /* ---- copies of a thread, of 16 bytes --------------------------------------------------------- */
 
 __device__ __forceinline__ void copy_16(uint32_t to, const void *from)
@@ -254,6 +311,25 @@ __device__ __forceinline__ void bulk_piece(uint32_t to, const uint8_t *from, uin
                  : "memory");
 }
 
+/* x of a tile by TMA, its tokens from `token` on and 64 columns from `column` on: to a block, or to
+ * all SHARERS of a cluster. */
+template <int SHARERS>
+__device__ __forceinline__ void bring_x(const CUtensorMap *map, uint32_t to, int column, int token,
+                                        uint32_t full)
+{
+    if (SHARERS == 1)
+        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                     "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+                     "l"(map), "r"(column), "r"(token), "r"(full)
+                     : "memory");
+    else
+        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
+                     ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
+                     "l"(map), "r"(column), "r"(token), "r"(full),
+                     "h"(static_cast<uint16_t>((1 << SHARERS) - 1))
+                     : "memory");
+}
+
 /* ---- what the compiler and the hardware are told --------------------------------------------- */
 
 /* Hopper's own: registers move from warps that need few to those of Base. All warps of a group of
@@ -270,6 +346,14 @@ template <int REGISTERS> __device__ __forceinline__ void give_registers()
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(REGISTERS));
 #endif
+}
+
+/* Keeps a value in a register: cheaper than computing it again for each image, which ptxas prefers.
+ */
+__device__ __forceinline__ uint32_t kept(uint32_t v)
+{
+    asm volatile("" : "+r"(v));
+    return v;
 }
 
 /* The compiler takes an address for one that it can't compute anew. */

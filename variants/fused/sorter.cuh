@@ -23,32 +23,6 @@ namespace
 
 constexpr uint32_t ONES = 0x01010101u;
 
-/* Where `is`, without a branch: what was there before, and stores. */
-__device__ __forceinline__ uint32_t add_shared_if(bool is, uint32_t at, uint32_t v)
-{
-    uint32_t before = 0;
-    asm volatile("{\n"
-                 ".reg .pred p;\n"
-                 "setp.ne.u32 p, %1, 0;\n"
-                 "@p atom.shared.add.u32 %0, [%2], %3;\n"
-                 "}"
-                 : "+r"(before)
-                 : "r"(static_cast<uint32_t>(is)), "r"(at), "r"(v)
-                 : "memory");
-    return before;
-}
-
-__device__ __forceinline__ void store_shared_if(bool is, uint32_t at, uint32_t v)
-{
-    asm volatile("{\n"
-                 ".reg .pred p;\n"
-                 "setp.ne.u32 p, %0, 0;\n"
-                 "@p st.shared.u32 [%1], %2;\n"
-                 "}" ::"r"(static_cast<uint32_t>(is)),
-                 "r"(at), "r"(v)
-                 : "memory");
-}
-
 /* An entry's image, counted from the one that begins with the window's column `column` (large where
  * there is none), and where its weight is in a slot of F, from the unit's weights. */
 template <typename F> struct placed_entry {

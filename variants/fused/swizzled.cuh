@@ -19,14 +19,6 @@ constexpr int HALF_UNIT = UNIT_ROWS * HALF_LINE; /* bytes */
 
 constexpr uint32_t OTHER_PIECE = 4 * 16; /* to be turned in an address */
 
-/* Keeps a value in a register: cheaper than computing it again for each image, which ptxas prefers.
- */
-__device__ __forceinline__ uint32_t kept(uint32_t v)
-{
-    asm volatile("" : "+r"(v));
-    return v;
-}
-
 /* What a lane unpacks. A row's line has eight columns a piece, piece p at place p ^ row. Lane 4 *
  * row + t has pieces t and 4 + t ("sides") of either half. Lanes of odd rows turn to side 1 first,
  * so that those that store at once don't meet in banks. */

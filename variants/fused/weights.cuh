@@ -10,20 +10,6 @@ namespace ortho_fused
 namespace
 {
 
-__device__ __forceinline__ uint32_t half_add(uint32_t a, uint32_t b)
-{
-    uint32_t d;
-    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
-}
-
-__device__ __forceinline__ uint32_t half_multiply(uint32_t a, uint32_t b)
-{
-    uint32_t d;
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
-}
-
 /* Two words of a lane, half an image: eight columns of side 0 and of side 1. Scales are told twice,
  * one for a side. */
 __device__ __forceinline__ void unpack_weights(uint32_t first, uint32_t second, uint32_t scale_0,
@@ -43,20 +29,6 @@ __device__ __forceinline__ void unpack_weights(uint32_t first, uint32_t second, 
                                  weight(b[side], half_activations::FIRST),
                                  weight(b[2 + side], half_activations::SECOND));
     }
-}
-
-/* A weight in shared memory has its entry. */
-__device__ __forceinline__ void add_entry(uint32_t at, uint32_t entry, uint16_t alpha)
-{
-    asm volatile("{\n"
-                 ".reg .b16 low, v, w;\n"
-                 "ld.shared.b16 w, [%0];\n"
-                 "mov.b32 {low, v}, %1;\n"
-                 "fma.rn.f16 w, v, %2, w;\n"
-                 "st.shared.b16 [%0], w;\n"
-                 "}" ::"r"(at),
-                 "r"(entry), "h"(alpha)
-                 : "memory");
 }
 
 } // namespace

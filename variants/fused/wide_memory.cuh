@@ -19,8 +19,6 @@
 #include "variants/fused/swizzled.cuh"
 #include "variants/fused/tile.cuh"
 
-#include <cuda.h>
-
 namespace ortho_fused
 {
 
@@ -186,8 +184,7 @@ template <typename F> struct wide_memory {
             barrier_init(sums(), 1);
             barrier_expect(sums(), F::SUMS_BYTES);
         }
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        barriers_show();
     }
     /* A warp is done with a slot: its own block's, and those of the others that its x came with. */
     __device__ __forceinline__ void release(int slot, int lane) const
@@ -201,23 +198,6 @@ template <typename F> struct wide_memory {
                 barrier_arrive_of(block, empty(slot));
     }
 };
-
-template <int SHARERS>
-__device__ __forceinline__ void bring_x(const CUtensorMap *map, uint32_t to, int column, int token,
-                                        uint32_t full)
-{
-    if (SHARERS == 1)
-        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
-                     "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
-                     "l"(map), "r"(column), "r"(token), "r"(full)
-                     : "memory");
-    else
-        asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
-                     ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
-                     "l"(map), "r"(column), "r"(token), "r"(full),
-                     "h"(static_cast<uint16_t>((1 << SHARERS) - 1))
-                     : "memory");
-}
 
 /* Asks for x of a tile, for an image into a slot that is empty. */
 template <typename F> struct feeder {

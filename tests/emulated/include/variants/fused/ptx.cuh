@@ -4,6 +4,8 @@
 
 #include "cuda_async.h"
 
+#include <cuda.h>
+
 namespace ortho_fused
 {
 
@@ -87,6 +89,29 @@ inline void first_mma_bf16(float d[4], const uint32_t a[4], uint32_t b0, uint32_
     mma_bf16(d, a, b0, b1);
 }
 
+/* ---- fp16, two and two ----------------------------------------------------------------------- */
+
+/* f of both halves, exact before it is rounded. */
+template <typename F> inline uint32_t emulated_halves(uint32_t a, uint32_t b, const F &f)
+{
+    const auto half = [&](int shift) -> uint32_t {
+        return emulated_to_half(f(emulated_half(static_cast<uint16_t>(a >> shift)),
+                                  emulated_half(static_cast<uint16_t>(b >> shift))))
+            .bits;
+    };
+    return half(0) | half(16) << 16;
+}
+
+inline uint32_t half_add(uint32_t a, uint32_t b)
+{
+    return emulated_halves(a, b, [](double x, double y) { return x + y; });
+}
+
+inline uint32_t half_multiply(uint32_t a, uint32_t b)
+{
+    return emulated_halves(a, b, [](double x, double y) { return x * y; });
+}
+
 /* ---- shared memory --------------------------------------------------------------------------- */
 
 inline uint4 load_shared_16(uint32_t at)
@@ -138,6 +163,28 @@ inline void store_if(bool is, uint32_t at, float v)
 {
     if (is)
         store_shared_float(at, v);
+}
+
+inline uint32_t add_shared_if(bool is, uint32_t at, uint32_t v)
+{
+    const uint32_t before = is ? load_shared_4(at) : 0;
+    if (is)
+        store_shared_4(at, before + v);
+    return before;
+}
+
+inline void store_shared_if(bool is, uint32_t at, uint32_t v)
+{
+    if (is)
+        store_shared_4(at, v);
+}
+
+inline void add_entry(uint32_t at, uint32_t entry, uint16_t alpha)
+{
+    uint16_t *const w = emulated_shared<uint16_t>(at);
+    const double product = static_cast<double>(emulated_half(static_cast<uint16_t>(entry >> 16))) *
+                           emulated_half(alpha);
+    *w = emulated_to_half(product + emulated_half(*w)).bits;
 }
 
 inline unsigned char *dynamic_shared()
@@ -226,6 +273,12 @@ inline void bulk_piece(uint32_t to, const uint8_t *from, uint32_t bytes, uint32_
     emulated_bulk_copy(to, from, bytes, full);
 }
 
+template <int SHARERS>
+inline void bring_x(const CUtensorMap *map, uint32_t to, int, int, uint32_t full)
+{
+    emulated_bulk_copy(to, map->x, map->bytes, full);
+}
+
 /* ---- barriers -------------------------------------------------------------------------------- */
 
 inline void barrier_init(uint32_t barrier, uint32_t arrivals)
@@ -275,6 +328,11 @@ template <int REGISTERS> inline void take_registers()
 
 template <int REGISTERS> inline void give_registers()
 {
+}
+
+inline uint32_t kept(uint32_t v)
+{
+    return v;
 }
 
 template <typename T> inline void keep_address(const T *&)
