@@ -312,18 +312,18 @@ static void put_machine(FILE *gp, const json_t *results)
         put_word(gp, results, " · driver ", "context.gpu.driver");
 }
 
-/* Two small lines at the foot: the machine, and what was run. */
+/* Two small lines at the foot: the machine and how often, and what was run. */
 static void put_caption(FILE *gp, const json_t *results)
 {
     static const char where[] = "left font ',9' tc rgb '#666666'";
     fputs("set label 3 '", gp);
     put_machine(gp, results);
+    put_sample_counts(gp, results);
     fprintf(gp, "' at screen 0.02, 0.045 %s\nset label 4 '", where);
     put_word(gp, results, "", "context.binary");
     put_word(gp, results, " · commit ", "context.commit");
     put_word(gp, results, " · ", "context.date");
     put_word(gp, results, " · weights ", "context.model.name");
-    put_sample_counts(gp, results);
     fprintf(gp, "' at screen 0.02, 0.018 %s\n", where);
     if (ortho_model_synthetic(results))
         fputs("set label 5 'SYNTHETIC weights' at screen 0.985, 0.955 right font ',13' "

@@ -165,16 +165,16 @@ static void captions(void **state)
     (void)state;
     json_t *cpu = example(), *gpu = load(EXAMPLE_GPU);
     char *text = script_of(cpu, "speedup");
-    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz'"));
+    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz · n = "));
     free(text);
     text = script_of(gpu, "speedup");
     assert_non_null(
-        strstr(text, "'Example GPU (made-up numbers) · up to 1980 MHz · driver 580.0'"));
+        strstr(text, "'Example GPU (made-up numbers) · up to 1980 MHz · driver 580.0 · n = "));
     assert_null(strstr(text, "Example CPU"));
     free(text);
     json_object_set_new(json_object_get(gpu, "context"), "gpu", json_null());
     text = script_of(gpu, "speedup");
-    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz'"));
+    assert_non_null(strstr(text, "'Example CPU (made-up numbers) · 2000 MHz · n = "));
     free(text);
     json_decref(cpu);
     json_decref(gpu);

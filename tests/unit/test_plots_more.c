@@ -419,8 +419,8 @@ static void processes(void **state)
     (void)state;
     json_t *document = document_new();
     json_t *row = computing_row(document, "csr", 1000);
-    has(script_of(document, "roofline"), "NVIDIA H100 80GB HBM3 · driver 580.1'");
-    has(script_of(document, "roofline"), "commit abc1234 · n = 2 samples a case'");
+    has(script_of(document, "roofline"), "H100 80GB HBM3 · driver 580.1 · n = 2 samples a case'");
+    has(script_of(document, "roofline"), "commit abc1234'");
     json_object_set_new(json_object_get(row, "time_ns"), "processes", json_pack("[i, i]", 1, 1));
     has(script_of(document, "roofline"), "n = 2 samples a case, of 2 processes'");
     computing_row(document, "coo", 1000);
