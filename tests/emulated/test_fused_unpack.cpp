@@ -95,7 +95,7 @@ struct written {
     int *times; /* [tiles of rows][images] */
 };
 
-template <typename F> int64_t slot_number(const shape &s, int row_tile, int image)
+int64_t slot_number(const shape &s, int row_tile, int image)
 {
     return static_cast<int64_t>(row_tile) * s.images + image;
 }
@@ -112,7 +112,7 @@ void write_down(const wide_launch &l, const wide_memory<F> &m, tile_walk<F> tile
         for (int i = tile.images_from(tile.splitter()); i < tile.images_from(tile.splitter() + 1);
              i++) {
             barrier_wait(m.full(slot.at), slot.phase);
-            const int64_t number = slot_number<F>(l.w.s, tile.row_tile(), i);
+            const int64_t number = slot_number(l.w.s, tile.row_tile(), i);
             for (int at = (warp * 32 + lane) * 16; at < BYTES; at += READERS * 32 * 16)
                 memcpy(out.slots + number * BYTES + at, emulated_shared<uint4>(m.w(slot.at) + at),
                        16);
@@ -229,7 +229,7 @@ void must_be(const packed_linear &l, const written &out, const std::vector<uint1
             if (row >= s.n)
                 continue;
             const int64_t number =
-                slot_number<F>(s, unit / F::UNITS, static_cast<int>(column / IMAGE_COLUMNS));
+                slot_number(s, unit / F::UNITS, static_cast<int>(column / IMAGE_COLUMNS));
             const uint16_t got =
                 weight_in<F>(out.slots + number * HALVES * F::W_HALF, unit % F::UNITS,
                              static_cast<int>(i / s.k), static_cast<int>(column % IMAGE_COLUMNS));
