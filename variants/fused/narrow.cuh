@@ -74,8 +74,7 @@ struct narrow_block {
             barrier_init(sums_barrier(), 1);
             barrier_expect(sums_barrier(), owned() * at.senders * UNIT_SUM_BYTES);
         }
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        barriers_show();
     }
     /* Weights of quads [begin, end); by all warps, since to ask takes a while: warp i has units i,
      * i + WARPS, ..., a lane each. `from`: of the lane's unit. */

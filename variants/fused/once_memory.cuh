@@ -153,8 +153,7 @@ template <typename F> struct once_memory {
             barrier_init(full(i), 1);
             barrier_init(empty(i), ONCE_CLUSTER * ONCE_MULTIPLIERS * ARRIVING_LANES);
         }
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        barriers_show();
     }
     /* A warp is done with a slot, whose W came with the other block's. */
     __device__ __forceinline__ void release(int slot, int lane) const
